@@ -1,0 +1,66 @@
+"""What siblings share: interfaces whose two sides live in packages that may not import each other."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+
+class Ending(Enum):
+    """How the bytes of a chunk came to an end."""
+
+    WHOLE = "whole"  # the sender said so
+    CUT = "cut"  # the sender went away
+    STOPPED = "stopped"  # we were told to stop: a claim, a cancel, a shutdown
+    SLOW = "slow"  # the sender stayed below the slowest rate
+
+
+class Source(Protocol):
+    """Where the bytes of one chunk come from, whatever carries them.
+
+    One worker thread at a time calls `read_into`; the event loop calls `ready`; `stop` may be
+    called from anywhere, any number of times. A source never holds more memory than its budget
+    and does not take more from its sender while nobody reads.
+    """
+
+    @property
+    def length(self) -> int | None:
+        """Bytes that are to come in all; None if the sender did not say."""
+        ...
+
+    @property
+    def ending(self) -> Ending | None:
+        """None while more may come. Once set it stays, and `read_into` returns 0."""
+        ...
+
+    def read_into(self, view: memoryview) -> int:
+        """Put the next bytes into `view`; return how many. Called in a worker thread.
+
+        Waits briefly (tens of milliseconds) for the first byte. 0 means dry: nothing has come,
+        or `ending` is set. Never raises for what the network does.
+        """
+        ...
+
+    async def ready(self) -> None:
+        """Return when `read_into` has something to give or `ending` is set. Holds no thread."""
+        ...
+
+    def stop(self) -> None:
+        """End it now: a waiting `read_into` or `ready` returns at once, `ending` is STOPPED."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that tests can hold it."""
+
+    def now(self) -> int:
+        """Milliseconds since 1970, UTC. May jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...

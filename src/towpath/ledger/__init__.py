@@ -1,0 +1,1 @@
+"""The place for facts. `base` is the interface; `memory` and `sql` are two such places."""
