@@ -164,9 +164,15 @@ class DigestMismatch(TowpathError):
 
 
 class StoreError(TowpathError):
-    """The store could not do it."""
+    """The store could not do it. `written`: the offset after the last byte that it did write."""
 
     code = "store-error"
+
+    def __init__(
+        self, what: str, *, written: int | None = None, why: str = "", todo: str = ""
+    ) -> None:
+        super().__init__(what, why=why, todo=todo)
+        self.written = written
 
 
 class StoreFull(StoreError):

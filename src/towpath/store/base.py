@@ -5,7 +5,8 @@ Rules:
 - Bytes may be written at any offset, in any order; no byte that is settled is written again.
 - `write` may return before bytes are durable; `settle` makes durable what was written before it.
 - `create`, `seal` and `remove` are idempotent: a crash may have hidden the first call's answer.
-- A fence lower than one the handle has seen is refused with `Stale`: a woken writer harms nothing.
+- A fence lower than one the handle has seen is refused with `TakenOver`: a woken writer harms
+  nothing.
 - Errors are of the tree in `towpath.errors`; nothing here knows HTTP.
 - Names of strangers never reach a store: keys are made by the engine from [0-9a-z].
 """
@@ -87,8 +88,8 @@ class Store(Protocol):
         """Write the blocks from `offset` on and return the offset after the last written byte.
 
         Each block is used up before the next is asked for. When `blocks` ends early or raises,
-        what was written stays. Raises StoreFull, StoreReadOnly, StoreError, Stale, NotFound;
-        such an error has `written`: the offset after the last byte that was written.
+        what was written stays. Raises TakenOver, NotFound, and StoreFull, StoreReadOnly,
+        StoreError with `written`: the offset after the last byte that was written.
         """
         ...
 
