@@ -18,8 +18,9 @@ from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
 from towpath.core.caller import Caller, Scope
+from towpath.core.command import NewUpload
 from towpath.core.limits import Limits
-from towpath.core.model import Object, OnConflict, Upload, UploadState
+from towpath.core.model import Object, Upload, UploadState
 from towpath.core.names import check_name
 from towpath.core.ports import Clock, Source
 from towpath.core.ranges import Extent, Span
@@ -50,19 +51,6 @@ from towpath.store.base import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewUpload:
-    """What a caller says when it creates an upload."""
-
-    length: int | None
-    name: str | None = None
-    on_conflict: OnConflict = OnConflict.KEEP_BOTH
-    media_type: str | None = None
-    metadata: str = ""
-    dialect: str = ""
-    completes: bool = True
 
 
 @dataclass(slots=True)
