@@ -1,0 +1,1 @@
+"""Towpath hauls very large files: resumably, in bounded memory, and provably intact."""
