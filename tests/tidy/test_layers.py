@@ -65,6 +65,7 @@ SINS = {
     "concrete": ("cli/main.py", "from towpath.store.local import LocalStore"),
     "interfaces": ("engine/engine.py", "from towpath.ledger.sql import SqlLedger"),
     "http": ("ledger/base.py", "from starlette.responses import Response"),
+    "terminal": ("client/aio.py", "import rich.progress"),
     "client": ("client/transfer.py", "from towpath.engine import engine"),
     "testing": ("cli/admin.py", "import towpath.testing.clock"),
 }
@@ -79,6 +80,9 @@ VIRTUES = {
     "protocol/single.py": "from towpath.protocol.fields import Fields\nimport urllib.parse",
     "assemble.py": "import towpath.store.local, towpath.ledger.sql, towpath.engine.engine",
     "ledger/sql.py": "import sqlalchemy, alembic, sqlite3, towpath.ledger.base",
+    "cli/output.py": "import rich, click, towpath.client.sync",
+    "testing/stores.py": "import towpath.store.base, towpath.ledger.base",
+    "__init__.py": "import towpath.store.base, towpath.assemble",
     "client/sync.py": "import asyncio, threading, h11",
 }
 

@@ -1,4 +1,4 @@
-"""Text: nothing tracked names a machine, a registry or work that was put off."""
+"""Text: nothing tracked names a machine, a registry or work put off; links lead somewhere."""
 
 import re
 from collections.abc import Iterator
@@ -34,9 +34,26 @@ def found(pattern: re.Pattern[str], path: str, text: str) -> Iterator[str]:
             yield f"{path}:{number}: {match.group()}"
 
 
+def dead_links(path: str, text: str) -> Iterator[str]:
+    """Name the links of a Markdown file to files that do not exist."""
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if "://" not in target and not (tree.ROOT / path).parent.joinpath(target).exists():
+            yield f"{path}: {target}"
+
+
 @pytest.mark.parametrize("pattern", [PLACES, PUT_OFF], ids=["places", "put off"])
 def test_tracked_text_is_free_of(pattern: re.Pattern[str]) -> None:
     assert [line for path, text in tree.texts() for line in found(pattern, path, text)] == []
+
+
+def test_links_of_texts_lead_to_files() -> None:
+    pages = ((path, text) for path, text in tree.texts() if path.endswith(".md"))
+    assert [link for path, text in pages for link in dead_links(path, text)] == []
+
+
+def test_a_dead_link_is_seen() -> None:
+    text = "[a](../README.md#top) [b](gone.md) [c](https://example.org/x) [d](#here)"
+    assert list(dead_links("docs/page.md", text)) == ["docs/page.md: gone.md"]
 
 
 @pytest.mark.parametrize(
