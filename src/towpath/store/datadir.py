@@ -13,6 +13,7 @@ methods raise OSError, which the store puts into words.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -115,19 +116,20 @@ class DataDir:
         with suppress(FileNotFoundError), self._folder(kind, key) as folder:
             self._sync(folder)
             if (kind, key[:2]) not in self._entered:
-                self._sync(self._folders[kind])
+                self._sync(self._kind(kind))
                 self._entered.add((kind, key[:2]))
 
     def keys(self, kind: str, after: str) -> Iterator[str]:
         """Keys of this kind behind `after`, in order; memory grows with one <2> folder only."""
-        for two in sorted(os.listdir(self._folders[kind])):
-            if len(two) == 2 and two >= after[:2]:  # noqa: PLR2004 - the layout says 2
+        for two in sorted(os.listdir(self._kind(kind))):
+            if len(two) == 2 and two >= after[:2]:
                 try:
                     with self._folder(kind, two) as folder:
                         names = os.listdir(folder)
                 except (FileNotFoundError, NotADirectoryError):
                     continue
-                yield from sorted(name for name in names if name > after and is_key(name))
+                mine = [name for name in names if name > after and name[:2] == two and is_key(name)]
+                yield from sorted(mine)
 
     def room(self) -> os.statvfs_result:
         """What the file system says about its space."""
@@ -136,7 +138,7 @@ class DataDir:
     def close(self) -> None:
         """Let the directory go. Idempotent."""
         held = [*self._folders.values(), self._root, self._lock]
-        self._folders = dict.fromkeys(self._folders, -1)
+        self._folders = {}
         self._root = self._lock = -1
         for descriptor in held:
             if descriptor >= 0:
@@ -152,13 +154,19 @@ class DataDir:
             finally:
                 os.close(parent)
 
+    def _kind(self, kind: str) -> int:
+        """The open folder of a kind. Never -1, which os.listdir takes for the current one."""
+        if kind not in self._folders:
+            raise OSError(errno.EBADF, "the directory was let go")
+        return self._folders[kind]
+
     @contextmanager
     def _folder(self, kind: str, key: str, *, make: bool = False) -> Iterator[int]:
         """The open <2> folder of the key."""
         if make:
             with suppress(FileExistsError):
-                os.mkdir(key[:2], mode=0o700, dir_fd=self._folders[kind])
-        folder = os.open(key[:2], _FOLDER, dir_fd=self._folders[kind])
+                os.mkdir(key[:2], mode=0o700, dir_fd=self._kind(kind))
+        folder = os.open(key[:2], _FOLDER, dir_fd=self._kind(kind))
         try:
             yield folder
         finally:
@@ -169,8 +177,8 @@ class DataDir:
             if lost is None:
                 os.unlink(name, dir_fd=folder)
             else:
-                os.rename(name, lost, src_dir_fd=folder, dst_dir_fd=self._folders[LOST])
-                self._sync(self._folders[LOST])
+                os.rename(name, lost, src_dir_fd=folder, dst_dir_fd=self._kind(LOST))
+                self._sync(self._kind(LOST))
 
     def _sync(self, folder: int) -> None:
         if self._durable:
