@@ -1,8 +1,11 @@
-"""Many commits, one trip to the disk: those that wait are done together by one thread.
+"""Many commits, one trip to the disk: those that wait are done together, by one of those who wait.
 
 Rules:
 - Knows nothing of what a commit is: `perform` does a group, and gives each ticket its error.
-- Who waits is always answered, whatever happens to the thread.
+- One at a time leads: it does its own commit and all that have come until then as one group, then
+  hands over to the first of those that came since. There is no thread for it: who commits alone
+  pays for no switch of threads, which costs more than the commit itself.
+- The leader's ticket is the first in the line. Who waits is answered, or called to lead.
 - The line is bounded: when it is full, who comes waits before it joins.
 """
 
@@ -23,80 +26,103 @@ LONGEST_LINE = 4096  # commits that wait: bounds the memory they hold
 class Ticket:
     """One commit on its way, and its answer."""
 
+    __slots__ = ("called", "changes", "error", "leads")
+
     def __init__(self, changes: Sequence[Change]) -> None:
         self.changes = changes
         self.error: Exception | None = None
-        self._unanswered = threading.Lock()  # held until there is an answer; cheaper than an Event
-        self._unanswered.acquire()
-
-    def wait(self) -> None:
-        """Return when the commit is durable; raise why it is not. For one waiter, once."""
-        self._unanswered.acquire()
-        if self.error is not None:
-            raise self.error
-
-    def answer(self) -> None:
-        """Let the waiter go on, with `error` as it is."""
-        self._unanswered.release()
+        self.leads = False
+        self.called = threading.Lock()  # held until there is an answer; cheaper than an Event
+        self.called.acquire()
 
 
 class GroupCommit:
-    """A line of commits before one thread that does them in groups."""
+    """A line of commits that are done in groups. Any thread may join it."""
 
     def __init__(self, perform: Callable[[Sequence[Ticket]], None]) -> None:
         self._perform = perform
         self._line: deque[Ticket] = deque()
+        self._led = False  # somebody leads, or has been called to
         self._closed = False
-        lock = threading.Lock()
-        self._some = threading.Condition(lock)  # tickets to do, or the end
-        self._room = threading.Condition(lock)  # places in the line
-        self._thread = threading.Thread(target=self._run, name="towpath-ledger", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)  # places in the line
+        self._rest = threading.Condition(self._lock)  # nobody leads
 
-    def submit(self, changes: Sequence[Change]) -> Ticket:
-        """Put a commit into the line. Raises LedgerError when the line is closed."""
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Return when the changes are durable; raise why they are not."""
+        self.wait(self.join(changes))
+
+    def join(self, changes: Sequence[Change]) -> Ticket:
+        """Put a commit into the line; `wait` must follow. Raises LedgerError when it is closed."""
         ticket = Ticket(changes)
-        with self._some:
+        with self._lock:
             while len(self._line) >= LONGEST_LINE and not self._closed:
                 self._room.wait()
             if self._closed:
                 raise rules.closed()
             self._line.append(ticket)
-            self._some.notify()
+            if not self._led:
+                self._led = ticket.leads = True
         return ticket
 
+    def wait(self, ticket: Ticket) -> None:
+        """Return when the ticket's commit is durable, leading if need be; raise why it is not."""
+        try:
+            if not ticket.leads:
+                ticket.called.acquire()
+        except BaseException:  # an interrupt: others must not wait for who has gone
+            self._leave(ticket)
+            raise
+        if ticket.leads:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+
     def close(self) -> None:
-        """Do what is in the line, then end. Idempotent."""
-        with self._some:
+        """Let nobody join, and return when the line is empty. Idempotent."""
+        with self._lock:
             self._closed = True
-            self._some.notify_all()
             self._room.notify_all()
-        self._thread.join()
+            while self._led:
+                self._rest.wait()
 
-    def _run(self) -> None:
-        while group := self._next_group():
-            try:
-                self._perform(group)
-            except BaseException as error:  # noqa: BLE001  a thread has nobody to raise it to
-                for ticket in group:
-                    ticket.error = _broken(error)
-            for ticket in group:
-                ticket.answer()
-
-    def _next_group(self) -> list[Ticket]:
-        """Wait for commits and take those that are there; none: the end."""
-        with self._some:
-            while not self._line and not self._closed:
-                self._some.wait()
+    def _lead(self) -> None:
+        with self._lock:
             group = [self._line.popleft() for _ in range(min(len(self._line), LARGEST_GROUP))]
             self._room.notify(len(group))
-            return group
+        try:
+            self._perform(group)
+        except BaseException as error:
+            for ticket in group:
+                ticket.error = ticket.error or _broken(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._hand_over()
+            for ticket in group[1:]:
+                ticket.called.release()
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            if self._line:
+                self._line[0].leads = True
+                self._line[0].called.release()
+            else:
+                self._led = False
+                self._rest.notify_all()
+
+    def _leave(self, ticket: Ticket) -> None:
+        with self._lock:
+            if not ticket.leads and ticket in self._line:
+                self._line.remove(ticket)
+        if ticket.leads:
+            self._lead()
 
 
 def _broken(error: BaseException) -> LedgerError:
     broken = LedgerError(
         "The commit was given up.",
-        why=f"The ledger's writer met {type(error).__name__}: {error}",
+        why=f"Who did it met {type(error).__name__}: {error}",
         todo="Read the rows again to see what holds.",
     )
     broken.__cause__ = error

@@ -78,7 +78,7 @@ class SqlLedger:
         if self._closed:
             raise rules.closed()
         if self._group is not None:
-            self._group.submit(changes).wait()
+            self._group.commit(changes)
             return
         try:
             with self._writer.begin() as connection:
