@@ -1,4 +1,4 @@
-"""What one connection may cost us: sizes in bytes, times in seconds. 0 turns a limit on time off."""
+"""What one connection may cost: sizes in bytes, times in seconds; 0 turns a limit on time off."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ awake.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import socket
@@ -33,12 +34,25 @@ class Wire:
         self.socket.setblocking(False)
         self.rung = False
         self._bell, self._rope = _bell()
+        self._numbers = {self._bell, self._rope}  # closed with the socket
         self._pollers: dict[int, select.poll] = {}
         self._lock = threading.Lock()
         self._held = False
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[bool] | None = None
+
+    @classmethod
+    def dead_end(cls) -> Wire:
+        """A wire whose peer has gone already, for a connection that was lost before its use."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            return cls(ours.fileno())
+
+    def lend(self, descriptor: int) -> int:
+        """Keep `descriptor` open as long as a thread may use the wire, then close it."""
+        self._numbers.add(descriptor)
+        return descriptor
 
     # In a worker thread
 
@@ -77,10 +91,8 @@ class Wire:
 
     def tell(self, callback: Callable[..., object], *args: object) -> None:
         """Call `callback` on the loop soon; nothing if the loop has ended. Any thread."""
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
             self._loop.call_soon_threadsafe(callback, *args)
-        except RuntimeError:  # the loop is closed: nobody waits there any more
-            pass
 
     # On the loop
 
@@ -144,5 +156,5 @@ class Wire:
 
     def _shut(self) -> None:
         self.socket.close()
-        for number in {self._bell, self._rope}:
+        for number in self._numbers:
             os.close(number)
