@@ -227,8 +227,9 @@ def serve(*, config: Path | None = None, **flags: object) -> int:
         host=settings.host,
         port=settings.port,
         http=http,
-        certificate=settings.tls_cert,
-        key=settings.tls_key,
+        tls=(settings.tls_cert, settings.tls_key)
+        if settings.tls_cert and settings.tls_key
+        else None,
         patience=settings.shutdown_seconds,
         drain=running.drain,
         announce=_announce,

@@ -330,18 +330,25 @@ class Engine:
         bound = admit(upload, live.extent, write, most=self.limits.length)
         if write.length == 0 or upload.state is not UploadState.OPEN:
             if upload is not live.upload:
-                await self._declared(live, upload)
+                await self.do(live.change, self.ledger, self._declared(upload.length))
             return None, bound
         lease = Lease(upload.fence + 1, write.offset, write.end, source())
-        await self.do(live.grant, self.ledger, lease, upload, holder=self._holder, now=now)
+        await self.do(
+            live.grant, self.ledger, lease, length=upload.length, holder=self._holder, now=now
+        )
         self._writing.add(lease)
         return lease, bound
 
-    async def _declared(self, live: Live, upload: Upload) -> None:
-        """Commit a length that came without bytes; it may fill the upload."""
-        if upload.length == live.extent.offset and upload.state is UploadState.OPEN:
-            upload = move(upload, UploadState.FILLED, now=self.clock.now())
-        await self.do(live.replace, self.ledger, upload)
+    def _declared(self, length: int | None) -> Callable[[Upload], Upload]:
+        """Learn a length that came without bytes; it may be that nothing is missing then."""
+
+        def change(upload: Upload) -> Upload:
+            upload = replace(upload, length=length)
+            filled = upload.state is UploadState.OPEN and length == upload.offset
+            now = self.clock.now()
+            return move(upload, UploadState.FILLED, now=now) if filled else upload
+
+        return change
 
     async def _receive(self, live: Live, lease: Lease, bound: int | None) -> None:
         def settle(spans: Sequence[Span]) -> None:

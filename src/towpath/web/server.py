@@ -54,13 +54,12 @@ def run(
     host: str,
     port: int,
     http: Any,  # noqa: ANN401  # a protocol class or its name
-    certificate: Path | None,
-    key: Path | None,
+    tls: tuple[Path, Path] | None,
     patience: float,
     drain: Callable[[], Awaitable[None]],
     announce: Callable[[str], None],
 ) -> None:
-    """Serve until a signal. `patience`: seconds that connections get to end."""
+    """Serve until a signal. `tls`: certificate and key; `patience`: seconds to end in."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -75,8 +74,8 @@ def run(
         proxy_headers=False,
         timeout_graceful_shutdown=max(int(patience), 1),
         timeout_keep_alive=75,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
+        ssl_certfile=tls[0] if tls else None,
+        ssl_keyfile=tls[1] if tls else None,
     )
     server = _Server(config, drain=drain, announce=announce)
     # uvicorn raises the signal again once it has stopped; by then it has done its work.
