@@ -6,7 +6,8 @@ import pytest
 
 from tests.ledger.conftest import memory_place, sqlite
 from towpath.ledger.sql import SqlLedger
-from towpath.testing.ledger import CHECKS, Check
+from towpath.testing.ledger import CHECKS
+from towpath.testing.ledger_queries import Check
 
 every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 
