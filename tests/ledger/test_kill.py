@@ -25,8 +25,10 @@ def acknowledged(url: str, enough: int) -> set[tuple[str, int]]:
     return {(who, int(start)) for who, start in pairs}
 
 
-def test_acknowledged_commits_are_there_after_kill_9_again_and_again(file: Path) -> None:
-    dice = random.Random(20261121)
+def test_acknowledged_commits_are_there_after_kill_9_again_and_again(
+    file: Path, commit_seed: int
+) -> None:
+    dice = random.Random(commit_seed)
     url = sqlite(file)
     promised: set[tuple[str, int]] = set()
     for _ in range(ROUNDS):
