@@ -20,7 +20,8 @@ from towpath.ledger.sql import SqlLedger
 from towpath.testing.rows import island, name, upload
 
 KINDS: tuple[type[Row], ...] = (Upload, Island, Name)
-words = st.text(st.sampled_from("aAb%_/\ud7ff\ue000\uffff\U0010ffff") | st.characters(), max_size=3)
+letters = st.characters(codec="utf-8", exclude_characters="\0")
+words = st.text(st.sampled_from("aAb%_/\ud7ff\ue000\uffff\U0010ffff") | letters, max_size=3)
 numbers = st.sampled_from([-(2**63), -1, 0, 1, 2, 2**63 - 1])
 crcs = st.sampled_from([0, 1, 2**63 - 1, 2**63, 2**64 - 1])
 tenants = st.sampled_from(["t1", "t2"])
