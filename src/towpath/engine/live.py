@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -40,14 +40,19 @@ class Live:
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}
 
-    def grant(self, ledger: Ledger, lease: Lease, upload: Upload, *, holder: str, now: int) -> None:
-        """Commit the lease, and `upload` with its fence; rows of ended leases go. Blocks."""
+    def grant(
+        self, ledger: Ledger, lease: Lease, *, length: int | None, holder: str, now: int
+    ) -> None:
+        """Commit the lease, its fence and what is known of the length. Blocks.
+
+        Rows of leases that have ended go.
+        """
         alive = {other.fence for other in self.leases}
         ended = [row for fence, row in self._granted.items() if fence not in alive]
         row = LeaseRow(
-            tenant=upload.tenant,
-            owner=upload.owner,
-            upload=upload.id,
+            tenant=self.upload.tenant,
+            owner=self.upload.owner,
+            upload=self.upload.id,
             fence=lease.fence,
             start=lease.start,
             end=lease.end,
@@ -57,7 +62,7 @@ class Live:
         with self.guard:
             self.commit(
                 ledger,
-                replace(upload, fence=lease.fence),
+                replace(self.upload, fence=lease.fence, length=length),
                 [*(Remove(LeaseRow, old.key) for old in ended), Add(row)],
             )
         for old in ended:
@@ -110,10 +115,10 @@ class Live:
             self.extent = extent
             self._islands = islands
 
-    def replace(self, ledger: Ledger, upload: Upload) -> None:
-        """Commit `upload` in place of the row that is known. Blocks."""
+    def change(self, ledger: Ledger, change: Callable[[Upload], Upload]) -> None:
+        """Commit what `change` makes of the upload. Blocks."""
         with self.guard:
-            self.commit(ledger, upload)
+            self.commit(ledger, change(self.upload))
 
     def commit(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:
         """Commit `upload` in place of the row that is known, with `changes`. Blocks.
