@@ -177,8 +177,7 @@ class LocalStore:
                 self._dir.discard_manifest(key, keep=keep)
             self._dir.discard(kind, key, keep=keep)
             self._sync_entries(kind, key)
-            if kind == UPLOADS:
-                self._held.drop(held)
+            self._held.drop(held)
 
     def list(self, after: str = "", limit: int = 1000) -> list[Stored]:
         """What is in the store, ordered by `at`, from behind `after` on.
@@ -221,6 +220,7 @@ class LocalStore:
         try:
             descriptor = self._open_upload(held.key)
         except FileNotFoundError as error:
+            self._held.drop(held)
             raise NotFound("The store holds no such upload.") from error
         try:
             if os.fstat(descriptor).st_size < length:
