@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -84,3 +87,13 @@ def test_what_was_kept_can_be_looked_at() -> None:
     store.write(handle, 1, 0, blocks(b"odd"))
     store.remove(handle, keep=True)
     assert store.lost_and_found == {handle: b"odd"}
+
+
+def test_interfaces_and_the_memory_store_need_no_posix() -> None:
+    program = (
+        "import sys; sys.modules['fcntl'] = None\n"
+        "import towpath.store.base, towpath.store.memory, towpath.testing.store\n"
+        "import towpath.testing.faults, towpath.testing.clock"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
