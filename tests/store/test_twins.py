@@ -56,9 +56,9 @@ class Twins(RuleBasedStateMachine):
         note = Manifest(record={"length": length})
         self._both(lambda store: store.seal(f"uploads/{key}", length, note))
 
-    @rule(key=_KEYS, start=_OFFSETS, end=_OFFSETS)
-    def read(self, key: str, start: int, end: int) -> None:
-        self._both(lambda store: fetch(store, f"objects/{key}", start, end))
+    @rule(kind=st.sampled_from(["uploads", "objects"]), key=_KEYS, start=_OFFSETS, end=_OFFSETS)
+    def read(self, kind: str, key: str, start: int, end: int) -> None:
+        self._both(lambda store: fetch(store, f"{kind}/{key}", start, end))
 
     @rule(kind=st.sampled_from(["uploads", "objects", "nothing"]), key=_KEYS, keep=st.booleans())
     def remove(self, kind: str, key: str, keep: bool) -> None:

@@ -146,17 +146,20 @@ class LocalStore:
         return f"{OBJECTS}/{key}"
 
     def read(self, address: str, start: int, end: int) -> FileReading:
-        """Bytes start <= b < end of an object. Raises NotFound, StoreLost, StoreError."""
-        key = key_of(OBJECTS, address)
-        with _said("The object cannot be opened."):
+        """Bytes start <= b < end of an object, or of an upload by its handle.
+
+        Raises NotFound, StoreLost, StoreError.
+        """
+        kind, key = split(address)
+        with _said("The bytes cannot be opened."):
             try:
-                descriptor = self._dir.open(OBJECTS, key, os.O_RDONLY)
+                descriptor = self._dir.open(kind, key, os.O_RDONLY)
             except FileNotFoundError as error:
-                raise NotFound("The store holds no such object.") from error
+                raise NotFound("The store holds nothing by that name.") from error
             reading = FileReading(descriptor, start, end)
             try:
                 if not 0 <= start <= end <= os.fstat(descriptor).st_size:
-                    raise StoreLost("The object does not hold these bytes.")
+                    raise StoreLost("The store does not hold all of these bytes.")
             except BaseException:
                 reading.close()
                 raise
