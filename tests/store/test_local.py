@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,7 @@ def store(root: Path) -> Iterator[LocalStore]:
 
 
 def _open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 # Layout
@@ -77,21 +77,20 @@ def test_what_is_kept_lies_in_lost_and_found(store: LocalStore, root: Path) -> N
     assert lost == {"ab345678.upload": b"bytes", "cd345678.object": b"object"}
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: text[:-1],
-        lambda text: text.replace(b"true", b"null"),
-        lambda text: text + b"more\n",
-        lambda _: b"",
-        lambda _: b"\xff\xfe\n" * 3,
-        lambda text: text + b" " * (2 * MIB),
-    ],
-)
+_DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda text: text[:-1],
+    "changed": lambda text: text.replace(b"true", b"null"),
+    "longer": lambda text: text + b"more\n",
+    "empty": lambda _: b"",
+    "no-text": lambda _: b"\xff\xfe\n" * 3,
+    "endless": lambda text: text + b" " * (2 * MIB),
+}
+
+
+@pytest.mark.parametrize("damage", _DAMAGES.values(), ids=_DAMAGES)
 def test_an_object_with_a_damaged_manifest_is_listed_without_one(
-    store: LocalStore, root: Path, damage: object
+    store: LocalStore, root: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    assert callable(damage)
     store.seal(store.create("cd345678", 0), 0, Manifest(record={"clean": True}))
     path = root / "objects/cd/cd345678.manifest"
     path.write_bytes(damage(path.read_bytes()))
@@ -100,9 +99,9 @@ def test_an_object_with_a_damaged_manifest_is_listed_without_one(
 
 def test_a_manifest_can_be_checked_by_hand(store: LocalStore, root: Path) -> None:
     sealed(store, b"x", "cd345678")
-    command = "head -1 cd345678.manifest | sha256sum; tail -1 cd345678.manifest"
+    by_hand = "head -1 cd345678.manifest | sha256sum; tail -1 cd345678.manifest"
     printed = subprocess.run(
-        command, shell=True, cwd=root / "objects/cd", capture_output=True, text=True, check=True
+        ["sh", "-c", by_hand], cwd=root / "objects/cd", capture_output=True, text=True, check=True
     ).stdout.split()
     assert printed[2] == f"sha256:{printed[0]}"
 
@@ -302,7 +301,7 @@ def test_an_unsettled_upload_is_settled_before_its_descriptor_is_closed(
     sync = os.fdatasync
 
     def watch(descriptor: int) -> None:
-        synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         sync(descriptor)
 
     monkeypatch.setattr(os, "fdatasync", watch)

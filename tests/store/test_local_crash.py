@@ -109,13 +109,13 @@ def _crash_after(_name: str, real: Callable[[], Any]) -> Any:
 def _open_below(root: Path) -> list[int]:
     """The descriptors of this process that lie in the directory."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for link in list(Path("/proc/self/fd").iterdir()):
         try:
-            target = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:  # the one that lists
+            target = link.readlink()
+        except FileNotFoundError:  # the one that listed them
             continue
-        if Path(target).is_relative_to(root):
-            found.append(int(name))
+        if target.is_relative_to(root):
+            found.append(int(link.name))
     return found
 
 

@@ -227,16 +227,16 @@ def test_the_folder_is_synced_with_the_first_settle_only(
 ) -> None:
     store, real = LocalStore(tmp_path / "data"), os.fsync
     handle = store.create(KEY, 2)
-    synced: list[str] = []
+    synced: list[Path] = []
 
     def watch(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", watch)
     for at in range(2):
         store.write(handle, 1, at, blocks(b"x"))
         store.settle(handle)
-    folder = str(tmp_path / "data/uploads")
-    assert synced == [f"{folder}/ch", folder]
+    folder = tmp_path / "data/uploads"
+    assert synced == [folder / "ch", folder]
     store.close()

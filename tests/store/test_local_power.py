@@ -20,6 +20,8 @@ from towpath.testing.store_words import KEY, OTHER, RECORD, blocks, content, fet
 
 MIB = 1 << 20
 
+pytestmark = pytest.mark.loopmount
+
 
 @contextmanager
 def _mounted(image: Path, at: Path) -> Iterator[Path]:
