@@ -362,7 +362,9 @@ def measure(ways: list[str], mib: int, rounds: int, target: Path) -> None:
             target.unlink()
     best = max(speeds[ways[0]])
     median = statistics.median(speeds[ways[0]])
-    print(f"{'way':<20} {'best':>6} {'median':>7} {'of best':>8} {'of median':>10} {'CPU s/GiB':>10}")
+    print(
+        f"{'way':<20} {'best':>6} {'median':>7} {'of best':>8} {'of median':>10} {'CPU s/GiB':>10}"
+    )
     for way in ways:
         top, middle = max(speeds[way]), statistics.median(speeds[way])
         print(
