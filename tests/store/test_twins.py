@@ -104,4 +104,4 @@ def test_both_are_stores(tmp_path: Path) -> None:
 
 
 TestTwins = Twins.TestCase
-TestTwins.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestTwins.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

@@ -180,7 +180,8 @@ class LocalStore:
                 self._dir.discard_manifest(key, keep=keep)
             self._dir.discard(kind, key, keep=keep)
             self._sync_entries(kind, key)
-            self._held.drop(held)
+            if self._dir.stat(UPLOADS, key) is None:
+                self._held.drop(held)
 
     def list(self, after: str = "", limit: int = 1000) -> list[Stored]:
         """What is in the store, ordered by `at`, from behind `after` on.
