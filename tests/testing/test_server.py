@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from towpath.testing import procfs
+from towpath.testing.program import ProgramFailed
 from towpath.testing.rawtus import RawTus
-from towpath.testing.server import Server, ServerFailed, towpath_serve
+from towpath.testing.server import Server, towpath_serve
 
 STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
 SERVE = towpath_serve(program=STAND_IN)
@@ -57,13 +58,13 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> 
     def command(_: int, __: Path) -> Sequence[str]:
         return [sys.executable, "-c", "raise SystemExit('no such luck')"]
 
-    with pytest.raises(ServerFailed, match="no such luck"):
+    with pytest.raises(ProgramFailed, match="no such luck"):
         Server(tmp_path / "data", command=command).start()
 
 
 def test_a_failure_of_the_test_carries_the_end_of_the_log(tmp_path: Path) -> None:
     with (
-        pytest.raises(ValueError) as caught,  # noqa: PT011, PT012 - it is the test's own
+        pytest.raises(ValueError) as caught,
         Server(tmp_path / "data", command=SERVE),
     ):
         raise ValueError
