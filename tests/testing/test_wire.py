@@ -118,7 +118,7 @@ def test_bytes_pass_unchanged_both_ways_and_are_counted() -> None:
         sender.join()
         wire.when(lambda: not wire.live).result(SOON)
     assert (wire.up, wire.down, wire.opened) == (len(data), len(data), 1)
-    assert [event.what for event in wire.events] == ["opened", "ended"]
+    assert [event.what for event in wire.events] == ["opened", "up: fin", "down: fin", "ended"]
     assert (wire.events[-1].up, wire.events[-1].down) == (len(data), len(data))
 
 

@@ -79,7 +79,7 @@ class Way:
         self.passed = 0
         self.released = asyncio.Event()
         self._fault = lane.fault  # None once it has happened
-        self._deaf = False  # the receiver was told that no more comes
+        self.ended = False  # the receiver was told that no more comes
         self._free_at = 0.0  # when the throttle lets the next byte go
         # A block, or b"" for FIN, or None for RST; each with the time at which it arrives.
         self._queue: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue(QUEUED)
@@ -107,9 +107,10 @@ class Way:
                 raise Over(Fault.RESET, f"{self.name}: the sender reset")
             if not block:
                 self._end()
+                self.observer.note(f"{self.name}: fin")
                 return
             rest = memoryview(block)
-            while rest and not self._deaf:
+            while rest and not self.ended:
                 rest = await self._some(rest)
 
     async def _some(self, rest: memoryview) -> memoryview:
@@ -147,8 +148,8 @@ class Way:
 
     def _end(self) -> None:
         """Tell the receiver that no more comes; what comes all the same is thrown away."""
-        if not self._deaf:
-            self._deaf = True
+        if not self.ended:
+            self.ended = True
             with contextlib.suppress(OSError):  # it went away by itself
                 self.sink.shutdown(socket.SHUT_WR)
 

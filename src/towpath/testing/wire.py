@@ -146,6 +146,10 @@ class Wire:
         self._watchers.append((condition, future))
         self.changed()
 
+    def quiet(self) -> bool:
+        """True when nothing more goes up on any connection to the target."""
+        return all(each.up.ended for each in list(self.live.values()) if each.dialed)
+
     def changed(self) -> None:
         """Look at the conditions that somebody waits for."""
         for watcher in list(self._watchers):
@@ -194,6 +198,7 @@ class Connection:
         plan = wire.plan(number)
         self.up = Way("up", plan.up, near, far, wire.clock, self)
         self.down = Way("down", plan.down, far, near, wire.clock, self)
+        self.dialed = False  # the target has been reached
         self._severed: asyncio.Future[Over | None] = wire.loop.create_future()
 
     def passed(self, way: Way, piece: memoryview) -> None:
@@ -245,6 +250,7 @@ class Connection:
             await self.wire.loop.sock_connect(self.far, self.wire.target)
         except OSError as error:
             return Over(Fault.RESET, f"refused: {error}")
+        self.dialed = True
         over: list[Over] = []
         try:
             async with asyncio.TaskGroup() as group:
