@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -111,6 +112,20 @@ class Program:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise ProgramFailed(f"still runs after {timeout} s:\n{self.tail()}") from None
+
+    def watch(self, timeout: float) -> int:
+        """The most memory that was resident, when it has ended well."""
+        deadline = time.monotonic() + timeout
+        peak = 0
+        while self.exit_code() is None:
+            with contextlib.suppress(ProcessLookupError):  # it ended between the two looks
+                peak = procfs.memory(self.pid).peak
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"still runs after {timeout} s:\n{self.tail()}")
+            time.sleep(0.005)
+        if self.exit_code() != 0:
+            raise ProgramFailed(f"ended with {self.exit_code()}:\n{self.tail()}")
+        return peak
 
     def exit_code(self) -> int | None:
         """Its exit code; None while it runs."""

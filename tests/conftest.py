@@ -1,4 +1,4 @@
-"""What the crash tests share: the program under test and the seed of the commit.
+"""What tests of whole programs share: the program under test and the seed of the commit.
 
 TOWPATH_TEST_COMMAND replaces `python -m towpath.cli.main`; TOWPATH_TEST_SEED replaces the commit.
 """
