@@ -136,6 +136,12 @@ class Line:
                 yield bytes(self._rest)
                 self._rest.clear()
 
+    def drop_read_ahead(self) -> int:
+        """Throw away what was read beyond the last head; how much it was."""
+        length = len(self._rest)
+        self._rest.clear()
+        return length
+
     def _exactly(self, length: int) -> Iterator[bytes]:
         while length:
             if not self._rest:
