@@ -23,6 +23,8 @@ from bench.rounds import MIB, Sample
 mpl.use("Agg")
 GB = 1e9
 
+Key = tuple[str, str, str]  # case, way, contestant
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -33,38 +35,47 @@ class Line:
     contestant: str
     best: float  # MiB/s
     median: float  # MiB/s
-    of_loop: float | None  # median over the loop's
-    of_synced: float | None  # median over the synced loop's
+    best_of_loop: float | None  # best over the loop's best
+    best_of_synced: float | None  # best over the synced loop's best
+    median_of_loop: float | None
+    median_of_synced: float | None
     cpu_per_gb: float  # seconds
     peak: float  # MiB
 
 
 def lines(samples: Sequence[Sample]) -> list[Line]:
     """A line for each contestant in each case and way, in the order of the first round."""
-    groups: dict[tuple[str, str, str], list[Sample]] = {}
+    groups: dict[Key, list[Sample]] = {}
     for sample in samples:
         groups.setdefault((sample.case, sample.way, sample.contestant), []).append(sample)
+    bests = {key: max(_speeds(group)) for key, group in groups.items()}
     medians = {key: statistics.median(_speeds(group)) for key, group in groups.items()}
     table = []
-    for (case, way, name), group in sorted(groups.items(), key=lambda item: item[0][:2]):
-        median = medians[case, way, name]
-        loop = medians.get((case, way, "loop"))
-        synced = medians.get((case, way, "loop synced"))
+    for key, group in groups.items():
+        case, way, name = key
+        loop, synced = (case, way, "loop"), (case, way, "loop synced")
         size = sum(sample.size for sample in group)
         table.append(
             Line(
                 case=case,
                 way=way,
                 contestant=name,
-                best=max(_speeds(group)),
-                median=median,
-                of_loop=median / loop if loop else None,
-                of_synced=median / synced if synced else None,
+                best=bests[key],
+                median=medians[key],
+                best_of_loop=_over(bests, key, loop),
+                best_of_synced=_over(bests, key, synced),
+                median_of_loop=_over(medians, key, loop),
+                median_of_synced=_over(medians, key, synced),
                 cpu_per_gb=sum(sample.cpu for sample in group) / (size / GB),
                 peak=max(sample.peak for sample in group) / MIB,
             )
         )
-    return sorted(table, key=lambda line: (line.case, line.way != "up", -line.median))
+    order = list(dict.fromkeys((line.case, line.way) for line in table))
+    return sorted(table, key=lambda line: (order.index((line.case, line.way)), -line.median))
+
+
+def _over(speeds: Mapping[Key, float], key: Key, other: Key) -> float | None:
+    return speeds[key] / speeds[other] if other in speeds else None
 
 
 def _speeds(group: Sequence[Sample]) -> list[float]:
@@ -73,9 +84,8 @@ def _speeds(group: Sequence[Sample]) -> list[float]:
 
 def text(table: Sequence[Line], missing: Mapping[str, str]) -> str:
     """The table for a terminal."""
-    head = (
-        f"{'':18}{'best':>8}{'median':>8}{'of loop':>9}{'of synced':>11}{'CPU s/GB':>10}{'peak':>7}"
-    )
+    columns = ("best", "of loop", "synced", "median", "of loop", "synced", "CPU s/GB", "peak")
+    head = " " * 18 + "".join(f"{column:>9}" for column in columns)
     out: list[str] = []
     group = ("", "")
     for line in table:
@@ -83,16 +93,17 @@ def text(table: Sequence[Line], missing: Mapping[str, str]) -> str:
             group = (line.case, line.way)
             out += ["", f"{line.way}load, {line.case} (MiB/s, MiB)", head]
         out.append(
-            f"{line.contestant:18}{line.best:8.0f}{line.median:8.0f}"
-            f"{_ratio(line.of_loop):>9}{_ratio(line.of_synced):>11}"
-            f"{line.cpu_per_gb:10.2f}{line.peak:7.0f}"
+            f"{line.contestant:18}"
+            f"{line.best:9.0f}{_ratio(line.best_of_loop)}{_ratio(line.best_of_synced)}"
+            f"{line.median:9.0f}{_ratio(line.median_of_loop)}{_ratio(line.median_of_synced)}"
+            f"{line.cpu_per_gb:9.2f}{line.peak:9.0f}"
         )
     out += ["", *(f"NOT RUN: {name}: {why.strip()}" for name, why in missing.items())]
     return "\n".join(out)
 
 
 def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+    return f"{'-':>9}" if value is None else f"{value:9.2f}"
 
 
 def machine() -> dict[str, object]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from bench import certificate
 from bench.contestants import Contestant
 from towpath.testing import procfs
+from towpath.testing.rawhttp import Gone
 from towpath.testing.rawtus import VERSION, RawTus
 from towpath.testing.server import Server
 
@@ -77,10 +78,16 @@ class Field:
                     try:
                         stack.enter_context(server)
                     except (AssertionError, OSError) as error:
-                        self.missing[f"{each.name}{', TLS' * tls}"] = str(error)
+                        self.drop(each.name, tls, str(error))
                         continue
                     self.servers[each.name, tls] = server
             yield
+
+    def drop(self, name: str, tls: bool, why: str) -> str:
+        """Leave somebody out from now on; what is to be said about it."""
+        self.servers.pop((name, tls), None)
+        self.missing[f"{name}{', TLS' * tls}"] = why
+        return f"NOT RUN: {name}{', TLS' * tls}: {why.strip()}"
 
     def tus(self, server: Server) -> RawTus:
         """How to speak to it."""
@@ -139,6 +146,9 @@ def run(
             names = [name for name, tls in field.servers if tls is case.tls]
             random.Random(number).shuffle(names)
             for name in names:
-                samples += measure(field, name, case, number)
+                try:
+                    samples += measure(field, name, case, number)
+                except (AssertionError, OSError, Gone) as error:
+                    tell(field.drop(name, case.tls, f"failed in round {number + 1}: {error}"))
         tell(f"round {number + 1} of {rounds}")
     return samples

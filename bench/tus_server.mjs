@@ -12,6 +12,9 @@ const load = async (name) => import(pathToFileURL(require.resolve(name)))
 const {Server} = await load('@tus/server')
 const {FileStore} = await load('@tus/file-store')
 
+// After some downloads version 2.4.5 closes a stream twice and would end the whole process.
+process.on('uncaughtException', (error) => console.error(error))
+
 mkdirSync(directory, {recursive: true})
 const tus = new Server({path: '/files', datastore: new FileStore({directory})})
 const answer = (request, response) =>

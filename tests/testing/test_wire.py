@@ -148,33 +148,40 @@ def test_an_error_of_the_body_leaves_the_wire_as_it_is() -> None:
 @pytest.mark.parametrize("at", [0, 1, 1000, 65537, 300_001])
 def test_a_cut_lets_exactly_n_bytes_pass_and_ends_with_fin(at: int) -> None:
     plan = lane_up(Lane(fault=Fault.CUT, at=at))
-    with echoing(answers=False) as echo:
-        with threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire:
-            with dial(wire) as sock, contextlib.suppress(OSError):
-                sock.sendall(bytes(400_000))
-            assert echo.done.wait(SOON)
+    with (
+        echoing(answers=False) as echo,
+        threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire,
+    ):
+        with dial(wire) as sock, contextlib.suppress(OSError):
+            sock.sendall(bytes(400_000))
+        assert echo.done.wait(SOON)
     assert (len(echo.received), echo.ending) == (at, "fin")
     assert wire.events[-1].what == f"up: cut at byte {at}"
 
 
 def test_a_reset_reaches_both_sides_as_rst() -> None:
     plan = lane_up(Lane(fault=Fault.RESET, at=1000))
-    with echoing(answers=False) as echo:
-        with threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire:
-            with dial(wire) as sock:
-                sock.sendall(bytes(2000))
-                assert read_all(sock) == (b"", "rst")
-            assert echo.done.wait(SOON)
+    with (
+        echoing(answers=False) as echo,
+        threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire,
+    ):
+        with dial(wire) as sock:
+            sock.sendall(bytes(2000))
+            assert read_all(sock) == (b"", "rst")
+        assert echo.done.wait(SOON)
     assert echo.ending == "rst"
     assert wire.up == 1000
 
 
 def test_a_cut_on_the_way_down_gives_the_client_n_bytes() -> None:
     plan = Plan(down=Lane(fault=Fault.CUT, at=700))
-    with echoing() as echo, threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire:
-        with dial(wire) as sock:
-            sock.sendall(bytes(1000))
-            assert read_all(sock) == (bytes(700), "fin")
+    with (
+        echoing() as echo,
+        threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire,
+        dial(wire) as sock,
+    ):
+        sock.sendall(bytes(1000))
+        assert read_all(sock) == (bytes(700), "fin")
 
 
 def test_a_half_close_ends_one_direction_and_the_other_lives_on() -> None:
@@ -201,14 +208,17 @@ def answer_after_fin(sock: socket.socket, echo: Echo) -> None:
 
 def test_a_stall_passes_n_bytes_then_nothing_until_it_is_released() -> None:
     plan = lane_up(Lane(fault=Fault.STALL, at=5))
-    with echoing() as echo, threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire:
-        with dial(wire) as sock:
-            sock.sendall(b"0123456789")
-            wire.when(lambda: wire.events[-1].what == "up: stall at byte 5").result(SOON)
-            assert sock.recv(100) == b"01234"
-            assert wire.up == 5
-            wire.release()
-            assert sock.recv(100) == b"56789"
+    with (
+        echoing() as echo,
+        threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire,
+        dial(wire) as sock,
+    ):
+        sock.sendall(b"0123456789")
+        wire.when(lambda: wire.events[-1].what == "up: stall at byte 5").result(SOON)
+        assert sock.recv(100) == b"01234"
+        assert wire.up == 5
+        wire.release()
+        assert sock.recv(100) == b"56789"
 
 
 def test_a_stalled_wire_holds_no_more_than_its_bound() -> None:
@@ -217,14 +227,14 @@ def test_a_stalled_wire_holds_no_more_than_its_bound() -> None:
     with (
         echoing() as echo,
         threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan, socket_bytes=size)) as wire,
+        dial(wire) as sock,
     ):
-        with dial(wire) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
-            sock.settimeout(0.5)
-            sent = 0
-            with contextlib.suppress(TimeoutError):
-                while sent < 64 * 1024 * 1024:
-                    sent += sock.send(bytes(size))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        sock.settimeout(0.5)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 64 * 1024 * 1024:
+                sent += sock.send(bytes(size))
     # What the wire took, the block in its hand, and what the two kernels' sockets took.
     assert sent <= (QUEUED + 1) * BLOCK + 8 * size
 
@@ -232,22 +242,26 @@ def test_a_stalled_wire_holds_no_more_than_its_bound() -> None:
 def test_latency_is_waited_once_each_way() -> None:
     clock = FakeClock()
     plan = Plan(up=Lane(latency=3.0), down=Lane(latency=4.0))
-    with echoing() as echo:
-        with threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan, clock=clock)) as wire:
-            with dial(wire) as sock:
-                sock.sendall(b"x")
-                assert sock.recv(1) == b"x"
-                assert clock.now == pytest.approx(7.0)
+    with (
+        echoing() as echo,
+        threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan, clock=clock)) as wire,
+        dial(wire) as sock,
+    ):
+        sock.sendall(b"x")
+        assert sock.recv(1) == b"x"
+        assert clock.now == pytest.approx(7.0)
 
 
 def test_a_throttled_way_takes_the_time_of_its_bytes() -> None:
     clock = FakeClock()
     plan = lane_up(Lane(rate=1000.0))
-    with echoing(answers=False) as echo:
-        with threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan, clock=clock)) as wire:
-            with dial(wire) as sock:
-                sock.sendall(bytes(5000))
-            assert echo.done.wait(SOON)
+    with (
+        echoing(answers=False) as echo,
+        threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan, clock=clock)) as wire,
+    ):
+        with dial(wire) as sock:
+            sock.sendall(bytes(5000))
+        assert echo.done.wait(SOON)
     assert len(echo.received) == 5000
     assert clock.now == pytest.approx(5.0, rel=0.05)
 
@@ -283,13 +297,15 @@ def test_severing_ends_the_connections_that_live() -> None:
 def test_a_callback_of_when_runs_at_the_byte_it_waits_for() -> None:
     seen: list[int] = []
     plan = lane_up(Lane(rate=1e9))  # so that the wire passes small pieces
-    with echoing(answers=False) as echo:
-        with threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire:
-            reached = wire.when(lambda: wire.up >= 100_000)
-            reached.add_done_callback(lambda _: seen.append(wire.up))
-            with dial(wire) as sock:
-                sock.sendall(bytes(1_000_000))
-            assert echo.done.wait(SOON)
+    with (
+        echoing(answers=False) as echo,
+        threaded(Wire("127.0.0.1", echo.port, plan=lambda _: plan)) as wire,
+    ):
+        reached = wire.when(lambda: wire.up >= 100_000)
+        reached.add_done_callback(lambda _: seen.append(wire.up))
+        with dial(wire) as sock:
+            sock.sendall(bytes(1_000_000))
+        assert echo.done.wait(SOON)
     assert 100_000 <= seen[0] <= 100_000 + BLOCK
 
 
