@@ -1,74 +1,47 @@
-"""The whole comparison in one command: `python -m bench [--quick] [--rounds N]`.
+"""Runs measurements by name: `python -m bench NAME [its flags]`; without a name, the comparison.
 
-Prints a table, writes JSON and a picture to bench/out/. Everything stays on the loopback interface
-and in one temporary directory, which is removed at the end.
+A measurement is a module of this folder with `main(arguments) -> int`. It prints its numbers with
+the command that makes them again, the machine and the date; the first line of the module says what
+it measures. `python -m bench list` lists them.
 """
 
-from __future__ import annotations
-
-import argparse
-import itertools
-import shlex
+import ast
+import importlib
 import sys
-import tempfile
 from pathlib import Path
 
-from bench import report
-from bench.contestants import HERE, MODULES, contestants
-from bench.rounds import MIB, Case, Field, run, verify
-from towpath.testing.server import TOWPATH
+FOLDER = Path(__file__).parent
+COMPARISON = "compare"
 
 
-def words() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--quick", action="store_true", help="3 rounds of 64 MiB, plain only")
-    parser.add_argument("--sizes", default="64,1024", help="MiB in all, with commas")
-    parser.add_argument("--streams", default="1,8")
-    parser.add_argument("--no-tls", action="store_true")
-    parser.add_argument("--settle", type=int, default=4 * MIB, help="of the synced loop, bytes")
-    parser.add_argument("--only", default="", help="names of contestants, with commas")
-    parser.add_argument("--program", default="", help="instead of towpath's own command")
-    parser.add_argument("--modules", type=Path, default=MODULES, help="a node_modules folder")
-    parser.add_argument("--data", type=Path, help="where the servers keep their bytes")
-    parser.add_argument("--out", type=Path, default=HERE / "out")
-    return parser.parse_args()
+def listed() -> dict[str, str]:
+    """Map each measurement to the first line of its docstring."""
+    modules = {path.stem: ast.parse(path.read_text()) for path in sorted(FOLDER.glob("[a-z]*.py"))}
+    return {
+        name: (ast.get_docstring(module) or "").partition("\n")[0]
+        for name, module in modules.items()
+        if any(isinstance(node, ast.FunctionDef) and is_main(node) for node in module.body)
+    }
 
 
-def numbers(text: str) -> list[int]:
-    """Numbers with commas between them."""
-    return [int(word) for word in text.split(",")]
+def is_main(function: ast.FunctionDef) -> bool:
+    """Tell a measurement's entry from that of a process which a measurement starts."""
+    return function.name == "main" and bool(function.args.args)
 
 
-def main() -> int:
-    """Run the rounds and report."""
-    asked = words()
-    sizes = [64] if asked.quick else numbers(asked.sizes)
-    rounds = 3 if asked.quick else asked.rounds
-    tls = not (asked.quick or asked.no_tls)
-    schemes = [False, True] if tls else [False]
-    cases = [
-        Case(scheme, streams, size * MIB)
-        for scheme, streams, size in itertools.product(schemes, numbers(asked.streams), sizes)
-    ]
-    program = shlex.split(asked.program) or TOWPATH
-    field_of = contestants(asked.settle, program, asked.modules.resolve())
-    wanted = [each for each in field_of if not asked.only or each.name in asked.only.split(",")]
-    with tempfile.TemporaryDirectory(prefix="towpath-bench-", dir=asked.data) as directory:
-        field = Field(Path(directory), wanted, tls=tls)
-        with field.started():
-            for name, why in field.missing.items():
-                print(f"NOT RUN: {name}: {why.strip()}", file=sys.stderr)
-            verify(field)
-            samples = run(field, cases, rounds, lambda line: print(line, file=sys.stderr))
-    table = report.lines(samples)
-    print(report.text(table, field.missing))
-    facts = {"command": sys.argv[1:], "rounds": rounds, "missing": field.missing}
-    for path in report.write(asked.out, samples, table, facts):
-        print(f"wrote {path}")
-    return 0
+def main(arguments: list[str]) -> int:
+    """Run the measurement that is named first, or the comparison."""
+    if not arguments or arguments[0].startswith("-"):
+        arguments = [COMPARISON, *arguments]
+    known = listed()
+    if arguments[0] not in known:
+        for name, says in known.items():
+            print(f"  {name:16} {says}")
+        return 0 if arguments[0] == "list" else 2
+    measurement = importlib.import_module(f"bench.{arguments[0]}")
+    code: int = measurement.main(arguments[1:])
+    return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

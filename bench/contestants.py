@@ -46,7 +46,7 @@ def contestants(
     loop = (sys.executable, "-m", "bench.loop", "--port", "{port}", "--data", "{data}")
     loop_tls = ("--certificate", "{certificate}")
     towpath = (*program, "serve", "--host", "127.0.0.1", "--port", "{port}", "--data", "{data}")
-    towpath_tls = ("--certificate", "{certificate}", "--key", "{certificate}")
+    towpath_tls = ("--tls-cert", "{certificate}", "--tls-key", "{certificate}")
     node = (shutil.which("node") or "node", str(HERE / "tus_server.mjs"), str(modules))
     synced = (*loop, "--sync", "--settle", str(settle))
     return [

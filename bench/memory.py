@@ -1,4 +1,4 @@
-"""The server's resident memory against the size of the file: `python -m bench.memory`.
+"""The server's resident memory against the size of the file: `python -m bench memory`.
 
 One upload after the other, 1 MiB to 10 GiB, each on a server that has carried one small upload.
 Writes JSON and a picture to bench/out/. What is uploaded is removed at once.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,16 +75,16 @@ def picture(path: Path, points: list[Point]) -> None:
     pyplot.close(figure)
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Measure and draw."""
-    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench memory", description=__doc__)
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="MiB, with commas")
     parser.add_argument("--only", default="towpath relaxed,towpath strict,@tus/server")
     parser.add_argument("--program", default="", help="instead of towpath's own command")
     parser.add_argument("--modules", type=Path, default=MODULES, help="a node_modules folder")
     parser.add_argument("--data", type=Path, help="where the servers keep their bytes")
     parser.add_argument("--out", type=Path, default=HERE / "out")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     points = []
     for each in contestants(
         4 * MIB, shlex.split(asked.program) or TOWPATH, asked.modules.resolve()
@@ -104,7 +103,3 @@ def main() -> int:
     for name in ("memory.png", "memory.svg"):
         picture(asked.out / name, points)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

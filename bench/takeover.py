@@ -1,4 +1,4 @@
-"""How long a claim takes: `python -m bench.takeover`.
+"""How long a claim takes: `python -m bench takeover`.
 
 A PATCH has sent some bytes and stalls, its connection open. A HEAD on another connection must end
 it, make what has arrived durable and tell the true offset. The clock runs from the HEAD to its
@@ -14,7 +14,6 @@ import json
 import os
 import shlex
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -77,9 +76,9 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(prog="python -m bench.takeover", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench takeover", description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--size", type=int, default=4 * MIB, help="bytes sent before the stall")
     parser.add_argument("--stall", type=float, default=0.1, help="seconds before the HEAD")
@@ -88,7 +87,7 @@ def main() -> int:
     parser.add_argument("--modules", type=Path, default=MODULES, help="a node_modules folder")
     parser.add_argument("--data", type=Path, help="where the servers keep their bytes")
     parser.add_argument("--out", type=Path, default=HERE / "out")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     program = shlex.split(asked.program) or TOWPATH
     everybody = contestants(4 * MIB, program, asked.modules.resolve())
     contestant = next(each for each in everybody if each.name == asked.only)
@@ -112,7 +111,3 @@ def main() -> int:
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "takeover.json").write_text(json.dumps(facts, indent=1))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,7 @@
 """Whoever is killed, whenever: the upload ends whole, and no acknowledged byte travels again.
 
 A failure prints the seed, the number and what happened; the same command repeats it:
-`TOWPATH_TEST_SEED=<seed> pytest tests/crash/test_kill_anything.py -k <number>`. With
+`pytest tests/crash/test_kill_anything.py --seed <seed> -k <number>`. With
 TOWPATH_TEST_RECORDS=<file> a line of JSON is added there for every upload.
 """
 
@@ -36,32 +36,37 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def survives(
-    directory: Path, big: tuple[Path, str], program: Sequence[str], seed: str, number: int
+    directory: Path, big: tuple[Path, str], program: Sequence[str], commit_seed: int, number: int
 ) -> None:
     """Upload the file through the kills that the seed has for this number."""
     file, digest = big
     directory.mkdir()
-    kills = dice_kills(random.Random(f"{seed}/{number}"), LENGTH)
+    kills = dice_kills(random.Random(f"{commit_seed}/{number}"), LENGTH)
     journey = Journey(
         directory, file, kills, again_at_most=SETTLE_BYTES + socket_bytes(), program=program
     )
     try:
         assert journey.run() == (LENGTH, digest)
     except BaseException as error:
-        error.add_note(f"TOWPATH_TEST_SEED={seed}, number {number}: {kills}")
+        error.add_note(f"--seed {commit_seed}, number {number}: {kills}")
         raise
     finally:
-        write_record(seed, number, journey)
+        write_record(commit_seed, number, journey)
         for path in (directory / "data").rglob("*"):
             if path.is_file():
                 path.unlink()  # 500 times 200 MiB are too many
 
 
-def write_record(seed: str, number: int, journey: Journey) -> None:
+def write_record(commit_seed: int, number: int, journey: Journey) -> None:
     """Add what happened to the records, if somebody wants them."""
     wanted = os.environ.get("TOWPATH_TEST_RECORDS")
     if wanted:
-        facts = {"seed": seed, "number": number, "again": journey.again, "what": journey.record}
+        facts = {
+            "seed": commit_seed,
+            "number": number,
+            "again": journey.again,
+            "what": journey.record,
+        }
         with Path(wanted).open("a") as file:
             file.write(json.dumps(facts) + "\n")
 
@@ -69,19 +74,19 @@ def write_record(seed: str, number: int, journey: Journey) -> None:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("number", range(FAST))
 def test_an_upload_survives_kills(
-    tmp_path: Path, big: tuple[Path, str], program: Sequence[str], seed: str, number: int
+    tmp_path: Path, big: tuple[Path, str], program: Sequence[str], commit_seed: int, number: int
 ) -> None:
-    survives(tmp_path / str(number), big, program, seed, number)
+    survives(tmp_path / str(number), big, program, commit_seed, number)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("portion", range(PORTIONS))
 def test_ten_uploads_survive_kills(
-    tmp_path: Path, big: tuple[Path, str], program: Sequence[str], seed: str, portion: int
+    tmp_path: Path, big: tuple[Path, str], program: Sequence[str], commit_seed: int, portion: int
 ) -> None:
     for number in range(portion * IN_A_PORTION, (portion + 1) * IN_A_PORTION):
-        survives(tmp_path / str(number), big, program, seed, number)
+        survives(tmp_path / str(number), big, program, commit_seed, number)
 
 
 # That the test would notice: a stand-in with one planted sin each must fail it.

@@ -23,6 +23,7 @@ SENDERS = 3
 STILL = 1.0  # seconds without an answer, after which a stopped server has none on its way
 
 pytestmark = [
+    pytest.mark.loopmount,
     pytest.mark.timeout(180),
     pytest.mark.parametrize("kind", ["ext4", "xfs"]),
 ]
@@ -100,22 +101,22 @@ def lost_by_a_cut(
 
 @pytest.mark.parametrize("number", range(2))
 def test_acknowledged_bytes_survive_a_cut_amid_uploads(
-    tmp_path: Path, kind: str, program: Sequence[str], seed: str, number: int
+    tmp_path: Path, kind: str, program: Sequence[str], commit_seed: int, number: int
 ) -> None:
-    lost = lost_by_a_cut(tmp_path, kind, program, random.Random(f"{seed}/{number}"))
-    assert max(lost) <= 0, f"seed {seed}: {lost} acknowledged bytes are gone"
+    lost = lost_by_a_cut(tmp_path, kind, program, random.Random(f"{commit_seed}/{number}"))
+    assert max(lost) <= 0, f"seed {commit_seed}: {lost} acknowledged bytes are gone"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("portion", range(10))
 def test_acknowledged_bytes_survive_ten_cuts(
-    tmp_path: Path, kind: str, program: Sequence[str], seed: str, portion: int
+    tmp_path: Path, kind: str, program: Sequence[str], commit_seed: int, portion: int
 ) -> None:
     for number in range(portion * 10, portion * 10 + 10):
-        dice = random.Random(f"{seed}/{number}")
+        dice = random.Random(f"{commit_seed}/{number}")
         lost = lost_by_a_cut(tmp_path / str(number), kind, program, dice)
-        assert max(lost) <= 0, f"seed {seed}, {number}: {lost} acknowledged bytes are gone"
+        assert max(lost) <= 0, f"seed {commit_seed}, {number}: {lost} acknowledged bytes are gone"
 
 
 def test_an_offset_told_amid_a_chunk_survives_a_cut(
