@@ -25,7 +25,6 @@ class Contestant:
     name: str
     words: tuple[str, ...]  # with {port} {data} {certificate}
     tls_words: tuple[str, ...] = ()  # added for TLS
-    durable: bool = False  # every answer means: on disk
 
     def server(self, directory: Path, pem: Path | None) -> Server:
         """Its process, not yet started."""
@@ -51,8 +50,8 @@ def contestants(
     synced = (*loop, "--sync", "--settle", str(settle))
     return [
         Contestant("loop", loop, loop_tls),
-        Contestant("loop synced", synced, loop_tls, durable=True),
+        Contestant("loop synced", synced, loop_tls),
         Contestant("towpath relaxed", (*towpath, "--durability", "relaxed"), towpath_tls),
-        Contestant("towpath strict", (*towpath, "--durability", "strict"), towpath_tls, True),
+        Contestant("towpath strict", (*towpath, "--durability", "strict"), towpath_tls),
         Contestant("@tus/server", (*node, "{port}", "{data}"), ("{certificate}",)),
     ]

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from bench import report
 from bench.contestants import HERE, MODULES, Contestant, contestants
@@ -21,7 +21,6 @@ from bench.rounds import MIB
 from towpath.testing.rawtus import VERSION, RawTus
 from towpath.testing.server import TOWPATH
 
-mpl.use("Agg")
 SIZES = (1, 10, 100, 1024, 10_240)  # MiB
 
 
@@ -53,9 +52,8 @@ def measure(contestant: Contestant, size: int, directory: Path) -> Point:
 
 def picture(path: Path, points: list[Point]) -> None:
     """Growth over the file's size, a line for each contestant."""
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(8, 4.5))
+    figure = Figure(figsize=(8, 4.5), layout="tight")
+    axis = figure.subplots()
     for name in dict.fromkeys(point.contestant for point in points):
         mine = [point for point in points if point.contestant == name]
         axis.plot(
@@ -70,9 +68,7 @@ def picture(path: Path, points: list[Point]) -> None:
     axis.set_ylabel("peak resident memory of the server, MiB")
     axis.legend()
     axis.grid(alpha=0.3)
-    figure.tight_layout()
     figure.savefig(path)
-    pyplot.close(figure)
 
 
 def main(arguments: list[str]) -> int:

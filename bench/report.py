@@ -6,7 +6,7 @@ durable server is compared with the durable loop too.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -16,11 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from bench.rounds import MIB, Sample
 
-mpl.use("Agg")
 GB = 1e9
 
 Key = tuple[str, str, str]  # case, way, contestant
@@ -114,7 +113,7 @@ def machine() -> dict[str, object]:
             model = line.partition(":")[2].strip()
             break
     return {
-        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "processor": model,
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
@@ -143,11 +142,10 @@ def write(
 
 def picture(directory: Path, table: Sequence[Line]) -> list[Path]:
     """Medians as bars, the best as a mark; one panel for each case and way."""
-    from matplotlib import pyplot
-
     panels = list(dict.fromkeys((line.case, line.way) for line in table))
     rows = (len(panels) + 1) // 2
-    figure, axes = pyplot.subplots(rows, 2, figsize=(12, 1.2 + 1.9 * rows), squeeze=False)
+    figure = Figure(figsize=(12, 1.2 + 1.9 * rows), layout="tight")
+    axes = figure.subplots(rows, 2, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     for axis, (case, way) in zip(axes.flat, panels, strict=False):
@@ -160,9 +158,7 @@ def picture(directory: Path, table: Sequence[Line]) -> list[Path]:
         axis.tick_params(labelsize=8)
         axis.set_xlim(left=0)
     figure.suptitle("MiB/s: bar = median, mark = best", fontsize=10)
-    figure.tight_layout()
     paths = [directory / "bench.png", directory / "bench.svg"]
     for path in paths:
         figure.savefig(path)
-    pyplot.close(figure)
     return paths

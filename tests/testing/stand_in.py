@@ -158,7 +158,8 @@ def serve(host: str, port: int, data: Path, sin: str) -> None:
     Handler.inherited = {path.name for path in data.iterdir()}
     http.server.ThreadingHTTPServer.request_queue_size = 1024
     server = http.server.ThreadingHTTPServer((host, port), Handler)
-    print(f"http://{host}:{port}", flush=True)
+    sys.stdout.write(f"http://{host}:{port}\n")
+    sys.stdout.flush()
     server.serve_forever()
 
 
@@ -192,6 +193,7 @@ def carry(line: http.client.HTTPConnection, file: Path, memory: Path, sin: str) 
     with file.open("rb") as source:
         source.seek(offset)
         fields = version | {"Upload-Offset": str(offset), "Content-Length": str(size - offset)}
+        fields["Content-Type"] = "application/offset+octet-stream"
         line.request("PATCH", memory.read_text(), body=source, headers=fields)
         answer = line.getresponse()
         answer.read()

@@ -64,10 +64,10 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> 
 
 def test_a_failure_of_the_test_carries_the_end_of_the_log(tmp_path: Path) -> None:
     with (
-        pytest.raises(ValueError) as caught,
+        pytest.raises(ZeroDivisionError) as caught,
         Server(tmp_path / "data", command=SERVE),
     ):
-        raise ValueError
+        raise ZeroDivisionError
     assert "http://127.0.0.1" in caught.value.__notes__[0]
 
 

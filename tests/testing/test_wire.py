@@ -139,9 +139,9 @@ def test_a_wire_works_within_a_loop_of_the_test() -> None:
 def test_an_error_of_the_body_leaves_the_wire_as_it_is() -> None:
     async def main(port: int) -> None:
         async with Wire("127.0.0.1", port):
-            raise ValueError
+            raise ZeroDivisionError
 
-    with echoing() as echo, pytest.raises(ValueError):
+    with echoing() as echo, pytest.raises(ZeroDivisionError):
         asyncio.run(main(echo.port))
 
 
