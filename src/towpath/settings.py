@@ -39,7 +39,7 @@ class Settings:
     tls_key: Path | None = None
     # how durable
     durability: Durability = "strict"
-    min_free: int = 64 * MIB  # disk space that uploads never use up
+    min_free: int = 256 * MIB  # disk space that uploads never use up
     # limits
     memory: int = 256 * MIB
     workers: int = 16
