@@ -6,15 +6,17 @@ A WAY is `name` or `name:block-KiB`; `name:block:wait-ms` for those that wait in
 
 bare      blocking recv_into + pwrite in a plain socket server, no checksum: the yardstick
 barecrc   the same with CRC64NVME over each block
-buffered  asyncio transport switched to a BufferedProtocol, four reused blocks, an executor call a block
+buffered  transport switched to a BufferedProtocol, four reused blocks, an executor call a block
 poll      loop's reading paused; a worker thread: non-blocking recv_into, else poll with time-out
 timeout   the same with socket.settimeout instead of poll
 low       like poll, with SO_RCVLOWAT so that poll wakes for 128 KiB at least
 source    `towpath.web.socket_source` as the engine uses it
 direct    the whole way: uvicorn, our protocol, take(), the answer
-plain     uvicorn untouched, `towpath.web.asgi_source` over receive()
+asgi      uvicorn with our protocol, the body by `towpath.web.asgi_source` over receive()
+plain     the same with uvicorn untouched
 
-Prints GiB/s (best, median), the ratio of the bests and medians to `bare`, and the CPU seconds of the server per GiB.
+With --tls only buffered, asgi and plain can take part. Prints GiB/s (best, median), the ratios of
+best and median to the first way, and the CPU seconds of the server per GiB.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ import resource
 import select
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -256,18 +260,35 @@ def source_way(path: Path, block: int, pool: ThreadPoolExecutor) -> Any:
     return receive
 
 
-def serve_raw(listener: socket.socket, way: Any) -> None:
+def certificate() -> tuple[Path, Path]:
+    """A self-signed certificate and its key, made once."""
+    paths = (
+        Path(tempfile.gettempdir(), "towpath-bench.pem"),
+        Path(tempfile.gettempdir(), "towpath-bench.key"),
+    )
+    if not paths[0].exists():
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9"
+        files = ["-subj", "/CN=localhost", "-out", str(paths[0]), "-keyout", str(paths[1])]
+        subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    return paths
+
+
+def serve_raw(listener: socket.socket, way: Any, *, tls: bool = False) -> None:
     """Serve one of the ways without HTTP library."""
+    context = None
+    if tls:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*certificate())
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: RawServer(way), sock=listener)
+        server = await loop.create_server(lambda: RawServer(way), sock=listener, ssl=context)
         await server.serve_forever()
 
     uvloop.run(main())
 
 
-def serve_uvicorn(listener: socket.socket, path: Path, block: int, direct: bool) -> None:
+def serve_uvicorn(listener: socket.socket, path: Path, block: int, way: str, tls: bool) -> None:
     """Serve through uvicorn: with our protocol, or untouched."""
     import uvicorn
 
@@ -281,7 +302,7 @@ def serve_uvicorn(listener: socket.socket, path: Path, block: int, direct: bool)
     async def app(scope: Any, receive: Any, send: Any) -> None:
         sink = Sink(path)
         length = int(dict(scope["headers"])[b"content-length"])
-        if direct:
+        if way == "direct":
             source = scope["extensions"]["towpath.direct"].take()
         else:
             source = AsgiSource(receive, length=length, limits=WireLimits())
@@ -292,12 +313,23 @@ def serve_uvicorn(listener: socket.socket, path: Path, block: int, direct: bool)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    http: Any = contract.http_class(Registry(WireLimits(), pool)) if direct else "httptools"
-    config = uvicorn.Config(app, http=http, loop="uvloop", lifespan="off", log_level="error")
+    http: Any = contract.http_class(Registry(WireLimits(), pool))
+    if way == "plain":
+        http = "httptools"
+    files = certificate() if tls else (None, None)
+    config = uvicorn.Config(
+        app,
+        http=http,
+        loop="uvloop",
+        lifespan="off",
+        log_level="error",
+        ssl_certfile=files[0],
+        ssl_keyfile=files[1],
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def serve(way: str, target: Path, descriptor: int) -> None:
+def serve(way: str, target: Path, descriptor: int, tls: bool) -> None:
     """Be the server of one way until killed."""
     listener = socket.socket(fileno=descriptor)
     name, block, wait = (*way.split(":"), "1024", "20")[:3] if ":" in way else (way, "1024", "20")
@@ -305,18 +337,23 @@ def serve(way: str, target: Path, descriptor: int) -> None:
     if name in ("bare", "barecrc"):
         serve_bare(listener, path, size, name == "barecrc")
     elif name == "buffered":
-        serve_raw(listener, buffered_way(path, size, pool))
+        serve_raw(listener, buffered_way(path, size, pool), tls=tls)
     elif name in ("poll", "timeout", "low"):
         serve_raw(listener, threaded_way(path, size, int(wait) / 1000, name, pool))
     elif name == "source":
         serve_raw(listener, source_way(path, size, pool))
     else:
-        serve_uvicorn(listener, path, size, name == "direct")
+        serve_uvicorn(listener, path, size, name, tls)
 
 
-def send(port: int, mib: int) -> tuple[float, float]:
+def send(port: int, mib: int, tls: bool) -> tuple[float, float]:
     """Send one body; return GiB/s and the server's CPU seconds so far."""
-    with socket.create_connection(("127.0.0.1", port)) as client:
+    client = socket.create_connection(("127.0.0.1", port))
+    if tls:
+        context = ssl.create_default_context(cafile=str(certificate()[0]))
+        context.check_hostname = False
+        client = context.wrap_socket(client)
+    with client:
         began = time.perf_counter()
         client.sendall(
             b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
@@ -329,7 +366,7 @@ def send(port: int, mib: int) -> tuple[float, float]:
     return mib / 1024 / took, float(answer.split(b"\r\n\r\n")[1])
 
 
-def measure(ways: list[str], mib: int, rounds: int, target: Path) -> None:
+def measure(ways: list[str], mib: int, rounds: int, target: Path, tls: bool) -> None:
     """Start a server per way, send to each in turn, print the table."""
     servers: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
     speeds: dict[str, list[float]] = {way: [] for way in ways}
@@ -343,15 +380,16 @@ def measure(ways: list[str], mib: int, rounds: int, target: Path) -> None:
             listener = socket.create_server(("127.0.0.1", 0))
             number = listener.fileno()
             command = [sys.executable, __file__, "--serve", way, "--target", str(target)]
-            process = subprocess.Popen([*command, "--listener", str(number)], pass_fds=[number])
+            command += ["--listener", str(number), *(["--tls"] if tls else [])]
+            process = subprocess.Popen(command, pass_fds=[number])
             servers[way] = process, listener.getsockname()[1]
             listener.close()
-            send(servers[way][1], 64)
+            send(servers[way][1], 64, tls)
         for number in range(rounds):
             shift = number % len(ways)  # nobody always runs after the same neighbour
             for way in ways[shift:] + ways[:shift]:
-                _, before = send(servers[way][1], 1)
-                speed, after = send(servers[way][1], mib)
+                _, before = send(servers[way][1], 1, tls)
+                speed, after = send(servers[way][1], mib, tls)
                 speeds[way].append(speed)
                 cpu[way].append((after - before) / (mib / 1024))
     finally:
@@ -362,7 +400,9 @@ def measure(ways: list[str], mib: int, rounds: int, target: Path) -> None:
             target.unlink()
     best = max(speeds[ways[0]])
     median = statistics.median(speeds[ways[0]])
-    print(f"{'way':<20} {'best':>6} {'median':>7} {'of best':>8} {'of median':>10} {'CPU s/GiB':>10}")
+    print(
+        f"{'way':<20} {'best':>6} {'median':>7} {'of best':>8} {'of median':>10} {'CPU s/GiB':>10}"
+    )
     for way in ways:
         top, middle = max(speeds[way]), statistics.median(speeds[way])
         print(
@@ -378,14 +418,17 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--target", type=Path, default=Path("/dev/shm/towpath-bench"))
+    parser.add_argument("--tls", action="store_true")
     parser.add_argument("--serve", default="")
     parser.add_argument("--listener", type=int, default=-1)
     given = parser.parse_args()
     if given.serve:
-        serve(given.serve, given.target, given.listener)
+        serve(given.serve, given.target, given.listener, given.tls)
     else:
-        ways = given.ways or ["bare", "barecrc", "buffered", "poll", "source", "direct", "plain"]
-        measure(ways, given.mib, given.rounds, given.target)
+        ways = given.ways or ["bare", "barecrc", "buffered", "source", "direct", "plain"]
+        if given.tls:
+            ways = given.ways or ["buffered", "asgi", "plain"]
+        measure(ways, given.mib, given.rounds, given.target, given.tls)
 
 
 if __name__ == "__main__":

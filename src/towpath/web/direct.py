@@ -33,7 +33,7 @@ STREAMS = {socket.AF_INET, socket.AF_INET6, socket.AF_UNIX}
 
 
 class Door:
-    """What a cycle has for a transport: the same, but it closes only when the answer can be read."""
+    """What a cycle has for a transport: it closes only when the answer can be read."""
 
     def __init__(self, protocol: DirectProtocol) -> None:
         self._protocol = protocol
@@ -247,7 +247,7 @@ class DirectProtocol(HttpToolsProtocol):
             exchange.end()
             self._exchanges.pop(exchange.cycle, None)
             taken = exchange.source is not None
-            if left and (taken or left > self.limits.keep_bytes) or left is None:
+            if left is None or (left and (taken or left > self.limits.keep_bytes)):
                 self._linger()
         if self.lingering:
             self.server_state.total_requests += 1
@@ -320,9 +320,13 @@ class DirectProtocol(HttpToolsProtocol):
             self._running.end()
         self._unset_keepalive_if_required()
         self._set_timer(self.limits.linger_seconds)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.flow.resume_reading()
+        try:
+            if self.transport.can_write_eof():  # not with TLS
+                self.transport.write_eof()
+        except OSError:  # the client has torn the connection down
+            self.transport.abort()
+        else:
+            self.flow.resume_reading()
 
     def _set_timer(self, seconds: float) -> None:
         self._unset_timer()

@@ -17,12 +17,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
+    STATUS_LINE,
     RequestResponseCycle,
 )
 
@@ -177,12 +177,12 @@ class Exchange:
         return left is None or left > self.protocol.registry.limits.keep_bytes
 
     def _send_informational(self, message: Message) -> None:
-        cycle, status = self.cycle, HTTPStatus(message["status"])
+        cycle, status = self.cycle, message["status"]
         if not 100 <= status < 200 or status == 101 or cycle.response_started:
-            raise RuntimeError(f"{int(status)} cannot be sent as an interim response here")
+            raise RuntimeError(f"{status} cannot be sent as an interim response here")
         if cycle.disconnected or cycle.scope["http_version"] != "1.1":
             return
-        lines = [b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode())]
+        lines = [STATUS_LINE[status]]
         for name, value in message.get("headers", []):
             if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
                 raise RuntimeError(f"header {name!r} cannot be sent")
