@@ -102,6 +102,13 @@ class Serving:
             await self._answer(send, 200, {"count": len(body)})
         elif path == "/file":
             await self._file(send, int(query["offset"][0]), int(query["count"][0]))
+        elif path == "/bulk":
+            headers = [(b"content-length", b"%d" % (40 * 1024 * 1024))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for number in range(40):
+                piece = {"type": "http.response.body", "body": bytes(1024 * 1024)}
+                await send({**piece, "more_body": number < 39})
+            self.sent.put("over")
         elif path == "/interim":
             headers = [(b"upload-offset", b"7")]
             await send({"type": "towpath.informational", "status": 104, "headers": headers})

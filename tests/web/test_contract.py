@@ -66,7 +66,7 @@ def test_the_protocol_calls_what_we_override() -> None:
     for name in (
         "_start_asgi_task", "connection_lost", "connection_made", "data_received", "eof_received",
         "on_body", "on_headers_complete", "on_message_begin", "on_message_complete",
-        "on_response_complete", "send_400_response",
+        "on_response_complete", "pause_writing", "resume_writing", "send_400_response",
     ):  # fmt: skip
         assert parameters(getattr(PROTOCOL, name)) == parameters(getattr(DirectProtocol, name))
     assert parameters(PROTOCOL._start_asgi_task) == ["self", "cycle", "app"]

@@ -86,6 +86,8 @@ def test_a_stop_wakes_a_thread_within_a_read(way: str, monkeypatch: pytest.Monke
             assert await reading == 0
             assert time.monotonic() - began < 1
             assert source.ending is Ending.STOPPED
+            if way == "direct":
+                source.close()
 
     asyncio.run(main())
 

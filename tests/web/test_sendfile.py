@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -81,6 +82,18 @@ def test_a_reader_that_takes_nothing_is_cut_off(files: Serving) -> None:
         except ConnectionResetError:
             got = 0
         assert got < LARGE
+
+
+def test_an_ordinary_response_that_nobody_takes_is_cut_off(files: Serving) -> None:
+    with files.connect() as client, files.connect() as slow:
+        for each in (client, slow):
+            each.head("/bulk")
+        for _ in range(24):  # slow, but it goes on taking
+            assert len(slow.file.read(64 * 1024)) == 64 * 1024
+            time.sleep(0.1)
+        assert files.sent.get(timeout=PATIENCE) == "over"
+        wait_for(lambda: len(files.server.server_state.connections) == 1, "the end of one")
+        slow.file.readline()
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])

@@ -94,6 +94,8 @@ class DirectProtocol(HttpToolsProtocol):
         self._heads = 0
         self._head_seen = 0  # bytes of the head that is open, at least
         self._timer: asyncio.TimerHandle | None = None  # for a head, a leftover body, a linger
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._unsent = 0  # bytes that the kernel had not taken when the stall timer was set
         self._exchanges: dict[RequestResponseCycle, Exchange] = {}
         self._running: Exchange | None = None
 
@@ -109,6 +111,7 @@ class DirectProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: everybody who waits on it learns it."""
         self._unset_timer()
+        self._unset_stall_timer()
         super().connection_lost(exc)
         for exchange in self._exchanges.values():
             exchange.cycle.disconnected = not exchange.cycle.response_complete
@@ -122,6 +125,16 @@ class DirectProtocol(HttpToolsProtocol):
             return None
         exchange.cycle.keep_alive = False
         return True
+
+    def pause_writing(self) -> None:
+        """The client takes less than we write; it must go on taking."""
+        super().pause_writing()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """What was written is out, nearly."""
+        self._unset_stall_timer()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Bytes that nobody takes from the socket itself: heads, and bodies of the plain way."""
@@ -306,7 +319,12 @@ class DirectProtocol(HttpToolsProtocol):
         if self._running is not None and self._running.left != 0:
             self._linger()
         else:
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close when what was written is out; a client that does not take it is cut off."""
+        self.transport.close()
+        self._watch_writing()
 
     def _linger(self) -> None:
         """Send our FIN, swallow a bounded amount for a bounded time, then close (RFC 9112 9.6).
@@ -338,10 +356,27 @@ class DirectProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _watch_writing(self) -> None:
+        self._unset_stall_timer()
+        self._unsent = self.transport.get_write_buffer_size()
+        if self._unsent and self.limits.stall_seconds:
+            self._stall_timer = self.loop.call_later(self.limits.stall_seconds, self._judge_writing)
+
+    def _judge_writing(self) -> None:
+        if self.transport.get_write_buffer_size() >= self._unsent:
+            self.transport.abort()
+        else:
+            self._watch_writing()
+
+    def _unset_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
     def _time_is_over(self) -> None:
         self._timer = None
         if self.lingering:
-            self.transport.close()
+            self._close()
         elif self.flow.read_paused:  # it is us who do not read
             self._set_timer(self.limits.head_seconds)
         elif self._in_head:
