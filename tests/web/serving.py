@@ -31,6 +31,7 @@ from towpath.web.asgi_source import AsgiSource
 from towpath.web.limits import WireLimits
 from towpath.web.registry import Registry
 
+BULK = 40 * 1024 * 1024  # bytes of the ordinary large response
 PATIENCE = 10.0  # seconds that anything may take before a test fails
 
 
@@ -103,9 +104,9 @@ class Serving:
         elif path == "/file":
             await self._file(send, int(query["offset"][0]), int(query["count"][0]))
         elif path == "/bulk":
-            headers = [(b"content-length", b"%d" % (40 * 1024 * 1024))]
+            headers = [(b"content-length", b"%d" % BULK)]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            for number in range(40):
+            for number in range(BULK // (1024 * 1024)):
                 piece = {"type": "http.response.body", "body": bytes(1024 * 1024)}
                 await send({**piece, "more_body": number < 39})
             self.sent.put("over")

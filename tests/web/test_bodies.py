@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -242,12 +243,58 @@ def test_any_split_into_writes_arrives_intact(cuts: list[int], way: str, shared:
         else:
             client.head("/write", "Transfer-Encoding: chunked", method="POST")
             wire = chunked(body, 9999)
-        last = 0
-        for cut in [*sorted(cuts), len(wire)]:
-            client.send(wire[last:cut])
-            last = max(last, cut)
+        send_in_pieces(client, wire, cuts)
         assert client.answer().json()["count"] == len(body)
     assert shared.result().body == body
+
+
+REQUESTS = st.tuples(
+    st.sampled_from(["write", "read", "refuse", "coded", "get"]), st.integers(0, 65_000)
+)
+
+
+@given(requests=st.lists(REQUESTS, max_size=8), cuts=st.lists(st.integers(0, 300_000), max_size=9))
+@settings(
+    max_examples=40,
+    deadline=PATIENCE * 1000,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_requests_in_one_stream_are_answered_in_order(
+    requests: list[tuple[str, int]], cuts: list[int], shared: Serving
+) -> None:
+    wire = b""
+    expected: list[tuple[int, object]] = []
+    for kind, size in requests:
+        if kind == "get":
+            wire += b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % size
+            expected.append((200, f"/{size}"))
+        elif kind == "coded":
+            head = b"POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            wire += head + chunked(BODY[:size], 10_000)
+            expected.append((200, size))
+        else:
+            head = b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+            wire += head % (kind.encode(), size) + BODY[:size]
+            expected.append((413, True) if kind == "refuse" else (200, size))
+    with shared.connect() as client:
+        sender = threading.Thread(target=send_in_pieces, args=(client, wire, cuts))
+        sender.start()
+        answers = []
+        for _ in requests:
+            answer = client.answer()
+            answers.append((answer.status, next(iter(answer.json().values()))))
+        sender.join(PATIENCE)
+    assert answers == expected
+    for kind, size in requests:
+        if kind in ("write", "read", "coded"):
+            assert shared.result().body == BODY[:size]
+
+
+def send_in_pieces(client: Client, wire: bytes, cuts: list[int]) -> None:
+    last = 0
+    for cut in [*sorted(cuts), len(wire)]:
+        client.send(wire[last:cut])
+        last = max(last, cut)
 
 
 @pytest.fixture

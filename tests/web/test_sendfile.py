@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.serving import PATIENCE, Serving, wait_for
+from tests.web.serving import BULK, PATIENCE, Serving, wait_for
 
 FILE = random.Random(2).randbytes(5_000_003)
 LARGE = 64 * 1024 * 1024
@@ -86,14 +86,18 @@ def test_a_reader_that_takes_nothing_is_cut_off(files: Serving) -> None:
 
 def test_an_ordinary_response_that_nobody_takes_is_cut_off(files: Serving) -> None:
     with files.connect() as client, files.connect() as slow:
-        for each in (client, slow):
-            each.head("/bulk")
-        for _ in range(24):  # slow, but it goes on taking
-            assert len(slow.file.read(64 * 1024)) == 64 * 1024
+        client.head("/bulk")
+        slow.head("/bulk")
+        assert slow.answer(body=False).status == 200
+        for _ in range(25):  # slow, but it goes on taking
+            assert len(slow.file.read(512 * 1024)) == 512 * 1024
             time.sleep(0.1)
         assert files.sent.get(timeout=PATIENCE) == "over"
         wait_for(lambda: len(files.server.server_state.connections) == 1, "the end of one")
-        slow.file.readline()
+        left = BULK - 25 * 512 * 1024
+        assert len(slow.file.read(left)) == left
+        slow.head("/next")
+        assert slow.answer().json() == {"path": "/next"}
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])

@@ -28,6 +28,7 @@ from uvicorn.server import ServerState
 
 from towpath.web.exchange import App, Exchange
 from towpath.web.registry import Registry
+from towpath.web.wire import unacknowledged
 
 STREAMS = {socket.AF_INET, socket.AF_INET6, socket.AF_UNIX}
 
@@ -95,7 +96,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._head_seen = 0  # bytes of the head that is open, at least
         self._timer: asyncio.TimerHandle | None = None  # for a head, a leftover body, a linger
         self._stall_timer: asyncio.TimerHandle | None = None
-        self._unsent = 0  # bytes that the kernel had not taken when the stall timer was set
+        self._unsent = 0  # bytes that the client had not taken when the stall timer was set
         self._exchanges: dict[RequestResponseCycle, Exchange] = {}
         self._running: Exchange | None = None
 
@@ -358,12 +359,16 @@ class DirectProtocol(HttpToolsProtocol):
 
     def _watch_writing(self) -> None:
         self._unset_stall_timer()
-        self._unsent = self.transport.get_write_buffer_size()
-        if self._unsent and self.limits.stall_seconds:
+        if self.transport.get_write_buffer_size() and self.limits.stall_seconds:
+            self._unsent = self._count_unsent()
             self._stall_timer = self.loop.call_later(self.limits.stall_seconds, self._judge_writing)
 
+    def _count_unsent(self) -> int:
+        number = self.transport.get_extra_info("socket").fileno()
+        return self.transport.get_write_buffer_size() + unacknowledged(number)
+
     def _judge_writing(self) -> None:
-        if self.transport.get_write_buffer_size() >= self._unsent:
+        if self._count_unsent() >= self._unsent:
             self.transport.abort()
         else:
             self._watch_writing()
