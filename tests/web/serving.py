@@ -102,7 +102,8 @@ class Serving:
             self.results.put(Result("receive", ending, body, 0))
             await self._answer(send, 200, {"count": len(body)})
         elif path == "/file":
-            await self._file(send, int(query["offset"][0]), int(query["count"][0]))
+            mode = os.O_WRONLY if "unreadable" in query else os.O_RDONLY
+            await self._file(send, int(query["offset"][0]), int(query["count"][0]), mode)
         elif path == "/bulk":
             headers = [(b"content-length", b"%d" % BULK)]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -143,8 +144,9 @@ class Serving:
         ending = source.ending
         source.stop()
         way = "direct" if offer is not None else "asgi"
-        self.results.put(Result(way, ending.value, path.read_bytes(), rounds))
-        path.unlink()
+        body = await loop.run_in_executor(None, path.read_bytes)
+        await loop.run_in_executor(None, path.unlink)
+        self.results.put(Result(way, ending.value, body, rounds))
         status = 200 if ending.value == "whole" else 400
         await self._answer(send, status, {"count": offset, "ending": ending.value, "way": way})
 
@@ -166,8 +168,8 @@ class Serving:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _file(self, send: Any, offset: int, count: int) -> None:
-        descriptor = os.open(self.folder / "file", os.O_RDONLY)
+    async def _file(self, send: Any, offset: int, count: int, mode: int) -> None:
+        descriptor = os.open(self.folder / "file", mode)
         headers = [(b"content-length", b"%d" % count)]
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})

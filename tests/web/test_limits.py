@@ -390,6 +390,7 @@ def test_endings() -> None:
         ours, theirs = socket.socketpair()
         over = asyncio.Event()
         with ours, theirs:
+            theirs.setblocking(False)
             theirs.sendall(b"lo and more")
             source = SocketSource(
                 Wire(ours.fileno()),
@@ -409,6 +410,7 @@ def test_endings() -> None:
             await asyncio.wait_for(over.wait(), PATIENCE)
             await source.ready()
             source.close()
+            ours.setblocking(False)
             assert ours.recv(100) == b" and more"
 
     asyncio.run(main())

@@ -122,6 +122,15 @@ def test_a_file_that_is_shorter_than_promised_breaks_the_connection(files: Servi
         assert client.ended()
 
 
+def test_a_file_that_cannot_be_read_is_an_error_of_ours(
+    files: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    with files.connect() as client:
+        client.head("/file?offset=0&count=1000&unreadable=1")
+        assert client.answer().body == b""
+        wait_for(lambda: "Bad file descriptor" in caplog.text, "the error to be told")
+
+
 def test_many_readers_at_once(files: Serving) -> None:
     wrong = []
 

@@ -15,6 +15,7 @@ Extensions in `scope["extensions"]`:
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ from towpath.web.wire import Wire
 
 if TYPE_CHECKING:
     from towpath.web.direct import DirectProtocol
+
+# What sendfile(2) says of the file; everything else is said of the connection.
+FILE_ERRORS = {errno.EBADF, errno.EINVAL, errno.EIO, errno.EOVERFLOW, errno.ESTALE}
 
 Message = MutableMapping[str, Any]
 App = Callable[
@@ -155,7 +159,7 @@ class Exchange:
     # The answer
 
     async def send(self, message: Message) -> None:
-        """ASGI send, with our two messages more."""
+        """ASGI send, with two messages more."""
         if message["type"] == "towpath.sendfile":
             await self._send_file(message)
         elif message["type"] == "towpath.informational":
@@ -216,8 +220,10 @@ class Exchange:
                 sent = await send_range(
                     wire, duplicate, offset, count, pool=registry.senders, stall_seconds=stall
                 )
-        except OSError:  # gone or stalled: nothing more can be said to this client
+        except OSError as error:  # gone, stalled or unreadable: no more can be said to this client
             cycle.disconnected = True
+            if error.errno in FILE_ERRORS:
+                raise
         finally:
             wire.close()  # if this task is cancelled, the thread lets go a moment later
             self._wire = None
