@@ -32,7 +32,7 @@ import sys
 import time
 from pathlib import Path
 
-from receive_ways import MIB, certificate, serve
+from bench.receive_ways import MIB, certificate, serve
 
 PIECE = bytes(MIB)
 

@@ -19,7 +19,15 @@ def test_pip_install_alone_gives_a_working_server(tmp_path: Path) -> None:
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", ROOT]
+    install: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        ROOT,
+    ]
     subprocess.run(install, check=True, cwd=tmp_path)
 
     def command(port: int, data: Path) -> list[str]:

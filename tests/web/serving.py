@@ -80,7 +80,7 @@ class Serving:
     # The application
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
-        """Routes: /write /hold (take, then wait for `go`) /refuse /read (receive) /file /interim"""
+        """Routes: /write /hold (take, await `go`) /refuse /read (receive) /file /interim."""
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.accept"})

@@ -205,7 +205,7 @@ class DirectProtocol(HttpToolsProtocol):
         """The last byte of a request."""
         self._in_body = False
         super().on_message_complete()
-        cycle = self.cycle
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
         if cycle is not None and cycle.response_complete and cycle.more_body:
             cycle.more_body = False  # a leftover body is swallowed: the connection is idle
             self._unset_timer()
@@ -274,7 +274,8 @@ class DirectProtocol(HttpToolsProtocol):
 
     def begin_anew(self) -> None:
         """A taken body was read to its end: what comes now is a new request for a new parser."""
-        if self.parser is None or self.transport.is_closing() or self.lingering:
+        parser: httptools.HttpRequestParser | None = self.parser  # none once uvicorn gave it up
+        if parser is None or self.transport.is_closing() or self.lingering:
             return
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does

@@ -245,7 +245,8 @@ class Exchange:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the application in place of uvicorn's call of it."""
-        assert self.app is not None
+        if self.app is None:
+            raise RuntimeError("an exchange runs an application")
         extensions = scope.setdefault("extensions", {})
         extensions["towpath.informational"] = {}
         if self.protocol.plain:

@@ -49,11 +49,11 @@ class _Server(uvicorn.Server):
 
 
 def run(
-    app: Any,  # noqa: ANN401  # an ASGI application, which uvicorn types loosely
+    app: Any,  # an ASGI application, which uvicorn types loosely
     *,
     host: str,
     port: int,
-    http: Any,  # noqa: ANN401  # a protocol class or its name
+    http: Any,  # a protocol class or its name
     tls: tuple[Path, Path] | None,
     patience: float,
     drain: Callable[[], Awaitable[None]],

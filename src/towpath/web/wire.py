@@ -22,10 +22,11 @@ from collections.abc import Callable
 
 def _bell() -> tuple[int, int]:
     """Two ends of something that makes poll return: (to poll, to write eight bytes to)."""
-    if sys.platform == "linux":
-        bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        return bell, bell
-    return os.pipe()
+    eventfd = getattr(os, "eventfd", None)  # Linux has it
+    if eventfd is None:
+        return os.pipe()
+    bell = eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    return bell, bell
 
 
 def unacknowledged(descriptor: int) -> int:
