@@ -41,16 +41,15 @@ class Patience:
         """Something got through: count anew."""
         self._failures = 0
 
-    def after(self, error: TowpathError, asked: float | None = None) -> float:
+    def after(self, error: TowpathError) -> float:
         """Seconds to wait before the next try; raises `error` when there shall be none."""
         self._failures += 1
         if not may_pass(error) or self._failures > self._retries:
             raise error
         longest = min(_LONGEST, _FIRST * 2 ** (self._failures - 1))
         wait = random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
-        if isinstance(error, LimitReached):
-            asked = max(asked or 0.0, float(error.retry_after))
-        wait = max(wait, asked or 0.0)
+        if isinstance(error, (LimitReached, TransferError)):
+            wait = max(wait, error.retry_after or 0.0)
         if self._ends is not None and time.monotonic() + wait > self._ends:
             raise error
         return wait

@@ -140,6 +140,7 @@ def refusal(status: int, fields: Fields, body: bytes) -> TowpathError:
     error = kind(_sentence(what), why=why, todo=todo)
     if isinstance(error, errors.TransferError):
         error.retryable = status in _SAYS_LATER
+        error.retry_after = seconds_to_wait(fields)
     return error
 
 
