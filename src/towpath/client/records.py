@@ -71,7 +71,7 @@ class UploadResult:
     path: str
     url: str
     length: int
-    crc64nvme: str  # hex, of what was read here
+    crc64nvme: str | None  # hex, of what was read here; None if nobody asked to verify
     verified: bool  # the server announced the same
     resumed_from: int
     sent_bytes: int
@@ -91,7 +91,7 @@ class DownloadResult:
     path: str
     url: str
     length: int
-    crc64nvme: str  # hex, of what was written
+    crc64nvme: str | None  # hex, of what was written; None if nobody asked to verify
     verified: bool  # the server announced the same
     resumed_from: int
     received_bytes: int

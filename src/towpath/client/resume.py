@@ -84,10 +84,11 @@ class Note:
         """The last mark at or before `offset`; (0, 0) if there is none."""
         return max((mark for mark in self.marks if mark[0] <= offset), default=(0, 0))
 
-    def marked(self, offset: int, crc: int) -> Note:
-        """With one more mark; those beyond it are void."""
-        older = tuple(mark for mark in self.marks if mark[0] < offset)
-        marks = (*older, (offset, crc))[-_KEPT:]
+    def marked(self, offset: int, crc: int | None) -> Note:
+        """At `offset`, with one more mark (None: nobody computes it); those beyond it are void."""
+        marks = tuple(mark for mark in self.marks if mark[0] < offset)
+        if crc is not None and offset:
+            marks = (*marks, (offset, crc))[-_KEPT:]
         return replace(self, marks=marks, offset=offset, updated_at=time.time())
 
 
@@ -172,7 +173,7 @@ class Marker:
         self._written = time.monotonic()
         notebook.write(note)
 
-    def passed(self, offset: int, crc: int) -> None:
+    def passed(self, offset: int, crc: int | None) -> None:
         """The bytes before `offset` went by, and this is their CRC64NVME."""
         if offset >= self._next:
             self._next = offset + SPAN
@@ -180,10 +181,11 @@ class Marker:
             if time.monotonic() - self._written >= _SAVE_SECONDS:
                 self.write()
 
-    def at(self, offset: int) -> None:
-        """The other side has `offset` bytes: what was sent beyond goes again."""
-        self.note = replace(self.note, offset=offset, updated_at=time.time())
+    def begin(self, offset: int, crc: int | None) -> None:
+        """The other side has `offset` bytes, and this is their CRC64NVME: go on from there."""
+        self.note = self.note.marked(offset, crc)
         self._next = offset + SPAN
+        self.write()
 
     def write(self) -> None:
         """Make it last."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -23,11 +24,22 @@ Fields = Mapping[str, str]
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = "application/offset+octet-stream"
 _DIGEST = "crc64nvme"
+_KEY = re.compile(r"[!-+\--~]+")
 
 
 def creation(length: int | None, metadata: Mapping[str, str]) -> dict[str, str]:
-    """The fields that create an upload of `length` bytes (None: not known yet)."""
+    """The fields that create an upload of `length` bytes (None: not known yet).
+
+    Raises Malformed when a key of `metadata` cannot be sent.
+    """
     size = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
+    for key in metadata:
+        if not _KEY.fullmatch(key):
+            raise errors.Malformed(
+                f"{key!r} cannot be the key of metadata.",
+                field=key,
+                why="A key is ASCII without spaces and commas.",
+            )
     pairs = (
         f"{key} {base64.b64encode(value.encode()).decode()}" if value else key
         for key, value in metadata.items()
