@@ -71,8 +71,10 @@ class Download:
                 try:
                     self._carry(patience)
                 finally:
-                    if self._known[0]:
+                    if self._blocks.length:
                         self._marker.begin(*self._known)
+                    else:
+                        self._forget()
                 self._verify()
                 self._blocks.sync()
             self._publish()
@@ -95,8 +97,7 @@ class Download:
     def discard(self) -> None:
         """Remove what came so far, and forget it."""
         if self._notebook.read(self._task.id) is not None:
-            self._part.unlink(missing_ok=True)
-            self._notebook.remove(self._task.id)
+            self._forget()
 
     def _fresh(self) -> Note:
         task = self._task
@@ -254,13 +255,16 @@ class Download:
     def _verify(self) -> None:
         crc = self._known[1]
         if crc is not None and self._announced is not None and crc != self._announced:
-            self._part.unlink()
-            self._notebook.remove(self._task.id)
+            self._forget()
             raise DigestMismatch(
                 f"What came of {self._task.name} are not the bytes that the server announced.",
                 why=f"Their CRC64NVME is {crc:016x}, not {self._announced:016x}.",
                 todo="They were removed; download it again.",
             )
+
+    def _forget(self) -> None:
+        self._part.unlink(missing_ok=True)
+        self._notebook.remove(self._task.id)
 
     def _publish(self) -> None:
         """Give the file its name, and replace nothing unless that was asked for."""
