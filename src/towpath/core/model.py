@@ -75,6 +75,7 @@ class Upload(Row):
     media_type: str | None = None
     metadata: str = ""  # as the client sent it, byte for byte
     dialect: str = ""
+    completes: bool = True  # by itself once it is filled; else it waits to be told
     created_at: int
     updated_at: int
     expires_at: int | None

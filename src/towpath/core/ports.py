@@ -1,4 +1,4 @@
-"""What siblings share: interfaces whose two sides live in packages that may not import each other."""
+"""What siblings share: interfaces whose two sides may not import each other."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ class Properties:
     durable: str  # "power-cut", "kill" or "none": what settled bytes survive
     largest: int | None = None  # bytes of one object; None: as much as there is space
     knows_extent: bool = True  # `extent` can answer
+    seals_quickly: bool = True  # `seal` takes milliseconds, whatever the size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,10 @@ class Store(Protocol):
         ...
 
     def read(self, address: str, start: int, end: int) -> Reading:
-        """Bytes start <= b < end of an object. Raises NotFound, StoreError."""
+        """Bytes start <= b < end of an object, or of an upload by its handle.
+
+        Raises NotFound, StoreError.
+        """
         ...
 
     def remove(self, at: str, *, keep: bool = False) -> None:

@@ -1,0 +1,66 @@
+"""What a dialect asks of the engine, in the engine's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from towpath.core.model import OnConflict
+from towpath.core.transfer import Write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUpload:
+    """What a caller says when it creates an upload. `metadata` is kept as it was sent."""
+
+    length: int | None
+    name: str | None = None
+    on_conflict: OnConflict = OnConflict.KEEP_BOTH
+    media_type: str | None = None
+    metadata: str = ""
+    dialect: str = ""
+    completes: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """Begin an upload; `write` when its first bytes come along."""
+
+    new: NewUpload
+    write: Write | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """Write a chunk."""
+
+    key: str
+    write: Write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """End other writers and tell the true offset."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """Give an upload up, or remove the object that it became."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discover:
+    """Tell what is offered here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """Read a finished object."""
+
+    key: str
+
+
+Command = Create | Append | Claim | Cancel | Discover | Fetch

@@ -1,0 +1,173 @@
+"""The rules of an upload: what may be written, and what follows from what became durable.
+
+Events in, decisions out: functions of frozen values, no clock, no store, no ledger.
+
+    open --all bytes durable--> filled --complete--> sealing --sealed--> complete
+    open, filled --cancel--> cancelled     open, filled --expire--> expired
+    sealing --cannot ever--> failed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from towpath.core.model import Upload, UploadState
+from towpath.core.ranges import Extent
+from towpath.errors import Expired, NotFound, OffsetConflict, StateConflict, TooLarge
+
+_MAY_FOLLOW: dict[UploadState, frozenset[UploadState]] = {
+    UploadState.OPEN: frozenset(
+        {
+            UploadState.FILLED,
+            UploadState.CANCELLED,
+            UploadState.EXPIRED,
+            UploadState.FAILED,
+        }
+    ),
+    UploadState.FILLED: frozenset(
+        {
+            UploadState.SEALING,
+            UploadState.CANCELLED,
+            UploadState.EXPIRED,
+            UploadState.FAILED,
+        }
+    ),
+    UploadState.SEALING: frozenset({UploadState.COMPLETE, UploadState.FAILED}),
+    UploadState.COMPLETE: frozenset(),
+    UploadState.CANCELLED: frozenset(),
+    UploadState.EXPIRED: frozenset(),
+    UploadState.FAILED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """What a chunk asks for.
+
+    `length` is None when the sender did not say how much will come. `sequential` writers must
+    begin where the prefix ends; others may write anywhere, durable bytes included.
+    """
+
+    offset: int
+    length: int | None
+    sequential: bool = True
+    declares: int | None = None  # the upload's whole length, said with this chunk
+
+    @property
+    def end(self) -> int | None:
+        """The offset after the last byte; None if it is not known."""
+        return None if self.length is None else self.offset + self.length
+
+
+def move(upload: Upload, state: UploadState, *, now: int, reason: str = "") -> Upload:
+    """`upload` in `state`. Raises StateConflict if it cannot get there from where it is."""
+    if state not in _MAY_FOLLOW[upload.state]:
+        raise StateConflict(
+            f"The upload cannot become {state.value}.",
+            why=f"It is {upload.state.value}.",
+            todo="Ask for its state, and begin a new upload if it has ended.",
+        )
+    return replace(upload, state=state, updated_at=now, reason=reason or upload.reason)
+
+
+def require_live(upload: Upload, *, now: int) -> None:
+    """Raises Expired or NotFound if the upload's time is over or it was given up."""
+    if upload.state is UploadState.EXPIRED or is_overdue(upload, now=now):
+        raise Expired(
+            "The upload has expired.",
+            why="Nothing was heard of it for too long, so its bytes were removed.",
+            todo="Begin a new upload.",
+        )
+    if upload.state is UploadState.CANCELLED:
+        raise NotFound(
+            "There is no such upload.", why="It was cancelled.", todo="Begin a new upload."
+        )
+
+
+def is_overdue(upload: Upload, *, now: int) -> bool:
+    """True when an unfinished upload's time is over."""
+    return (
+        upload.state in {UploadState.OPEN, UploadState.FILLED}
+        and upload.expires_at is not None
+        and upload.expires_at <= now
+    )
+
+
+def declare(upload: Upload, length: int, *, extent: Extent, most: int | None) -> Upload:
+    """`upload` with its length known. Once known it stays.
+
+    Raises StateConflict if another length is known, or less than what is durable already;
+    TooLarge if it is more than `most` bytes.
+    """
+    if upload.length is not None:
+        if upload.length != length:
+            raise StateConflict(
+                "The upload's length is known and does not change.",
+                why=f"It is {upload.length} bytes, not {length}.",
+                todo="Send the length once, with the first request that knows it.",
+            )
+        return upload
+    check_length(length, most=most)
+    durable = max((extent.offset, *(island.end for island in extent.islands)))
+    if length < durable:
+        raise StateConflict(
+            "The upload cannot be that short.",
+            why=f"{durable} bytes have arrived, {length} were declared.",
+            todo="Declare the true length.",
+        )
+    return replace(upload, length=length)
+
+
+def check_length(length: int, *, most: int | None) -> None:
+    """Raises TooLarge if an upload of `length` bytes is not taken here."""
+    if most is not None and length > most:
+        raise TooLarge(
+            "The upload is too large.",
+            why=f"It has {length} bytes; at most {most} are taken here.",
+            todo="Send a smaller file, or ask who runs the server to raise the limit.",
+        )
+
+
+def admit(upload: Upload, extent: Extent, write: Write, *, most: int | None) -> int | None:
+    """Where the write must end: the upload's length, or `most`, or None for no bound.
+
+    Raises StateConflict unless the upload is open (a sequential write of nothing at the end of
+    a filled or complete one is a repeated last request, and admitted), OffsetConflict, TooLarge.
+    """
+    repeat = write.sequential and write.offset == upload.length == extent.offset
+    if repeat and write.length in {0, None} and not upload.state.is_final:
+        return upload.length
+    if upload.state is UploadState.COMPLETE and repeat and write.length == 0:
+        return upload.length
+    if upload.state not in {UploadState.OPEN, UploadState.FILLED}:
+        raise StateConflict(
+            "The upload takes no more bytes.",
+            why=f"It is {upload.state.value}.",
+            todo="Nothing more is to be sent.",
+        )
+    if write.sequential and write.offset != extent.offset:
+        raise OffsetConflict(
+            "The bytes do not begin where the durable ones end.",
+            offset=extent.offset,
+            why=f"They begin at {write.offset}; {extent.offset} bytes are durable.",
+            todo="Go on from the offset in this answer.",
+        )
+    bound = upload.length if upload.length is not None else most
+    beyond = write.end if write.end is not None else write.offset
+    if bound is not None and beyond > bound:
+        raise TooLarge(
+            "The chunk goes beyond the upload's end.",
+            why=f"It would end at {beyond}; the upload ends at {bound}.",
+            todo="Send no more bytes than the upload has left.",
+        )
+    return bound
+
+
+def settled(upload: Upload, extent: Extent, *, now: int, expires_at: int | None) -> Upload:
+    """`upload` after `extent` became durable; FILLED once nothing is missing."""
+    upload = replace(
+        upload, offset=extent.offset, crc=extent.crc, updated_at=now, expires_at=expires_at
+    )
+    if upload.state is UploadState.OPEN and upload.length == extent.offset:
+        upload = move(upload, UploadState.FILLED, now=now)
+    return upload

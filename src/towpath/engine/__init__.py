@@ -1,0 +1,1 @@
+"""The verbs, and the bytes' way to the store. Knows no HTTP and no SQL; names no concrete class."""

@@ -1,0 +1,408 @@
+"""The verbs on uploads: create write inspect claim complete cancel. The caller comes first.
+
+Rules:
+- A foreign upload is answered like one that does not exist.
+- What is refused changes nothing: it is judged before a lease is given and a byte is read.
+- Data durable, then ledger, then answer.
+- Verbs run on the event loop; store and ledger are asked in worker threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import ParamSpec, TypeVar
+
+from towpath.core.caller import Caller, Scope
+from towpath.core.command import NewUpload
+from towpath.core.limits import Limits
+from towpath.core.model import Object, Upload, UploadState
+from towpath.core.names import check_name
+from towpath.core.ports import Clock, Source
+from towpath.core.ranges import Extent, Span
+from towpath.core.transfer import (
+    Write,
+    admit,
+    check_length,
+    declare,
+    move,
+    require_live,
+)
+from towpath.engine.governor import Governor
+from towpath.engine.lease import Lease, end_all
+from towpath.engine.live import Live, load
+from towpath.engine.publish import publish
+from towpath.engine.receive import Crew, Receive
+from towpath.engine.recount import recount
+from towpath.errors import (
+    Forbidden,
+    LimitReached,
+    Malformed,
+    NotFound,
+    Stale,
+    StateConflict,
+)
+from towpath.ledger.base import Add, Ledger, Query
+from towpath.store.base import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A Live that is loaded once for all who hold it."""
+
+    loading: asyncio.Task[Live]
+    users: int = field(default=0)
+
+
+class Engine:
+    """Takes uploads in. Everything it needs is given to it."""
+
+    def __init__(
+        self, *, store: Store, ledger: Ledger, clock: Clock, limits: Limits, holder: str
+    ) -> None:
+        self.store = store
+        self.ledger = ledger
+        self.clock = clock
+        self.limits = limits
+        self.governor = Governor(
+            limits.memory, smallest=limits.block_smallest, largest=limits.block_largest
+        )
+        self._holder = holder
+        self._entries: dict[str, _Entry] = {}
+        self._writing: set[Lease] = set()
+        self._closing = False
+        receiving = ThreadPoolExecutor(limits.workers, "towpath-receive")
+        self._io = ThreadPoolExecutor(8, "towpath-io")
+        self._crew = Crew(
+            receiving=receiving,
+            settling=ThreadPoolExecutor(8, "towpath-settle"),
+            urgent=ThreadPoolExecutor(8, "towpath-urgent"),
+            queued=receiving._work_queue.qsize,  # noqa: SLF001  # the pool has no public count
+        )
+
+    @property
+    def writing(self) -> int:
+        """How many chunks are being received now."""
+        return len(self._writing)
+
+    async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run blocking work of store and ledger in a worker thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._io, lambda: work(*args, **kwargs))
+
+    # --- verbs -------------------------------------------------------------------------------
+
+    async def create(self, caller: Caller, new: NewUpload) -> Upload:
+        """A new upload, durable in the ledger. One of no bytes is complete at once.
+
+        Raises Forbidden, Malformed, TooLarge, LimitReached, StoreError.
+        """
+        caller.require(Scope.WRITE)
+        name = self._check(caller, new)
+        await self._check_room(caller)
+        now = self.clock.now()
+        key = _new_key()
+        handle = await self.do(self.store.create, key, new.length)
+        upload = Upload(
+            tenant=caller.tenant,
+            owner=caller.subject,
+            id=key,
+            state=UploadState.FILLED if new.length == 0 else UploadState.OPEN,
+            length=new.length,
+            handle=handle,
+            name=name,
+            on_conflict=new.on_conflict,
+            media_type=new.media_type,
+            metadata=new.metadata,
+            dialect=new.dialect,
+            completes=new.completes,
+            created_at=now,
+            updated_at=now,
+            expires_at=self._expiry(now),
+        )
+        try:
+            await self.do(self.ledger.commit, [Add(upload)])
+        except Exception:
+            await self.do(self.store.remove, handle)
+            raise
+        if upload.state is UploadState.FILLED and upload.completes:
+            return await self.claim(caller, key)
+        return replace(upload, version=1)
+
+    async def write(self, caller: Caller, key: str, write: Write, source: Source) -> Upload:
+        """Receive a chunk; return the upload with all of it durable, complete if that filled it.
+
+        Ends whoever writes there now. Raises the Refused of core.transfer before a byte is read;
+        Interrupted, TooLarge and StoreError after keeping what became durable.
+        """
+        caller.require(Scope.WRITE)
+        async with self._hold(caller, key) as live:
+            async with live.turn:
+                lease, bound = await self._grant(live, write, source)
+            if lease is not None:
+                await self._receive(live, lease, bound)
+            return await self._complete_if_due(live)
+
+    async def inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:
+        """The upload and what of it is durable. Disturbs nobody. Raises NotFound, Expired."""
+        async with self._hold(caller, key) as live:
+            require_live(live.upload, now=self.clock.now())
+            return live.upload, live.extent
+
+    async def claim(self, caller: Caller, key: str) -> Upload:
+        """End whoever writes, at once, and return the upload with its true offset.
+
+        Completes it if all bytes are there. Raises NotFound, Expired.
+        """
+        caller.require(Scope.WRITE)
+        async with self._hold(caller, key) as live:
+            async with live.turn:
+                await end_all(live.leases)
+                require_live(live.upload, now=self.clock.now())
+            return await self._complete_if_due(live)
+
+    async def complete(self, caller: Caller, key: str) -> Object:
+        """Make the upload an object. Asking again gives the same.
+
+        Raises StateConflict while bytes are missing, NameConflict, StoreError.
+        """
+        caller.require(Scope.WRITE)
+        async with self._hold(caller, key) as live:
+            return await self._complete(live)
+
+    async def cancel(self, caller: Caller, key: str, *, reason: str = "") -> None:
+        """Give the upload up: its writers end, its bytes go. Raises StateConflict once complete."""
+        caller.require(Scope.WRITE)
+        async with self._hold(caller, key) as live:
+            await self.abandon(live, UploadState.CANCELLED, reason or "cancelled by its owner")
+
+    async def list(
+        self,
+        caller: Caller,
+        *,
+        states: Sequence[UploadState] = (),
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[Upload]:
+        """The caller's uploads in any of `states` (none: all), ordered by id."""
+        caller.require(Scope.LIST)
+        where: dict[str, str | tuple[str, ...]] = {"tenant": caller.tenant}
+        if Scope.ADMIN not in caller.scopes:
+            where["owner"] = caller.subject
+        if states:
+            where["state"] = tuple(states)
+        query = Query(where=where, after=None if after is None else (after,), limit=limit)
+        return await self.do(self.ledger.list, Upload, query)
+
+    async def close(self) -> None:
+        """Take no more chunks, end those on their way with all they brought settled."""
+        self._closing = True
+        await end_all(list(self._writing))
+        while self._entries:
+            await asyncio.sleep(0.01)
+        for pool in (self._crew.receiving, self._crew.settling, self._crew.urgent, self._io):
+            await asyncio.to_thread(pool.shutdown)
+
+    # --- what sweep uses too -----------------------------------------------------------------
+
+    async def finish(self, key: str) -> None:
+        """Complete what a crash left filled or sealing. Raises what `complete` does."""
+        async with self.hold(key) as live:
+            await self._complete_if_due(live)
+
+    async def abandon(self, live: Live, state: UploadState, reason: str) -> None:
+        """End the upload without an object: ledger first, then its bytes go."""
+        async with live.turn:
+            await end_all(live.leases)
+            if not live.upload.state.is_final:
+                upload = move(live.upload, state, now=self.clock.now(), reason=reason)
+                await self.do(live.end, self.ledger, upload)
+            elif live.upload.state is UploadState.COMPLETE:
+                raise StateConflict(
+                    "The upload is complete and cannot be given up.",
+                    why="It is an object now.",
+                    todo="Remove the object instead.",
+                )
+            await self._drop_bytes(live)
+
+    async def _drop_bytes(self, live: Live) -> None:
+        if live.upload.handle:
+            await self.do(self.store.remove, live.upload.handle)
+            await self.do(live.end, self.ledger, replace(live.upload, handle=""))
+
+    @asynccontextmanager
+    async def hold(self, key: str) -> AsyncIterator[Live]:
+        """The one Live of an upload, for as long as somebody holds it. Raises NotFound."""
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = _Entry(asyncio.ensure_future(self.do(self._load, key)))
+            self._entries[key] = entry
+        entry.users += 1
+        try:
+            yield await asyncio.shield(entry.loading)
+        except Stale:
+            self._forget(key, entry)  # another node moved it: whoever comes next reads anew
+            raise
+        finally:
+            entry.users -= 1
+            if not entry.users:
+                self._forget(key, entry)
+
+    # --- inside ------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _hold(self, caller: Caller, key: str) -> AsyncIterator[Live]:
+        async with self.hold(key) as live:
+            if not caller.owns(live.upload.tenant, live.upload.owner):
+                raise _no_such_upload()
+            yield live
+
+    def _forget(self, key: str, entry: _Entry) -> None:
+        if self._entries.get(key) is entry:
+            del self._entries[key]
+
+    def _load(self, key: str) -> Live:
+        upload = self.ledger.get(Upload, key)
+        if upload is None:
+            raise _no_such_upload()
+        held: int | None = None
+        if upload.state in {UploadState.OPEN, UploadState.FILLED}:
+            try:
+                held = self.store.extent(upload.handle)
+            except NotFound:
+                held = None if upload.state is UploadState.FILLED else 0
+        if held is not None and held < upload.offset:
+            upload = recount(self.store, self.ledger, upload, held, now=self.clock.now())
+        return load(self.ledger, upload, held)
+
+    def _check(self, caller: Caller, new: NewUpload) -> str | None:
+        if new.length is not None:
+            check_length(new.length, most=self.limits.length)
+        if len(new.metadata.encode()) > self.limits.metadata:
+            raise Malformed(
+                "The metadata is too large.",
+                field="Upload-Metadata",
+                why=f"At most {self.limits.metadata} bytes are kept.",
+                todo="Send less.",
+            )
+        name = None if new.name is None else check_name(new.name, longest=self.limits.name)
+        if not caller.reaches(name or ""):
+            raise Forbidden(
+                "You may not create that name.",
+                why=f"Your names begin with “{caller.prefix}”.",
+                todo="Choose a name there.",
+            )
+        return name
+
+    async def _check_room(self, caller: Caller) -> None:
+        unfinished = (UploadState.OPEN, UploadState.FILLED, UploadState.SEALING)
+        query = Query(where={"tenant": caller.tenant, "state": unfinished})
+        if await self.do(self.ledger.count, Upload, query) >= self.limits.open_uploads:
+            raise LimitReached(
+                "Too many uploads are unfinished.",
+                why=f"At most {self.limits.open_uploads} may be.",
+                todo="Finish or cancel some.",
+                retry_after=60,
+            )
+
+    def _expiry(self, now: int) -> int:
+        return now + int(self.limits.lifetime * 1000)
+
+    async def _grant(
+        self, live: Live, write: Write, source: Source
+    ) -> tuple[Lease | None, int | None]:
+        """A lease for the write, and where it must end; no lease when there is nothing to come."""
+        now = self.clock.now()
+        require_live(live.upload, now=now)
+        if self._closing or len(self._writing) >= self.limits.uploads:
+            raise LimitReached(
+                "The server takes no more chunks now.",
+                why="It is stopping." if self._closing else "Too many are on their way.",
+                todo="Try again soon.",
+            )
+        if write.length is not None:
+            _refuse_beyond(live.upload, write)
+        whole = write.sequential
+        start, end = (0, None) if whole else (write.offset, write.end)
+        await end_all([lease for lease in live.leases if whole or lease.overlaps(start, end)])
+        upload = live.upload
+        if write.declares is not None:
+            upload = declare(upload, write.declares, extent=live.extent, most=self.limits.length)
+        bound = admit(upload, live.extent, write, most=self.limits.length)
+        if write.length == 0 or upload.state is not UploadState.OPEN:
+            if upload is not live.upload:
+                await self._declared(live, upload)
+            return None, bound
+        lease = Lease(upload.fence + 1, write.offset, write.end, source)
+        await self.do(live.grant, self.ledger, lease, upload, holder=self._holder, now=now)
+        self._writing.add(lease)
+        return lease, bound
+
+    async def _declared(self, live: Live, upload: Upload) -> None:
+        """Commit a length that came without bytes; it may fill the upload."""
+        if upload.length == live.extent.offset and upload.state is UploadState.OPEN:
+            upload = move(upload, UploadState.FILLED, now=self.clock.now())
+        await self.do(live.replace, self.ledger, upload)
+
+    async def _receive(self, live: Live, lease: Lease, bound: int | None) -> None:
+        def settle(spans: Sequence[Span]) -> None:
+            self.store.settle(live.upload.handle)
+            now = self.clock.now()
+            live.settle(self.ledger, spans, lease.fence, now=now, expires_at=self._expiry(now))
+
+        try:
+            await Receive(
+                store=self.store,
+                handle=live.upload.handle,
+                lease=lease,
+                bound=bound,
+                extent=live.extent,
+                settle=settle,
+                governor=self.governor,
+                crew=self._crew,
+                limits=self.limits,
+                clock=self.clock,
+            ).run()
+        finally:
+            self._writing.discard(lease)
+            live.leases.remove(lease)
+            lease.ended.set()
+
+    async def _complete_if_due(self, live: Live) -> Upload:
+        due = {UploadState.FILLED, UploadState.SEALING}
+        if live.upload.completes and live.upload.state in due:
+            await self._complete(live)
+        return live.upload
+
+    async def _complete(self, live: Live) -> Object:
+        async with live.turn:
+            require_live(live.upload, now=self.clock.now())
+            return await self.do(publish, self.store, self.ledger, live, now=self.clock.now())
+
+
+def _refuse_beyond(upload: Upload, write: Write) -> None:
+    """Refuse a chunk that can never fit before anybody is disturbed for it."""
+    length = upload.length if upload.length is not None else write.declares
+    if length is not None and write.end is not None and write.end > length:
+        admit(replace(upload, length=length), Extent(write.offset, 0, ()), write, most=None)
+
+
+def _no_such_upload() -> NotFound:
+    return NotFound(
+        "There is no such upload.",
+        why="It never was, it was removed, or it is not yours.",
+        todo="Begin a new upload.",
+    )
+
+
+def _new_key() -> str:
+    """160 random bits in [0-9a-z]: nobody guesses one."""
+    alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
+    return "".join(secrets.choice(alphabet) for _ in range(31))

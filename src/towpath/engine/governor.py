@@ -1,0 +1,100 @@
+"""The memory budget: every block that holds bytes in flight is taken here and given back.
+
+Rules: the sum of all blocks out never exceeds the budget; who finds none waits in line, and does
+not read its socket meanwhile; a writer's block grows only when there is room at once, so growing
+never waits; blocks are reused, because a fresh large buffer costs a page fault for every page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+
+KEEP_BYTES = 8 << 20
+"""Blocks kept for reuse while nobody needs them."""
+
+
+class Governor:
+    """Blocks out of one budget. All methods but `take` may be called from any thread."""
+
+    def __init__(self, budget: int, *, smallest: int, largest: int) -> None:
+        self.budget = budget
+        self.smallest = smallest
+        self.largest = largest
+        self.reserved = 0  # bytes out now
+        self.peak = 0
+        self._guard = threading.Lock()
+        self._idle: dict[int, list[bytearray]] = {}
+        self._idle_bytes = 0
+        self._line: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a block."""
+        return len(self._line)
+
+    async def take(self) -> bytearray:
+        """A block of the smallest size, as soon as the budget has one; first come, first served."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._guard:
+                block = None if self._line else self._reserve(self.smallest)
+                if block is not None:
+                    return block
+                turn: asyncio.Future[None] = loop.create_future()
+                self._line.append((loop, turn))
+            try:
+                await turn
+            finally:
+                with self._guard:
+                    self._line = deque(entry for entry in self._line if entry[1] is not turn)
+            with self._guard:
+                block = self._reserve(self.smallest)
+            if block is not None:
+                return block
+
+    def grow(self, block: bytearray) -> bytearray:
+        """A block four times as large, up to the largest, for `block`; or `block` itself.
+
+        What `block` holds is not carried over.
+        """
+        size = min(len(block) * 4, self.largest)
+        if size <= len(block):
+            return block
+        with self._guard:
+            if self._line:
+                return block
+            larger = self._reserve(size)
+            if larger is None:
+                return block
+        self.give(block)
+        return larger
+
+    def give(self, block: bytearray) -> None:
+        """Hand a block back; it must not be used any more."""
+        size = len(block)
+        with self._guard:
+            self.reserved -= size
+            if self._idle_bytes + size <= KEEP_BYTES:
+                self._idle.setdefault(size, []).append(block)
+                self._idle_bytes += size
+            if self._line and self.reserved + self.smallest <= self.budget:
+                loop, turn = self._line.popleft()
+                loop.call_soon_threadsafe(_wake, turn)
+
+    def _reserve(self, size: int) -> bytearray | None:
+        if self.reserved + size > self.budget:
+            return None
+        self.reserved += size
+        self.peak = max(self.peak, self.reserved)
+        idle = self._idle.get(size)
+        if idle:
+            self._idle_bytes -= size
+            return idle.pop()
+        return bytearray(size)
+
+
+def _wake(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)

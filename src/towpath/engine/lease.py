@@ -1,0 +1,45 @@
+"""Who may write which bytes of an upload now, and how a newcomer ends who is there.
+
+Rules: no two live leases overlap; a newcomer never waits for a timer: it stops the old writers'
+sources and waits until their last write has returned and is settled; a fence only grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from towpath.core.ports import Source
+
+
+class Lease:
+    """One writer's right to write start <= byte < end (None: to the end) of an upload."""
+
+    def __init__(self, fence: int, start: int, end: int | None, source: Source) -> None:
+        self.fence = fence
+        self.start = start
+        self.end = end
+        self.source = source
+        self.stopping = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    def overlaps(self, start: int, end: int | None) -> bool:
+        """True if both ranges share a byte, or begin at the same one."""
+        if self.start == start:
+            return True
+        before_mine = self.end is None or start < self.end
+        return before_mine and (end is None or self.start < end)
+
+    def stop(self) -> None:
+        """Tell the writer to end now. Idempotent."""
+        self.stopping.set()
+        self.source.stop()
+
+
+async def end_all(leases: Iterable[Lease]) -> None:
+    """Stop the leases and return when the last write of each has returned and is settled."""
+    ending = list(leases)
+    for lease in ending:
+        lease.stop()
+    for lease in ending:
+        await lease.ended.wait()

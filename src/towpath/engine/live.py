@@ -1,0 +1,181 @@
+"""What this process knows of one upload while somebody works on it.
+
+Rules: `guard` is held while facts change, by whichever thread settles; `turn` is held while a
+verb decides, on the event loop; a fact changes here only after the ledger has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from towpath.core.model import Island, Row, Upload
+from towpath.core.model import Lease as LeaseRow
+from towpath.core.ranges import Extent, Span
+from towpath.core.transfer import settled
+from towpath.engine.lease import Lease
+from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update
+
+R = TypeVar("R", bound=Row)
+
+
+class Live:
+    """An upload's row, extent and writers. Facts follow the ledger."""
+
+    def __init__(
+        self,
+        upload: Upload,
+        extent: Extent,
+        islands: Sequence[Island],
+        granted: Sequence[LeaseRow] = (),
+    ) -> None:
+        self.upload = upload
+        self.extent = extent
+        self.leases: list[Lease] = []
+        self._granted = {row.fence: row for row in granted}
+        self.turn = asyncio.Lock()
+        self.guard = threading.Lock()
+        self._islands = {island.start: island for island in islands}
+
+    def grant(self, ledger: Ledger, lease: Lease, upload: Upload, *, holder: str, now: int) -> None:
+        """Commit the lease, and `upload` with its fence; rows of ended leases go. Blocks."""
+        alive = {other.fence for other in self.leases}
+        ended = [row for fence, row in self._granted.items() if fence not in alive]
+        row = LeaseRow(
+            tenant=upload.tenant,
+            owner=upload.owner,
+            upload=upload.id,
+            fence=lease.fence,
+            start=lease.start,
+            end=lease.end,
+            holder=holder,
+            granted_at=now,
+        )
+        with self.guard:
+            self.commit(
+                ledger,
+                replace(upload, fence=lease.fence),
+                [*(Remove(LeaseRow, old.key) for old in ended), Add(row)],
+            )
+        for old in ended:
+            del self._granted[old.fence]
+        self._granted[lease.fence] = row
+        self.leases.append(lease)
+
+    def end(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:
+        """Commit `upload` in a state in which nobody writes any more, with `changes`. Blocks.
+
+        Rows of islands and leases go.
+        """
+        with self.guard:
+            self.commit(
+                ledger,
+                upload,
+                [
+                    *(Remove(Island, row.key) for row in self._islands.values()),
+                    *(Remove(LeaseRow, row.key) for row in self._granted.values()),
+                    *changes,
+                ],
+            )
+            self._islands.clear()
+            self._granted.clear()
+
+    def settle(
+        self,
+        ledger: Ledger,
+        spans: Sequence[Span],
+        fence: int,
+        *,
+        now: int,
+        expires_at: int | None,
+    ) -> None:
+        """Commit that `spans` are durable, if the lease with `fence` still stands. Blocks.
+
+        Raises Stale when it does not, LedgerError; then nothing has changed.
+        """
+        with self.guard:
+            extent = self.extent
+            for span in spans:
+                extent = extent.add(span)
+            upload = settled(self.upload, extent, now=now, expires_at=expires_at)
+            changes, islands = self._fold(extent)
+            self.commit(
+                ledger,
+                upload,
+                [Expect(LeaseRow, (upload.id, fence)), *changes],
+            )
+            self.extent = extent
+            self._islands = islands
+
+    def replace(self, ledger: Ledger, upload: Upload) -> None:
+        """Commit `upload` in place of the row that is known. Blocks."""
+        with self.guard:
+            self.commit(ledger, upload)
+
+    def commit(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:
+        """Commit `upload` in place of the row that is known, with `changes`. Blocks.
+
+        The caller holds `guard`.
+        """
+        ledger.commit([Update(upload), *changes])
+        self.upload = replace(upload, version=upload.version + 1)
+
+    def _fold(self, extent: Extent) -> tuple[list[Change], dict[int, Island]]:
+        """Changes that make the island rows those of `extent`, and the rows after them."""
+        rows: dict[int, Island] = {}
+        changes: list[Change] = []
+        for span in extent.islands:
+            known = self._islands.get(span.start)
+            if known is None:
+                row = Island(
+                    tenant=self.upload.tenant,
+                    owner=self.upload.owner,
+                    upload=self.upload.id,
+                    start=span.start,
+                    end=span.end,
+                    crc=span.crc,
+                )
+                changes.append(Add(row))
+                rows[span.start] = replace(row, version=1)
+            elif known.end != span.end:
+                row = replace(known, end=span.end, crc=span.crc)
+                changes.append(Update(row))
+                rows[span.start] = replace(row, version=row.version + 1)
+            else:
+                rows[span.start] = known
+        changes.extend(
+            Remove(Island, island.key)
+            for start, island in self._islands.items()
+            if start not in rows
+        )
+        return changes, rows
+
+
+def load(ledger: Ledger, upload: Upload, held: int | None) -> Live:
+    """What the ledger says of the upload, without the islands that the store lost. Blocks.
+
+    `held` is the offset after the last byte that the store may hold, None if it cannot know.
+    """
+    islands = every(ledger, Island, upload)
+    granted = every(ledger, LeaseRow, upload)
+    extent = Extent(
+        upload.offset,
+        upload.crc,
+        tuple(Span(island.start, island.end, island.crc) for island in islands),
+    )
+    if held is not None and held >= extent.offset:
+        extent = extent.cut(held)
+    return Live(upload, extent, islands, granted)
+
+
+def every(ledger: Ledger, kind: type[R], upload: Upload) -> list[R]:
+    """All rows of a kind that belong to the upload, page by page. Blocks."""
+    rows: list[R] = []
+    page = Query(where={"upload": upload.id})
+    while len(found := ledger.list(kind, page)) == page.limit:
+        rows.extend(found)
+        page = replace(page, after=found[-1].key)
+    return rows + found

@@ -1,0 +1,123 @@
+"""A ledger made again from the manifests that stand beside the objects.
+
+Rules: adds what is missing and changes nothing that is there; may be repeated; unfinished uploads
+cannot be rebuilt, their bytes stay where they are until a sweep moves them to lost+found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from towpath.core.model import Name, Object, Segment, Upload, UploadState
+from towpath.core.names import alternatives
+from towpath.errors import Duplicate, StoreError
+from towpath.ledger.base import Add, Change, Ledger
+from towpath.store.base import Store, Stored
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a rebuild found."""
+
+    added: int = 0
+    known: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+
+def rebuild(store: Store, ledger: Ledger) -> Rebuilt:
+    """Add every object that has a manifest and no row. Blocks. Raises LedgerError, StoreError."""
+    done = Rebuilt()
+    after = ""
+    while page := store.list(after):
+        after = page[-1].at
+        for stored in page:
+            if stored.kind != "object":
+                continue
+            try:
+                added = _add(ledger, stored)
+            except (KeyError, TypeError, ValueError, StoreError):
+                done.unreadable.append(stored.at)
+                continue
+            done.added += added
+            done.known += not added
+    return done
+
+
+def _add(ledger: Ledger, stored: Stored) -> bool:
+    if stored.manifest is None:
+        raise ValueError(stored.at)
+    made, asked = _object(stored)
+    if ledger.get(Object, made.id) is not None:
+        return False
+    facts: list[Change] = [
+        Add(made),
+        Add(
+            Segment(
+                tenant=made.tenant,
+                owner=made.owner,
+                object=made.id,
+                position=0,
+                address=stored.at,
+                start=0,
+                end=made.length,
+            )
+        ),
+    ]
+    if ledger.get(Upload, made.id) is None:
+        facts.append(Add(_upload(stored, made, asked)))
+    if asked is None:
+        ledger.commit(facts)
+        return True
+    for path in alternatives(asked):
+        if ledger.get(Name, made.tenant, path) is None:
+            name = Name(
+                tenant=made.tenant,
+                owner=made.owner,
+                path=path,
+                object=made.id,
+                updated_at=made.created_at,
+            )
+            try:
+                ledger.commit([*facts, Add(name)])
+            except Duplicate:
+                continue
+            return True
+    return False
+
+
+def _object(stored: Stored) -> tuple[Object, str | None]:
+    record = stored.manifest.record if stored.manifest is not None else {}
+    media_type, name = record["media_type"], record["name"]
+    made = Object(
+        tenant=str(record["tenant"]),
+        owner=str(record["owner"]),
+        id=str(record["id"]),
+        length=int(record["length"] or 0),
+        crc=int(str(record["crc64nvme"]), 16),
+        digests=str(record["digests"]),
+        media_type=None if media_type is None else str(media_type),
+        metadata=str(record["metadata"]),
+        created_at=int(record["completed_at"] or 0),
+    )
+    return made, None if name is None else str(name)
+
+
+def _upload(stored: Stored, made: Object, name: str | None) -> Upload:
+    record = stored.manifest.record if stored.manifest is not None else {}
+    return Upload(
+        tenant=made.tenant,
+        owner=made.owner,
+        id=made.id,
+        state=UploadState.COMPLETE,
+        length=made.length,
+        offset=made.length,
+        crc=made.crc,
+        handle="",
+        name=name,
+        media_type=made.media_type,
+        metadata=made.metadata,
+        dialect=str(record["dialect"]),
+        created_at=int(record["created_at"] or 0),
+        updated_at=made.created_at,
+        expires_at=None,
+    )

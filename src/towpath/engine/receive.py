@@ -1,0 +1,350 @@
+"""The way of a chunk's bytes: source -> block -> store, settled behind while blocks go on.
+
+Rules:
+- A worker thread reads, writes and meters block by block while bytes come at once; when none
+  come it gives block and thread back, and the event loop waits.
+- After every half of settle_bytes, and settle_seconds after a byte came, what was written is
+  settled by a second thread: store durable, then ledger. At most one settle runs per writer, and
+  a writer that gets a further half ahead waits for it: never more than settle_bytes are at risk.
+- Bytes that are durable already are compared, not written.
+- However it ends, what the store took is settled before `run` returns or raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+from towpath.core.limits import Limits
+from towpath.core.ports import Clock, Ending
+from towpath.core.ranges import Extent, Span
+from towpath.engine.governor import Governor
+from towpath.engine.lease import Lease
+from towpath.engine.meter import Meter
+from towpath.errors import Cut, Interrupted, StateConflict, TakenOver, TooLarge, TooSlow
+from towpath.store.base import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """The threads that receive, those that settle behind, and those somebody waits for."""
+
+    receiving: Executor
+    settling: Executor
+    urgent: Executor
+    queued: Callable[[], int]
+    """how many wait for a receiving thread"""
+
+
+class Receive:
+    """One chunk on its way into one upload."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        handle: str,
+        lease: Lease,
+        bound: int | None,
+        extent: Extent,
+        settle: Callable[[Sequence[Span]], None],
+        governor: Governor,
+        crew: Crew,
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._handle = handle
+        self._lease = lease
+        self._source = lease.source
+        self._settle = settle
+        self._governor = governor
+        self._crew = crew
+        self._limits = limits
+        self._clock = clock
+        self._bound = bound
+        self._runs = extent.runs(lease.start, bound)
+        self._meter = Meter(lease.start)
+        self._run_end: int | None = lease.start
+        self._durable_run = False
+        self._settling: Future[None] | None = None
+        self._pending: Span | None = None  # what the settle on its way is for
+        self._first_unsettled: float | None = None
+        self._block = bytearray()
+        self._dry = False  # the source had nothing when it was last asked
+        self._overlong = False
+
+    @property
+    def position(self) -> int:
+        """The offset after the last byte that the store took."""
+        return self._meter.position
+
+    async def run(self) -> int:
+        """Receive until the source ends; return the offset after the last byte, all settled.
+
+        Raises TooLarge when more came than the bound allows, Interrupted when the source ended
+        before the chunk was whole, StateConflict when bytes differ from durable ones, and what
+        store and ledger raise.
+        """
+        try:
+            while not self._over():
+                await self._wait_for_bytes()
+                if self._over():
+                    break
+                await self._receive_some()
+        except BaseException:
+            await self._finish(discard=False, quietly=True)
+            raise
+        await self._finish(discard=self._overlong, quietly=False)
+        self._judge()
+        return self.position
+
+    def _over(self) -> bool:
+        drained = self._dry and self._source.ending is not None
+        return drained or self._overlong or self._lease.stopping.is_set()
+
+    # --- on the event loop -------------------------------------------------------------------
+
+    async def _wait_for_bytes(self) -> None:
+        """Until there is something to read; settles what waits too long meanwhile."""
+        ready = asyncio.ensure_future(self._source.ready())
+        timer: asyncio.Future[None] | None = None
+        try:
+            while not ready.done():
+                due = self._settle_due()
+                if due is None:
+                    await ready
+                    break
+                timer = asyncio.ensure_future(self._clock.sleep(due))
+                await asyncio.wait({ready, timer}, return_when=asyncio.FIRST_COMPLETED)
+                if timer.done():
+                    await self._settle_late()
+                timer.cancel()
+        finally:
+            ready.cancel()
+            if timer is not None:
+                timer.cancel()
+        self._dry = False
+
+    def _settle_due(self) -> float | None:
+        if self._first_unsettled is None or not self._meter.unsettled:
+            return None
+        waited = self._clock.monotonic() - self._first_unsettled
+        return max(self._limits.settle_seconds - waited, 0.0)
+
+    async def _settle_late(self) -> None:
+        """Settle what has waited for settle_seconds, if no settle is on its way."""
+        if self._settling is not None:
+            await self._unless_stopped(self._settling)
+        if self._lease.stopping.is_set():
+            return
+        self._begin_settle()
+        if self._settling is not None:
+            await self._unless_stopped(self._settling)
+
+    async def _receive_some(self) -> None:
+        block = await self._take()
+        if block is None:
+            return
+        self._block = block
+        try:
+            work = self._crew.receiving.submit(self._work)
+            await self._unless_stopped(work)
+            if not work.cancelled():
+                work.result()
+        finally:
+            self._governor.give(self._block)
+            self._block = bytearray()
+
+    async def _take(self) -> bytearray | None:
+        """A block, or None when the lease is stopped while waiting for one."""
+        taking = asyncio.ensure_future(self._governor.take())
+        stopping = asyncio.ensure_future(self._lease.stopping.wait())
+        try:
+            await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if taking.done():
+                return taking.result()
+            taking.cancel()
+            try:
+                return await taking
+            except asyncio.CancelledError:
+                return None
+        finally:
+            stopping.cancel()
+
+    async def _unless_stopped(self, future: Future[None]) -> None:
+        """Wait for work in a thread; if the lease is stopped first, take it from the queue.
+
+        Work that has begun is waited for: its source is stopped, so it ends at once.
+        """
+        waiting = asyncio.ensure_future(_ended(future))
+        stopping = asyncio.ensure_future(self._lease.stopping.wait())
+        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not waiting.done():
+            future.cancel()
+            await waiting
+
+    async def _finish(self, *, discard: bool, quietly: bool) -> None:
+        """Settle all that the store took, or forget what is not settled."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._crew.urgent, self._settle_rest, discard)
+        except Exception:
+            if not quietly:
+                raise
+
+    def _judge(self) -> None:
+        """Raise what the way the source ended says."""
+        if self._overlong:
+            raise TooLarge(
+                "More bytes came than the upload has left.",
+                why=f"It ends at {self._bound}.",
+                todo="Ask for the offset and send only what is missing.",
+            )
+        ending = self._source.ending
+        if ending is Ending.WHOLE:
+            if self._lease.end is None or self.position == self._lease.end:
+                return
+            ending = Ending.CUT
+        raise _INTERRUPTIONS.get(ending, Cut)(
+            f"The chunk ended at {self.position}.",
+            why=_REASONS.get(ending, "The sender went away."),
+            todo="Ask for the offset and send the rest.",
+        )
+
+    # --- in a worker thread ------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Receive while bytes come at once."""
+        while not self._dry and not self._overlong and not self._lease.stopping.is_set():
+            if self.position == self._run_end:
+                self._next_run()
+            elif self._durable_run:
+                self._compare()
+            else:
+                self._write()
+                if self._meter.unsettled >= self._limits.settle_points:
+                    self._settle_behind()
+                    if self._crew.queued():
+                        break
+
+    def _next_run(self) -> None:
+        """Go to the next stretch of missing or durable bytes; at the bound nothing may come."""
+        following = next(self._runs, None)
+        if following is None:
+            extra = self._source.read_into(memoryview(self._block)[:1])
+            self._overlong = bool(extra)
+            self._dry = not extra
+            return
+        if self._meter.unsettled and following[2]:
+            self._settle_behind()
+        _, self._run_end, self._durable_run = following
+
+    def _write(self) -> None:
+        stop = self.position + self._limits.settle_points - self._meter.unsettled
+        if self._run_end is not None:
+            stop = min(stop, self._run_end)
+        self._store.write(self._handle, self._lease.fence, self.position, self._blocks(stop))
+
+    def _blocks(self, stop: int) -> Iterator[memoryview]:
+        """What the source gives, block by block, until `stop` or until it is dry.
+
+        A block is counted when the store asks for the next: then it has taken it.
+        """
+        meter = self._meter
+        read_into = self._source.read_into
+        while meter.position < stop:
+            view = memoryview(self._block)[: stop - meter.position]
+            count = read_into(view)
+            if not count:
+                self._dry = True
+                return
+            part = view[:count]
+            yield part
+            if not meter.unsettled:
+                self._first_unsettled = self._clock.monotonic()
+            meter.feed(part)
+            if count == len(self._block):
+                self._block = self._governor.grow(self._block)
+
+    def _compare(self) -> None:
+        """Hold what comes against the durable bytes at the same place."""
+        wanted = len(self._block)
+        if self._run_end is not None:
+            wanted = min(wanted, self._run_end - self.position)
+        view = memoryview(self._block)[:wanted]
+        count = self._source.read_into(view)
+        if not count:
+            self._dry = True
+            return
+        reading = self._store.read(self._handle, self.position, self.position + count)
+        try:
+            at = 0
+            for durable in reading:
+                if view[at : at + len(durable)] != durable:
+                    raise StateConflict(
+                        "The bytes differ from the durable ones at the same place.",
+                        why=f"At {self.position + at} or soon after.",
+                        todo="Begin a new upload for other content.",
+                    )
+                at += len(durable)
+        finally:
+            reading.close()
+        self._meter.skip(count)
+
+    # --- settling ----------------------------------------------------------------------------
+
+    def _begin_settle(self) -> None:
+        """Settle what is written, in another thread. The settle before it has ended."""
+        if self._settling is not None:
+            self._settling.result()
+        self._pending = self._meter.cut()
+        self._first_unsettled = None
+        self._settling = (
+            None
+            if self._pending is None
+            else self._crew.settling.submit(self._settle, [self._pending])
+        )
+
+    def _settle_behind(self) -> None:
+        if self._settling is not None:
+            self._settling.result()
+        self._begin_settle()
+
+    def _settle_rest(self, discard: bool) -> None:
+        """Settle what has not been; a settle that still waits for its thread is done here."""
+        spans: list[Span] = []
+        if self._settling is not None:
+            if self._settling.cancel() or self._settling.cancelled():
+                spans.extend(filter(None, [self._pending]))
+            else:
+                self._settling.result()
+            self._settling = None
+        last = self._meter.cut()
+        if last is not None and not discard:
+            spans.append(last)
+        if spans:
+            self._settle(spans)
+
+
+async def _ended(future: Future[None]) -> None:
+    """Until a thread's work has ended in whatever way."""
+    waiting = asyncio.wrap_future(future)
+    await asyncio.wait({waiting})
+    if not waiting.cancelled():
+        waiting.exception()  # whoever asks the thread's future for its result sees it
+
+
+_INTERRUPTIONS: dict[Ending | None, type[Interrupted]] = {
+    Ending.STOPPED: TakenOver,
+    Ending.SLOW: TooSlow,
+    Ending.CUT: Cut,
+}
+_REASONS: dict[Ending | None, str] = {
+    Ending.STOPPED: "Somebody else carries the upload on, or the server is stopping.",
+    Ending.SLOW: "Bytes came too slowly.",
+    Ending.CUT: "The connection ended.",
+}

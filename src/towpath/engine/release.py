@@ -1,0 +1,58 @@
+"""Letting go of an object when its last name goes.
+
+Rules: the ledger forgets first and notes in the same commit, in the outbox, what the store must
+remove; then the store removes it and the note goes. A crash in between leaves the note.
+"""
+
+from __future__ import annotations
+
+from towpath.core.model import Name, Object, Outbox, Segment, Upload
+from towpath.ledger.base import Add, Change, Ledger, Query, Remove
+from towpath.store.base import Store
+
+REMOVE = "remove"
+"""Kind of an outbox row whose subject is an address that the store must remove."""
+
+
+def forget_name(ledger: Ledger, name: Name, *, now: int) -> tuple[list[Change], list[Outbox]]:
+    """Changes that let go of what `name` points to if no other name does, and what to unlink.
+
+    Does not remove the name itself: it may get another object. Blocks.
+    """
+    where = {"tenant": name.tenant, "object": name.object}
+    if ledger.count(Name, Query(where=where)) > 1:
+        return [], []
+    return forget_object(ledger, name.object, now=now)
+
+
+def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], list[Outbox]]:
+    """Changes that let go of an object without names, and what to unlink after. Blocks."""
+    made = ledger.get(Object, key)
+    if made is None:
+        return [], []
+    segments = ledger.list(Segment, Query(where={"object": key}))
+    notes = [
+        Outbox(
+            tenant=made.tenant,
+            owner=made.owner,
+            id=f"{REMOVE}:{segment.address}",
+            kind=REMOVE,
+            subject=segment.address,
+            created_at=now,
+            due_at=now,
+        )
+        for segment in segments
+    ]
+    changes: list[Change] = [
+        Remove(Object, (key,), made.version),
+        *(Remove(Segment, segment.key) for segment in segments),
+        Remove(Upload, (key,)),
+        *(Add(note) for note in notes),
+    ]
+    return changes, notes
+
+
+def unlink(store: Store, ledger: Ledger, note: Outbox) -> None:
+    """Do what a note of kind REMOVE says, and take the note away. Blocks; may be repeated."""
+    store.remove(note.subject)
+    ledger.commit([Remove(Outbox, note.key)])

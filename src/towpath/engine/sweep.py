@@ -1,0 +1,166 @@
+"""Removal of what has expired, and of what no fact points to.
+
+Rules:
+- An upload with a writer never expires. Its row stays a while, so that a latecomer is told.
+- Bytes whose row says they are to go are removed again after a crash.
+- What is in the store without a row is moved to lost+found, never deleted, only when it is older
+  than a grace time, and not while the store is newer than the ledger: then the ledger is the one
+  that lost something, and `towpath ledger rebuild` is the answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+from towpath.core.model import Object, Outbox, Segment, Upload, UploadState
+from towpath.core.transfer import is_overdue
+from towpath.engine.engine import Engine
+from towpath.engine.release import REMOVE, unlink
+from towpath.errors import NotFound, Stale, StoreError, TowpathError
+from towpath.ledger.base import Query, Remove
+from towpath.store.base import Stored
+
+_log = logging.getLogger("towpath.sweep")
+
+_UNFINISHED = (UploadState.OPEN, UploadState.FILLED)
+_GIVEN_UP = (UploadState.CANCELLED, UploadState.EXPIRED, UploadState.FAILED)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one sweep did."""
+
+    expired: int = 0
+    completed: int = 0
+    forgotten: int = 0
+    unlinked: int = 0
+    orphans: int = 0
+
+
+class Sweep:
+    """One pass over everything, as often as it is asked for. Times in milliseconds."""
+
+    def __init__(
+        self, engine: Engine, *, grace: int = 3_600_000, remember: int = 7 * 86_400_000
+    ) -> None:
+        self._engine = engine
+        self._grace = grace
+        self._remember = remember
+
+    async def run(self) -> Swept:
+        """Sweep once. An error with one thing is logged with its cause and does not stop it."""
+        swept = Swept()
+        await self.finish(swept)
+        await self._expire(swept)
+        await self._forget(swept)
+        await self._unlink(swept)
+        await self._orphans(swept)
+        return swept
+
+    async def finish(self, swept: Swept) -> None:
+        """Complete what a crash left filled or sealing."""
+        query = Query(where={"state": (UploadState.FILLED, UploadState.SEALING)})
+        async for upload in self._uploads(query):
+            if not upload.completes:
+                continue
+            try:
+                await self._engine.finish(upload.id)
+                swept.completed += 1
+            except TowpathError as error:
+                _log.warning(
+                    "an upload could not be completed",
+                    extra={"upload": upload.id, "error": str(error)},
+                )
+
+    async def _expire(self, swept: Swept) -> None:
+        now = self._engine.clock.now()
+        query = Query(where={"state": _UNFINISHED}, below=("expires_at", now + 1))
+        async for upload in self._uploads(query):
+            try:
+                async with self._engine.hold(upload.id) as live:
+                    if live.leases or not is_overdue(live.upload, now=now):
+                        continue
+                    await self._engine.abandon(live, UploadState.EXPIRED, "its time was over")
+                swept.expired += 1
+            except TowpathError as error:
+                _log.warning(
+                    "an upload could not be expired",
+                    extra={"upload": upload.id, "error": str(error)},
+                )
+
+    async def _forget(self, swept: Swept) -> None:
+        """Remove bytes that a crash left with given-up uploads, and rows nobody asks for now."""
+        horizon = self._engine.clock.now() - self._remember
+        async for upload in self._uploads(Query(where={"state": _GIVEN_UP})):
+            try:
+                if upload.handle:
+                    async with self._engine.hold(upload.id) as live:
+                        await self._engine.abandon(live, upload.state, upload.reason)
+                elif upload.updated_at < horizon:
+                    remove = Remove(Upload, upload.key, upload.version)
+                    await self._engine.do(self._engine.ledger.commit, [remove])
+                    swept.forgotten += 1
+            except (Stale, NotFound):
+                continue  # somebody was quicker
+            except StoreError as error:
+                _log.warning(
+                    "bytes could not be removed",
+                    extra={"upload": upload.id, "error": str(error)},
+                )
+
+    async def _unlink(self, swept: Swept) -> None:
+        engine = self._engine
+        notes = await engine.do(engine.ledger.list, Outbox, Query(where={"kind": REMOVE}))
+        for note in notes:
+            try:
+                await engine.do(unlink, engine.store, engine.ledger, note)
+                swept.unlinked += 1
+            except StoreError as error:
+                _log.warning(
+                    "an object's bytes could not be removed",
+                    extra={"address": note.subject, "error": str(error)},
+                )
+
+    async def _orphans(self, swept: Swept) -> None:
+        """Move to lost+found what no row points to."""
+        engine = self._engine
+        oldest = engine.clock.now() - self._grace
+        after = ""
+        while page := await engine.do(engine.store.list, after):
+            after = page[-1].at
+            for stored in page:
+                if stored.changed_at > oldest or await engine.do(self._is_known, stored):
+                    continue
+                if await engine.do(self._newer_than_ledger, stored):
+                    _log.error(
+                        "the store is newer than the ledger; nothing is moved away",
+                        extra={"at": stored.at, "todo": "towpath ledger rebuild"},
+                    )
+                    return
+                await engine.do(engine.store.remove, stored.at, keep=True)
+                _log.warning("moved to lost+found", extra={"at": stored.at, "kind": stored.kind})
+                swept.orphans += 1
+
+    def _is_known(self, stored: Stored) -> bool:
+        ledger = self._engine.ledger
+        if stored.kind == "upload":
+            return ledger.count(Upload, Query(where={"handle": stored.at})) > 0
+        noted = ledger.get(Outbox, f"{REMOVE}:{stored.at}") is not None
+        return noted or ledger.count(Segment, Query(where={"address": stored.at})) > 0
+
+    def _newer_than_ledger(self, stored: Stored) -> bool:
+        """True if the ledger knows nothing that happened after this came into the store."""
+        ledger = self._engine.ledger
+        known = ledger.count(Upload, Query()) + ledger.count(Object, Query())
+        before = Query(below=("created_at", stored.changed_at - self._grace))
+        older = ledger.count(Upload, before) + ledger.count(Object, before)
+        return stored.kind == "object" and known == older
+
+    async def _uploads(self, query: Query) -> AsyncIterator[Upload]:
+        engine = self._engine
+        while page := await engine.do(engine.ledger.list, Upload, query):
+            for upload in page:
+                yield upload
+            query = replace(query, after=page[-1].key)

@@ -1,0 +1,287 @@
+"""tus 1.0: core, creation, creation-with-upload, creation-defer-length, expiration, termination.
+
+Section names are those of the tus resumable upload protocol 1.0.0. An upload completes by itself
+when its last byte is durable. HEAD is a claim: it ends whoever writes and tells the true offset.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from towpath.core.command import (
+    Append,
+    Cancel,
+    Claim,
+    Command,
+    Create,
+    Discover,
+    Fetch,
+    NewUpload,
+)
+from towpath.core.digest import CRC64NVME, crc_bytes, format_digests
+from towpath.core.model import OnConflict, Upload, UploadState
+from towpath.core.transfer import Write
+from towpath.errors import Malformed, NotFound
+from towpath.protocol.fields import (
+    read_media_type,
+    read_size,
+    same_media_type,
+    write_date,
+    write_name,
+)
+from towpath.protocol.message import Head, Reply
+from towpath.protocol.problem import problem
+
+NAME = "tus"
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,termination"
+BODY = "application/offset+octet-stream"
+ALWAYS = (("tus-resumable", VERSION),)
+"""Fields of every answer, whatever it says."""
+
+_KEY = re.compile(r"[0-9a-z]{8,64}\Z")
+_METADATA_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+\Z")
+
+
+def speaks(head: Head) -> bool:
+    """True if the request is in this dialect."""
+    return "tus-resumable" in head.fields or head.method == "OPTIONS"
+
+
+def parse(head: Head) -> Command | Reply:
+    """The command, or the reply to what is no command here. Raises Malformed, NotFound."""
+    key = head.path.strip("/")
+    if head.method == "OPTIONS":
+        return Discover()
+    if head.method == "GET":
+        return Fetch(key=_key(key))
+    if head.get("tus-resumable") != VERSION:
+        if head.method == "HEAD" and key and "tus-resumable" not in head.fields:
+            return Fetch(key=_key(key))
+        return _wrong_version(head)
+    match head.method, bool(key):
+        case "POST", False:
+            return _parse_create(head)
+        case "HEAD", True:
+            return Claim(key=_key(key))
+        case "PATCH", True:
+            return _parse_append(head, _key(key))
+        case "DELETE", True:
+            return Cancel(key=_key(key))
+    allow = "OPTIONS, GET, HEAD, PATCH, DELETE" if key else "OPTIONS, POST"
+    return problem(
+        405,
+        f"{head.method} is not for this address.",
+        why=f"Here it is {allow}.",
+        todo="POST to create an upload; HEAD, PATCH or DELETE at the Location it answers.",
+        code="method",
+        fields=(("allow", allow),),
+    )
+
+
+def _parse_create(head: Head) -> Create | Reply:
+    if "upload-concat" in head.fields:
+        raise Malformed(
+            "Concatenation is not offered here.",
+            field="Upload-Concat",
+            why="Tus-Extension does not list it.",
+            todo="Upload the file as one.",
+        )
+    length = _length(head)
+    metadata = head.get("upload-metadata") or ""
+    values = read_metadata(metadata)
+    new = NewUpload(
+        length=length,
+        name=values.get("name") or values.get("filename") or None,
+        on_conflict=_on_conflict(values.get("on-conflict")),
+        media_type=read_media_type(values.get("filetype") or values.get("type")),
+        metadata=metadata,
+        dialect=NAME,
+    )
+    if not head.has_body:
+        return Create(new=new)
+    if not same_media_type(head.get("content-type"), BODY):
+        return _wrong_media_type(head)
+    return Create(new=new, write=Write(offset=0, length=_content_length(head)))
+
+
+def _parse_append(head: Head, key: str) -> Append | Reply:
+    if not same_media_type(head.get("content-type"), BODY):
+        return _wrong_media_type(head)
+    offset = head.get("upload-offset")
+    if offset is None:
+        raise Malformed(
+            "The offset is missing.",
+            field="Upload-Offset",
+            why="A chunk says where it begins.",
+            todo="Send Upload-Offset, as HEAD tells it.",
+        )
+    declared = head.get("upload-length")
+    return Append(
+        key=key,
+        write=Write(
+            offset=read_size(offset, field="Upload-Offset"),
+            length=_content_length(head),
+            declares=None if declared is None else read_size(declared, field="Upload-Length"),
+        ),
+    )
+
+
+def _length(head: Head) -> int | None:
+    length, deferred = head.get("upload-length"), head.get("upload-defer-length")
+    if (length is None) == (deferred is None):
+        raise Malformed(
+            "The length of the upload is not clear.",
+            field="Upload-Length",
+            why="Exactly one of Upload-Length and Upload-Defer-Length: 1 is sent.",
+            todo="Send Upload-Length, or Upload-Defer-Length: 1 if it is not known yet.",
+        )
+    if length is not None:
+        return read_size(length, field="Upload-Length")
+    if deferred != "1":
+        raise Malformed(
+            "Upload-Defer-Length cannot be read.",
+            field="Upload-Defer-Length",
+            why="Its only value is 1.",
+            todo="Send Upload-Defer-Length: 1.",
+        )
+    return None
+
+
+def _content_length(head: Head) -> int | None:
+    """Body bytes that are announced; None for a chunked body, 0 when there is none."""
+    if "transfer-encoding" in head.fields:
+        return None
+    length = head.get("content-length")
+    return 0 if length is None else read_size(length, field="Content-Length")
+
+
+def _key(text: str) -> str:
+    if _KEY.match(text):
+        return text
+    raise NotFound(
+        "There is no such upload.",
+        why="This cannot be the address of one.",
+        todo="Use the Location that the creation answered.",
+    )
+
+
+def _on_conflict(text: str | None) -> OnConflict:
+    if text is None:
+        return OnConflict.KEEP_BOTH
+    try:
+        return OnConflict(text)
+    except ValueError:
+        raise Malformed(
+            "on-conflict cannot be read.",
+            field="Upload-Metadata",
+            why=f"“{ascii(text[:40])[1:-1]}” is none of {', '.join(OnConflict)}.",
+            todo="Leave it out, or send one of these.",
+        ) from None
+
+
+def read_metadata(field: str) -> dict[str, str]:
+    """Keys and values of Upload-Metadata (Creation, Headers). A key without value gives "".
+
+    Raises Malformed for a bad key, a repeated one, bad base64, or text that is not UTF-8.
+    """
+    values: dict[str, str] = {}
+    for pair in field.split(",") if field.strip() else ():
+        key, _, encoded = pair.strip().partition(" ")
+        why = ""
+        value = b""
+        if not _METADATA_KEY.match(key):
+            why = "A key is empty or has a character that is not printable ASCII."
+        elif key in values:
+            why = f"The key “{key[:40]}” is there twice."
+        else:
+            try:
+                value = base64.b64decode(encoded.strip(), validate=True)
+                values[key] = value.decode()
+            except binascii.Error:
+                why = f"The value of “{key[:40]}” is not base64."
+            except UnicodeDecodeError:
+                why = f"The value of “{key[:40]}” is not UTF-8 text."
+        if why:
+            raise Malformed(
+                "Upload-Metadata cannot be read.",
+                field="Upload-Metadata",
+                why=why,
+                todo="Send pairs of an ASCII key and the base64 of its value, with commas between.",
+            )
+    return values
+
+
+def _wrong_version(head: Head) -> Reply:
+    sent = head.get("tus-resumable")
+    return problem(
+        412,
+        "This version of the protocol is not spoken here.",
+        why=f"Tus-Resumable is {'missing' if sent is None else 'not ' + VERSION}.",
+        todo=f"Send Tus-Resumable: {VERSION}.",
+        code="version",
+        fields=(("tus-version", VERSION),),
+    )
+
+
+def _wrong_media_type(head: Head) -> Reply:
+    return problem(
+        415,
+        "The body's type is not that of a chunk.",
+        why=f"Content-Type is {'missing' if head.get('content-type') is None else 'another'}.",
+        todo=f"Send Content-Type: {BODY}.",
+        code="media-type",
+    )
+
+
+def render(command: Command, upload: Upload | None, head: Head, *, most: int | None) -> Reply:
+    """The answer to a command that was done. `most`: the largest upload taken, in bytes."""
+    match command:
+        case Discover():
+            fields = [
+                ("tus-version", VERSION),
+                ("tus-extension", EXTENSIONS),
+                ("cache-control", "no-store"),
+            ]
+            if most is not None:
+                fields.append(("tus-max-size", str(most)))
+            return Reply(status=200, fields=(*fields, ("content-length", "0")))
+        case Create() if upload is not None:
+            fields = [location(head, upload), *_progress(upload)]
+            return Reply(status=201, fields=(*fields, ("content-length", "0")))
+        case Append() if upload is not None:
+            return Reply(status=204, fields=tuple(_progress(upload)))
+        case Claim() if upload is not None:
+            return Reply(status=200, fields=(("cache-control", "no-store"), *_facts(upload)))
+        case _:
+            return Reply(status=204)
+
+
+def location(head: Head, upload: Upload) -> tuple[str, str]:
+    """Where the upload lives: relative to the host, so that it is right behind any proxy."""
+    return "location", f"{head.base}/{upload.id}"
+
+
+def _progress(upload: Upload) -> list[tuple[str, str]]:
+    fields = [("upload-offset", str(upload.offset))]
+    if upload.expires_at is not None:
+        fields.append(("upload-expires", write_date(upload.expires_at)))
+    if upload.state is UploadState.COMPLETE:
+        digest = format_digests({CRC64NVME: crc_bytes(upload.crc)})
+        fields.append(("repr-digest", digest))
+        if upload.name is not None:
+            fields.append(("upload-name", write_name(upload.name)))
+    return fields
+
+
+def _facts(upload: Upload) -> list[tuple[str, str]]:
+    fields = _progress(upload)
+    if upload.length is None:
+        fields.append(("upload-defer-length", "1"))
+    else:
+        fields.append(("upload-length", str(upload.length)))
+    if upload.metadata:
+        fields.append(("upload-metadata", upload.metadata))
+    return fields

@@ -1,0 +1,61 @@
+"""What every test gets: an event loop that nobody blocks, and a seed that belongs to the commit."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from blockbuster import blockbuster_ctx
+
+ROOT = Path(__file__).parent.parent
+
+# No deadline: the machine is shared, and a slow example is no wrong one. The blob lets a failure
+# seen elsewhere be replayed here.
+hypothesis.settings.register_profile("towpath", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("towpath")
+
+
+def seed_of_commit() -> int:
+    """Return a number drawn from the commit; 0 outside a repository."""
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    return int(head.stdout[:8], 16)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a failure seen under another commit be drawn again."""
+    parser.addoption("--seed", type=int, default=None, help="draw samples from this number")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say how to repeat what is drawn."""
+    return f"samples: --seed {_seed(config)}"
+
+
+@pytest.fixture(scope="session")
+def commit_seed(pytestconfig: pytest.Config) -> int:
+    """Seed for tests that run a sample: the same for one commit, another for the next."""
+    return _seed(pytestconfig)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run tests marked `anyio` on asyncio, which is what the server runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def unblocked_loop() -> Iterator[None]:
+    """Fail a test in which Towpath's own code blocks an event loop, its own or a server's."""
+    with blockbuster_ctx("towpath"):
+        yield
+
+
+def _seed(config: pytest.Config) -> int:
+    given: int | None = config.getoption("--seed")
+    return seed_of_commit() if given is None else given
