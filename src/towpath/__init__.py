@@ -34,7 +34,7 @@ __all__ = [
     "errors",
 ]
 
-_HOMES = {name: "towpath.client" for name in __all__} | {"TowpathError": "towpath.errors"}
+_HOMES = {**dict.fromkeys(__all__, "towpath.client"), "TowpathError": "towpath.errors"}
 
 
 def __getattr__(name: str) -> object:

@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
+from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
 from towpath.client.peer import Peer, Reply, expect
-from towpath.client.progress import Direction, TransferState
+from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
 from towpath.client.stream import StreamTask, StreamUpload
 from towpath.client.surroundings import state_folder
-from towpath.client.transfer import OnProgress, Transfer, in_thread
+from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
 from towpath.errors import BadAnswer, Malformed, NotFound
 
+Make = Callable[[Control, Meter], Flow[Any]]
 Location = str | os.PathLike[str]
 
 
@@ -41,7 +43,7 @@ class AsyncClient:
     checksums from end to end. `ca`: a PEM file to trust in place of the system's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
         self,
         url: str,
         token: str | None = None,
@@ -136,12 +138,12 @@ class AsyncClient:
     ) -> Transfer[DownloadResult]:
         """Start to download an object, or go on where an earlier call for it stopped.
 
-        `name`: its name on the server, or its URL. `path`: a file, or a folder to put it into.
+        `name`: its name on the server, or its URL. `path`: a file; `folder/` puts it there.
         An existing file is replaced only with `overwrite`. `restart`: forget what came before.
         """
         local = os.fspath(path)
         target = os.path.abspath(local)  # noqa: PTH100 - keeps links: the name is what was said
-        if local.endswith(("/", os.sep)) or Path(target).is_dir():
+        if local.endswith(("/", os.sep)) or local in (".", ".."):
             target = str(Path(target) / local_name(name))
         task = DownloadTask(
             id=transfer_id(Direction.DOWNLOAD, self._peer.url, name, target),
@@ -235,9 +237,11 @@ class AsyncClient:
         )
 
     def _start(
-        self, name: str, direction: Direction, make: Any, progress: OnProgress | None
+        self, name: str, direction: Direction, make: Make, progress: OnProgress | None
     ) -> Transfer[Any]:
-        self._transfers = [known for known in self._transfers if not (known.done and known.collected)]
+        self._transfers = [
+            known for known in self._transfers if not (known.done and known.collected)
+        ]
         transfer: Transfer[Any] = Transfer(
             name,
             direction,
@@ -253,7 +257,7 @@ class AsyncClient:
         after: str | None = None
         while True:
             url = self._peer.api(path, **query, after=after)
-            reply = await in_thread(lambda url=url: self._peer.ask("GET", url, again=True))
+            reply = await in_thread(partial(self._peer.ask, "GET", url, again=True))
             page = expect(reply).json()
             if not isinstance(page.get(key), list):
                 raise BadAnswer("The server's list cannot be read.")

@@ -41,7 +41,7 @@ def _acquire(path: Path) -> int:
                 todo="Let it finish, or stop it first.",
             )
         try:
-            if os.path.samestat(os.stat(path), os.fstat(handle)):
+            if os.path.samestat(path.stat(), os.fstat(handle)):
                 return handle
         except FileNotFoundError:
             pass

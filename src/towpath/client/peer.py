@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from towpath.client import words
@@ -72,7 +72,7 @@ class Exchange:
         answer = self.answer()
         return Reply(answer.status, answer.fields, answer.text())
 
-    def __enter__(self) -> Exchange:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -105,9 +105,9 @@ class Peer:
         """
         url = urljoin(base or self.url, reference)
         parts = urlsplit(url)
-        if parts.scheme == "http" and self.origin.scheme == "https":
-            if parts.hostname == self.origin.host:
-                parts = parts._replace(scheme="https", netloc=self.origin.authority)
+        ours = parts.hostname == self.origin.host
+        if ours and (parts.scheme, self.origin.scheme) == ("http", "https"):
+            parts = parts._replace(scheme="https", netloc=self.origin.authority)
         return parts.geturl()
 
     def api(self, *segments: str, **query: object) -> str:
@@ -134,7 +134,7 @@ class Peer:
             head["Authorization"] = f"Bearer {self._token}"
         connection = self._take(origin) or self._dialer.dial(origin)
 
-        def done(used: Connection, reusable: bool) -> None:  # noqa: FBT001
+        def done(used: Connection, reusable: bool) -> None:
             self._give(origin, used) if reusable else used.close()
 
         try:

@@ -94,7 +94,7 @@ class Note:
 
 def transfer_id(direction: Direction, server: str, name: str, path: str) -> str:
     """What a transfer is called on this machine: the same call has the same id."""
-    key = "\0".join((direction, server, name, path))
+    key = f"{direction}\0{server}\0{name}\0{path}"
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 

@@ -1,5 +1,4 @@
-"""Carry a stream that can be read only once, such as a pipe: chunk by chunk, each kept until the
-server has it.
+"""Carry a stream that can be read only once: chunk by chunk, each kept until the server has it.
 
 Rules: runs in one worker thread; memory is one chunk; a cut within the run is survived, the end of
 the process is not, so nothing is remembered.

@@ -114,7 +114,7 @@ class BlockingTransfer(Generic[R]):
 class Client:
     """AsyncClient for code without asyncio; see there for the arguments and the methods."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the same as AsyncClient's
         self,
         url: str,
         token: str | None = None,

@@ -226,7 +226,7 @@ class Transfer(Generic[R]):
                 called = callback(progress)
                 if inspect.isawaitable(called):
                     await called
-            except Exception:
+            except Exception:  # noqa: BLE001 - a stranger's code; nothing of it may end a transfer
                 _log.exception("The progress callback of transfer %s failed.", self.id)
             await asyncio.wait({self._task}, timeout=_CALLBACK_SECONDS)
 

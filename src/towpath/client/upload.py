@@ -11,6 +11,7 @@ import io
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -100,10 +101,8 @@ class Upload:
         """What an earlier run left. Raises SourceChanged when the file is not the same."""
         if self._restart:
             self._restart = False
-            try:
+            with suppress(TowpathError):  # the old upload waits on the server until it expires
                 self.discard()
-            except TowpathError:  # the old upload then waits on the server until it expires
-                pass
             return None
         note = self._notebook.read(self._task.id)
         if note is not None and note.source is not None:
@@ -305,7 +304,7 @@ class Upload:
 def open_source(path: str) -> io.FileIO:
     """The file, unbuffered. Raises NotFound or TransferError."""
     try:
-        return open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - the caller closes it
+        return open(path, "rb", buffering=0)  # noqa: PTH123 - the caller closes it
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.", todo="Check the path.") from error
     except OSError as error:

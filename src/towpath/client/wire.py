@@ -176,7 +176,9 @@ class Answer:
         self._h11 = machine
         self._rest = memoryview(b"")  # came together with the head
         self.status = head.status_code
-        self.fields = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+        self.fields = {
+            name.decode("ascii"): value.decode("latin-1") for name, value in head.headers
+        }
         self._keep = "close" not in self.fields.get("connection", "").lower()
         self._keep = self._keep and machine.our_state is h11.DONE and head.http_version >= b"1.1"
         self._left = self._announced(bodiless)

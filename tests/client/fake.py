@@ -1,0 +1,399 @@
+"""A small server that speaks the wire faithfully and fails on demand, for tests of the client.
+
+Rules: threads and plain sockets, so that it can cut a connection at any byte; what it received is
+durable at once; a fault is used once, by the first request that it fits.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from awscrt.checksums import crc64nvme
+
+BLOCK = 64 * 1024
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next request of `method`."""
+
+    method: str
+    kind: str  # cut, reset, status, early, lose-answer, hold, wrong-digest, stale
+    at: int = 0  # bytes of body before it happens
+    status: int = 503
+    fields: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass
+class Upload:
+    """An upload or the object it became."""
+
+    id: str
+    length: int | None
+    metadata: dict[str, str]
+    data: bytearray = field(default_factory=bytearray)
+    crc: int = 0
+    size: int = 0
+    name: str | None = None  # set when complete
+    writer: socket.socket | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.size == self.length
+
+
+class Hangup(Exception):
+    """The connection ends here."""
+
+
+class FakeServer:
+    """Listens on a free port of the loopback. `keep`: hold the bytes, not only count them."""
+
+    def __init__(self, *, keep: bool = True, token: str | None = None) -> None:
+        self.keep = keep
+        self.token = token
+        self.uploads: dict[str, Upload] = {}
+        self.faults: list[Fault] = []
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.received = 0  # bytes of all bodies
+        self.digests = True
+        self.moved = threading.Condition()
+        self.release = threading.Event()  # ends a `hold`
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._open: set[socket.socket] = set()
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self.release.set()
+        self._listener.close()
+        for sock in list(self._open):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def fail(self, method: str, kind: str, **rest: object) -> None:
+        """The next request of `method` goes wrong."""
+        self.faults.append(Fault(method, kind, **rest))  # type: ignore[arg-type]
+
+    def wait_for(self, count: int, seconds: float = 20) -> None:
+        """Return when so many bytes of bodies have come in."""
+        with self.moved:
+            assert self.moved.wait_for(lambda: self.received >= count, seconds), self.received
+
+    def add(self, name: str, data: bytes) -> Upload:
+        """An object that is there."""
+        upload = Upload(f"u{len(self.uploads)}", len(data), {}, bytearray(data))
+        upload.crc, upload.size, upload.name = crc64nvme(data), len(data), name
+        self.uploads[upload.id] = upload
+        return upload
+
+    def named(self, name: str) -> Upload:
+        return next(upload for upload in self.uploads.values() if upload.name == name)
+
+    def count(self, method: str) -> int:
+        return sum(request[0] == method for request in self.requests)
+
+    # -- connections
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.add(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        stream = sock.makefile("rb")
+        try:
+            while self._exchange(sock, stream):
+                pass
+        except (Hangup, OSError, ValueError):
+            pass
+        finally:
+            self._open.discard(sock)
+            with suppress(OSError):
+                stream.close()
+                sock.close()
+
+    def _exchange(self, sock: socket.socket, stream) -> bool:  # type: ignore[no-untyped-def]
+        line = stream.readline()
+        if not line:
+            return False
+        method, target, _ = line.decode("latin-1").split(" ", 2)
+        fields: dict[str, str] = {}
+        while (raw := stream.readline()) not in (b"\r\n", b""):
+            name, _, value = raw.decode("latin-1").partition(":")
+            fields[name.strip().lower()] = value.strip()
+        self.requests.append((method, target, fields))
+        fault = next((fault for fault in self.faults if fault.method == method), None)
+        if fault is not None:
+            self.faults.remove(fault)
+            if fault.kind == "status":
+                stream.read(int(fields.get("content-length", 0)))
+                return self._answer(sock, fault.status, fault.fields, fault.body)
+            if fault.kind in ("cut", "reset") and method != "PATCH" and method != "GET":
+                self._end(sock, fault.kind)
+        if self.token and fields.get("authorization") != f"Bearer {self.token}":
+            return self._problem(sock, 401, "unauthenticated", "Nobody is known by that token")
+        parts = urlsplit(target)
+        if parts.path.startswith("/api/v1/"):
+            return self._api(sock, method, parts.path[8:], parse_qs(parts.query))
+        if parts.path == "/files/" and method == "POST":
+            return self._create(sock, fields)
+        upload = self.uploads.get(parts.path.removeprefix("/files/"))
+        if upload is None:
+            return self._problem(sock, 404, "not-found", "There is no such upload")
+        return self._upload(sock, stream, method, fields, upload, fault)
+
+    def _end(self, sock: socket.socket, kind: str) -> None:
+        if kind == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            sock.shutdown(socket.SHUT_RDWR)
+        raise Hangup
+
+    def _answer(
+        self,
+        sock: socket.socket,
+        status: int,
+        fields: dict[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        head: bool = False,
+    ) -> bool:
+        known = {"Tus-Resumable": "1.0.0", "Content-Length": str(len(body)), **(fields or {})}
+        if known.get("Tus-Resumable") == "":
+            del known["Tus-Resumable"]
+        lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in known.items())]
+        sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + (b"" if head else body))
+        return known.get("Connection") != "close"
+
+    def _problem(self, sock: socket.socket, status: int, code: str, title: str) -> bool:
+        body = json.dumps({"title": title, "status": status, "code": code}).encode()
+        return self._answer(sock, status, {"Content-Type": "application/problem+json"}, body)
+
+    # -- tus
+
+    def _create(self, sock: socket.socket, fields: dict[str, str]) -> bool:
+        metadata = {}
+        for pair in fields["upload-metadata"].split(","):
+            key, _, value = pair.partition(" ")
+            metadata[key] = base64.b64decode(value).decode()
+        length = None if "upload-defer-length" in fields else int(fields["upload-length"])
+        upload = Upload(f"u{len(self.uploads)}", length, metadata)
+        self.uploads[upload.id] = upload
+        self._finish(upload)
+        return self._answer(sock, 201, {"Location": f"/files/{upload.id}"})
+
+    def _finish(self, upload: Upload) -> None:
+        if upload.complete and upload.name is None:
+            wanted = upload.metadata["name"]
+            taken = {other.name for other in self.uploads.values()}
+            upload.name = wanted if wanted not in taken else f"{wanted} (1)"
+
+    def _standing(self, upload: Upload) -> dict[str, str]:
+        fields = {"Upload-Offset": str(upload.size), "Cache-Control": "no-store"}
+        fields |= (
+            {"Upload-Defer-Length": "1"}
+            if upload.length is None
+            else {"Upload-Length": str(upload.length)}
+        )
+        if upload.complete and self.digests:
+            fields["Repr-Digest"] = digest(upload.crc)
+            fields["Upload-Name"] = quote(upload.name or "")
+        return fields
+
+    def _upload(  # noqa: PLR0913
+        self,
+        sock: socket.socket,
+        stream,  # type: ignore[no-untyped-def] # noqa: ANN001
+        method: str,
+        fields: dict[str, str],
+        upload: Upload,
+        fault: Fault | None,
+    ) -> bool:
+        if method == "HEAD":
+            if upload.writer not in (None, sock):
+                with suppress(OSError):
+                    upload.writer.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+            standing = self._standing(upload)
+            if fault is not None and fault.kind == "wrong-digest":
+                standing["Repr-Digest"] = digest(1)
+            return self._answer(sock, 200, standing, head=True)
+        if method == "PATCH":
+            return self._patch(sock, stream, fields, upload, fault)
+        if method == "DELETE":
+            del self.uploads[upload.id]
+            return self._answer(sock, 204)
+        return self._get(sock, fields, upload, fault)
+
+    def _patch(self, sock, stream, fields, upload, fault) -> bool:  # type: ignore[no-untyped-def] # noqa: ANN001
+        length = int(fields["content-length"])
+        if int(fields["upload-offset"]) != upload.size:
+            body = json.dumps({"title": "Offset", "code": "offset-conflict"}).encode()
+            known = {"Upload-Offset": str(upload.size), "Connection": "close"}
+            known["Content-Type"] = "application/problem+json"
+            return self._answer(sock, 409, known, body)
+        if "upload-length" in fields:
+            upload.length = int(fields["upload-length"])
+        upload.writer = sock
+        left = length
+        while left:
+            seen = length - left
+            stop = left if fault is None or fault.at <= seen else fault.at - seen
+            if fault is not None and seen >= fault.at:
+                if fault.kind == "early":
+                    known = {"Connection": "close", **fault.fields}
+                    self._answer(sock, fault.status, known, fault.body)
+                    sock.shutdown(socket.SHUT_WR)
+                    while stream.read1(BLOCK):
+                        pass
+                    raise Hangup
+                if fault.kind in ("cut", "reset"):
+                    self._end(sock, fault.kind)
+                if fault.kind == "hold":
+                    self.release.wait(20)
+            block = stream.read1(min(BLOCK, stop))
+            if not block:
+                raise Hangup
+            left -= len(block)
+            self._take(upload, block)
+        upload.writer = None
+        self._finish(upload)
+        if fault is not None and fault.kind == "lose-answer":
+            raise Hangup
+        standing = self._standing(upload)
+        if fault is not None and fault.kind == "wrong-digest":
+            standing["Repr-Digest"] = digest(1)
+        return self._answer(sock, 204, standing)
+
+    def _take(self, upload: Upload, block: bytes) -> None:
+        upload.crc = crc64nvme(block, upload.crc)
+        upload.size += len(block)
+        if self.keep:
+            upload.data += block
+        with self.moved:
+            self.received += len(block)
+            self.moved.notify_all()
+
+    def _get(self, sock, fields, upload, fault) -> bool:  # type: ignore[no-untyped-def] # noqa: ANN001
+        etag, start, status = f'"{upload.id}-{upload.crc:x}"', 0, 200
+        known = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest(upload.crc)}
+        if "range" in fields and fields.get("if-range", etag) == etag:
+            start, status = int(fields["range"][6:].split("-")[0]), 206
+            known["Content-Range"] = f"bytes {start}-{upload.size - 1}/{upload.size}"
+        body = bytes(upload.data[start:])
+        if not self.digests:
+            del known["Repr-Digest"]
+        if fault is not None and fault.kind == "wrong-digest":
+            known["Repr-Digest"] = digest(1)
+        if fault is not None and fault.kind in ("cut", "reset"):
+            known["Content-Length"] = str(len(body))
+            self._answer(sock, status, known, body[: fault.at])
+            self._end(sock, fault.kind)
+        if fault is not None and fault.kind == "hold":
+            known["Content-Length"] = str(len(body))
+            self._answer(sock, status, known, body[: fault.at])
+            with self.moved:
+                self.received += fault.at
+                self.moved.notify_all()
+            self.release.wait(20)
+            sock.sendall(body[fault.at :])
+            return True
+        return self._answer(sock, status, known, body)
+
+    # -- the control API
+
+    def _api(self, sock: socket.socket, method: str, path: str, query: dict[str, list[str]]) -> bool:
+        kind, _, key = path.partition("/")
+        key = unquote(key)
+        found = {"names": self._names, "uploads": self._open_uploads}.get(kind)
+        if kind == "server":
+            return self._json(sock, {"version": "0.0-fake"})
+        if found is None:
+            return self._problem(sock, 404, "not-found", "There is no such thing")
+        records = found()
+        if not key:
+            prefix, after = (query.get(name, [""])[0] for name in ("prefix", "after"))
+            limit = int(query.get("limit", ["1000"])[0])
+            order = "path" if kind == "names" else "id"
+            rows = sorted(records.values(), key=lambda row: str(row[order]))
+            rows = [row for row in rows if str(row[order]).startswith(prefix)]
+            rows = [row for row in rows if str(row[order]) > after]
+            more = rows[limit - 1][order] if len(rows) > limit else None
+            return self._json(sock, {kind: rows[:limit], "next": more})
+        if key not in records:
+            return self._problem(sock, 404, "not-found", f"There is no {key}")
+        if method == "DELETE":
+            del self.uploads[str(records[key]["id"])]
+            return self._answer(sock, 204)
+        return self._json(sock, records[key])
+
+    def _json(self, sock: socket.socket, found: object) -> bool:
+        body = json.dumps(found).encode()
+        return self._answer(sock, 200, {"Content-Type": "application/json"}, body)
+
+    def _names(self) -> dict[str, dict[str, object]]:
+        return {
+            upload.name: {
+                "path": upload.name,
+                "id": upload.id,
+                "length": upload.size,
+                "created_at": "2026-11-21T08:00:00Z",
+                "updated_at": "2026-11-21T08:00:00Z",
+                "version": 1,
+                "media_type": None,
+                "digests": {"crc64nvme": digest(upload.crc).split("=", 1)[1].strip(":")},
+                "damaged": False,
+                "href": f"/files/{upload.id}",
+                "etag": f'"{upload.id}-{upload.crc:x}"',
+                "new in a later version": 1,
+            }
+            for upload in self.uploads.values()
+            if upload.name
+        }
+
+    def _open_uploads(self) -> dict[str, dict[str, object]]:
+        return {
+            upload.id: {
+                "id": upload.id,
+                "name": upload.metadata["name"],
+                "state": "open",
+                "offset": upload.size,
+                "length": upload.length,
+                "created_at": "2026-11-21T08:00:00Z",
+                "updated_at": "2026-11-21T08:00:00Z",
+                "expires_at": None,
+                "metadata": upload.metadata,
+                "href": f"/files/{upload.id}",
+            }
+            for upload in self.uploads.values()
+            if not upload.complete
+        }
+
+
+def digest(crc: int) -> str:
+    """As a field's value."""
+    return f"crc64nvme=:{base64.b64encode(crc.to_bytes(8, 'big')).decode()}:"
+
+
+@contextmanager
+def serving(**options: object) -> Iterator[FakeServer]:
+    """A fake server for the time of a `with`."""
+    server = FakeServer(**options)  # type: ignore[arg-type]
+    try:
+        yield server
+    finally:
+        server.close()
