@@ -9,18 +9,15 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from typing import cast
 
 BLOCK = 1024 * 1024  # bytes
-
-Crc = Callable[[memoryview, int], int]
 
 
 def crc64nvme(view: memoryview, before: int = 0) -> int:
     """The CRC64NVME of what had `before`, followed by `view`."""
-    from awscrt.checksums import crc64nvme as compute  # noqa: PLC0415 - slow to import
+    from towpath.core.digest import crc  # noqa: PLC0415 - slow to import
 
-    return cast(Crc, compute)(view, before)
+    return crc(view, before)
 
 
 class Blocks:

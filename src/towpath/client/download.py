@@ -26,6 +26,8 @@ from towpath.client.retry import Patience
 from towpath.client.wire import Answer
 from towpath.errors import BadAnswer, DigestMismatch, NameConflict, TowpathError, TransferError
 
+_NOTHING: tuple[int, int | None] = (0, 0)  # offset, CRC64NVME of what lies before it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadTask:
@@ -53,7 +55,7 @@ class Download:
         self._restart = task.restart
         self._target = Path(task.path)
         self._part = self._target.with_name(self._target.name + ".part")
-        self._known: tuple[int, int | None] = (0, 0)
+        self._known = _NOTHING
         self._announced: int | None = None  # the object's CRC64NVME, as the server says
         self._begun = False
 
@@ -66,7 +68,7 @@ class Download:
             with self._open_part(note) as file:
                 self._restart = False
                 self._blocks = Blocks(file)
-                self._known, self._begun = (0, 0), False
+                self._known, self._begun = _NOTHING, False
                 self._marker = Marker(self._notebook, note or self._fresh())
                 try:
                     self._carry(patience)
@@ -170,7 +172,7 @@ class Download:
         if note.url != url or note.etag != etag:
             note = replace(note, url=url, etag=etag, length=length, offset=0, marks=())
             self._blocks.truncate(0)
-            self._known = (0, 0)
+            self._known = _NOTHING
         self._marker.note = replace(note, length=length)
 
     def _receive(self) -> None:

@@ -7,17 +7,21 @@ jitter, and are never shorter than the server asked for.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 
 from towpath.errors import (
     Interrupted,
+    LedgerError,
     LimitReached,
     OffsetConflict,
     StoreBusy,
     TowpathError,
     TransferError,
 )
+
+_log = logging.getLogger(__name__)
 
 _FIRST, _LONGEST = 0.5, 30.0  # seconds
 
@@ -26,7 +30,7 @@ def may_pass(error: TowpathError) -> bool:
     """True when the same request may work later."""
     if isinstance(error, TransferError):
         return error.retryable
-    return isinstance(error, (Interrupted, LimitReached, OffsetConflict, StoreBusy))
+    return isinstance(error, (Interrupted, LedgerError, LimitReached, OffsetConflict, StoreBusy))
 
 
 class Patience:
@@ -52,4 +56,5 @@ class Patience:
             wait = max(wait, error.retry_after or 0.0)
         if self._ends is not None and time.monotonic() + wait > self._ends:
             raise error
+        _log.info("Trying again in %.1f s, after: %s", wait, error)
         return wait

@@ -1,4 +1,4 @@
-"""What a client takes from where it runs: the folder for its state, proxies, trusted certificates.
+"""What a client takes from where it runs: a folder for state, a token, proxies, certificates.
 
 Rules: this is the only file of the client that looks at the environment; nothing is remembered.
 """
@@ -24,6 +24,11 @@ def state_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "towpath"
     return Path.home() / ".local" / "state" / "towpath"
+
+
+def token() -> str | None:
+    """The caller's token, if the environment has one."""
+    return os.environ.get("TOWPATH_TOKEN") or None
 
 
 def proxy_for(scheme: str, host: str) -> str | None:

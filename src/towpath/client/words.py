@@ -6,7 +6,6 @@ Rules: no I/O; a field's name stands here and nowhere else in the client.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,6 @@ Fields = Mapping[str, str]
 
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = "application/offset+octet-stream"
-_DIGEST = "crc64nvme"
 _KEY = re.compile(r"[!-+\--~]+")
 
 
@@ -86,17 +84,13 @@ def number(fields: Fields, name: str) -> int | None:
 
 def crc_of(fields: Fields) -> int | None:
     """The CRC64NVME that the server announces for the whole object, if it does."""
-    for member in fields.get("repr-digest", "").split(","):
-        name, _, value = member.strip().partition("=")
-        if name == _DIGEST:
-            try:
-                raw = base64.b64decode(value.strip(":"), validate=True)
-            except binascii.Error:
-                raw = b""
-            if len(raw) != 8:
-                raise BadAnswer("The server's digest cannot be read.", why=f"It is {value!r}.")
-            return int.from_bytes(raw, "big")
-    return None
+    from towpath.core.digest import CRC64NVME, parse_digests  # noqa: PLC0415 - slow to import
+
+    try:
+        value = parse_digests(fields.get("repr-digest", "")).get(CRC64NVME)
+    except errors.Malformed as error:
+        raise BadAnswer("The server's digest cannot be read.", why=error.why) from error
+    return None if value is None else int.from_bytes(value, "big")
 
 
 def seconds_to_wait(fields: Fields) -> float | None:

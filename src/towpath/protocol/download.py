@@ -115,7 +115,7 @@ def _precondition(head: Head, made: Object) -> int | None:
 
 
 def _range(head: Head, made: Object) -> tuple[int, int] | None:
-    """start and end of the one range asked for; None: the whole; start == end: none of it."""
+    """Start and end of the one range asked for; None: the whole; start == end: none of it."""
     field = head.get("range")
     if field is None or head.method != "GET" or not _holds(head, made):
         return None
