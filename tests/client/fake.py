@@ -45,6 +45,7 @@ class Upload:
     size: int = 0
     name: str | None = None  # set when complete
     writer: socket.socket | None = None
+    busy: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def complete(self) -> bool:
@@ -76,6 +77,8 @@ class FakeServer:
 
     def close(self) -> None:
         self.release.set()
+        with suppress(OSError):  # wakes the thread that accepts
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for sock in list(self._open):
             with suppress(OSError):
@@ -225,15 +228,23 @@ class FakeServer:
         fault: Fault | None,
     ) -> bool:
         if method == "HEAD":
-            if upload.writer not in (None, sock):
+            if upload.writer is not None:  # a HEAD ends whoever writes, and waits for it
+                self.release.set()
                 with suppress(OSError):
-                    upload.writer.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+                    upload.writer.shutdown(socket.SHUT_RDWR)
+            with upload.busy:
+                pass
             standing = self._standing(upload)
             if fault is not None and fault.kind == "wrong-digest":
                 standing["Repr-Digest"] = digest(1)
             return self._answer(sock, 200, standing, head=True)
         if method == "PATCH":
-            return self._patch(sock, stream, fields, upload, fault)
+            with upload.busy:
+                upload.writer = sock
+                try:
+                    return self._patch(sock, stream, fields, upload, fault)
+                finally:
+                    upload.writer = None
         if method == "DELETE":
             del self.uploads[upload.id]
             return self._answer(sock, 204)
@@ -248,7 +259,6 @@ class FakeServer:
             return self._answer(sock, 409, known, body)
         if "upload-length" in fields:
             upload.length = int(fields["upload-length"])
-        upload.writer = sock
         left = length
         while left:
             seen = length - left
@@ -265,12 +275,16 @@ class FakeServer:
                     self._end(sock, fault.kind)
                 if fault.kind == "hold":
                     self.release.wait(20)
+                if fault.kind == "informational":
+                    sock.sendall(
+                        b"HTTP/1.1 104 Upload Resumption Supported\r\nUpload-Offset: 1\r\n\r\n"
+                    )
+                    fault = None
             block = stream.read1(min(BLOCK, stop))
             if not block:
                 raise Hangup
             left -= len(block)
             self._take(upload, block)
-        upload.writer = None
         self._finish(upload)
         if fault is not None and fault.kind == "lose-answer":
             raise Hangup
@@ -316,7 +330,9 @@ class FakeServer:
 
     # -- the control API
 
-    def _api(self, sock: socket.socket, method: str, path: str, query: dict[str, list[str]]) -> bool:
+    def _api(
+        self, sock: socket.socket, method: str, path: str, query: dict[str, list[str]]
+    ) -> bool:
         kind, _, key = path.partition("/")
         key = unquote(key)
         found = {"names": self._names, "uploads": self._open_uploads}.get(kind)

@@ -108,7 +108,7 @@ class AsyncClient:
         keep = dict(metadata or {})
         if not isinstance(source, (str, os.PathLike)):
             return self._stream(source, name, keep, on_conflict, progress)
-        path = os.path.abspath(source)  # noqa: PTH100 - keeps links: the name is what was said
+        path = absolute(source)
         name = name_for(name, Path(path).name)
         task = UploadTask(
             id=transfer_id(Direction.UPLOAD, self._peer.url, name, path),
@@ -142,7 +142,7 @@ class AsyncClient:
         An existing file is replaced only with `overwrite`. `restart`: forget what came before.
         """
         local = os.fspath(path)
-        target = os.path.abspath(local)  # noqa: PTH100 - keeps links: the name is what was said
+        target = absolute(local)
         if local.endswith(("/", os.sep)) or local in (".", ".."):
             target = str(Path(target) / local_name(name))
         task = DownloadTask(
@@ -282,6 +282,16 @@ def name_for(wanted: str | None, own: str) -> str:
     """The name on the server: `wanted`, in the folder `wanted/`, or as the file itself."""
     name = (wanted or own).lstrip("/")
     return name + own if name.endswith("/") or not name else name
+
+
+def absolute(path: Location) -> str:
+    """The path from the root, with links kept: what was said is the name.
+
+    Only a relative path asks the system, for the working folder; the blocking client does so
+    in its caller's thread, which no event loop shares.
+    """
+    given = os.fspath(path)
+    return os.path.normpath(given) if os.path.isabs(given) else os.path.abspath(given)  # noqa: PTH100, PTH117
 
 
 def local_name(name: str) -> str:

@@ -7,12 +7,13 @@ awaitable: it must come back as it is, not as its result.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, BinaryIO, Generic, Self, TypeVar
 
-from towpath.client.aio import AsyncClient, Location
+from towpath.client.aio import AsyncClient, Location, absolute
 from towpath.client.progress import Progress
 from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
 from towpath.client.resume import Note
@@ -175,6 +176,9 @@ class Client:
     ) -> BlockingTransfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped."""
 
+        if isinstance(source, (str, os.PathLike)):
+            source = absolute(source)
+
         async def start() -> Transfer[UploadResult]:
             return self._client.upload(
                 source,
@@ -196,11 +200,17 @@ class Client:
         restart: bool = False,
         progress: OnProgress | None = None,
     ) -> BlockingTransfer[DownloadResult]:
-        """Start to download an object, or go on where an earlier call for it stopped."""
+        """Start to download an object, or go on where an earlier call for it stopped.
+
+        A `path` that is a folder is one also without a slash at its end.
+        """
+
+        folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112
+        target = absolute(path) + ("/" if folder else "")
 
         async def start() -> Transfer[DownloadResult]:
             return self._client.download(
-                name, path, overwrite=overwrite, restart=restart, progress=progress
+                name, target, overwrite=overwrite, restart=restart, progress=progress
             )
 
         return BlockingTransfer(self._loop, self._loop.call(start()))
