@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -58,4 +59,4 @@ def big(tmp_path: Path) -> Path:
 
 def sample(size: int) -> bytes:
     """Bytes that differ wherever one looks."""
-    return b"".join(n.to_bytes(4, "big") for n in range(size // 4 + 1))[:size]
+    return Random(size).randbytes(size)

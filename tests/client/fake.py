@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from awscrt.checksums import crc64nvme
@@ -88,6 +89,10 @@ class FakeServer:
         """The next request of `method` goes wrong."""
         self.faults.append(Fault(method, kind, **rest))  # type: ignore[arg-type]
 
+    def fail_download(self, kind: str, **rest: object) -> None:
+        """The next request for an object's bytes goes wrong."""
+        self.fail("GET file", kind, **rest)
+
     def wait_for(self, count: int, seconds: float = 20) -> None:
         """Return when so many bytes of bodies have come in."""
         with self.moved:
@@ -140,7 +145,8 @@ class FakeServer:
             name, _, value = raw.decode("latin-1").partition(":")
             fields[name.strip().lower()] = value.strip()
         self.requests.append((method, target, fields))
-        fault = next((fault for fault in self.faults if fault.method == method), None)
+        kind = "GET file" if method == "GET" and target.startswith("/files/") else method
+        fault = next((fault for fault in self.faults if fault.method == kind), None)
         if fault is not None:
             self.faults.remove(fault)
             if fault.kind == "status":
@@ -313,6 +319,8 @@ class FakeServer:
             del known["Repr-Digest"]
         if fault is not None and fault.kind == "wrong-digest":
             known["Repr-Digest"] = digest(1)
+        if fault is not None and fault.kind == "create":
+            Path(fault.body.decode()).touch()
         if fault is not None and fault.kind in ("cut", "reset"):
             known["Content-Length"] = str(len(body))
             self._answer(sock, status, known, body[: fault.at])

@@ -72,11 +72,12 @@ class Download:
                 self._marker = Marker(self._notebook, note or self._fresh())
                 try:
                     self._carry(patience)
-                finally:
+                except BaseException:
                     if self._blocks.length:
                         self._marker.begin(*self._known)
                     else:
                         self._forget()
+                    raise
                 self._verify()
                 self._blocks.sync()
             self._publish()
