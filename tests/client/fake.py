@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
@@ -60,8 +61,11 @@ class Hangup(Exception):
 class FakeServer:
     """Listens on a free port of the loopback. `keep`: hold the bytes, not only count them."""
 
-    def __init__(self, *, keep: bool = True, token: str | None = None) -> None:
+    def __init__(
+        self, *, keep: bool = True, token: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.keep = keep
+        self.tls = tls
         self.token = token
         self.uploads: dict[str, Upload] = {}
         self.faults: list[Fault] = []
@@ -73,7 +77,7 @@ class FakeServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._open: set[socket.socket] = set()
         self.port = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -123,16 +127,20 @@ class FakeServer:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        stream = sock.makefile("rb")
         try:
+            if self.tls is not None:
+                self._open.discard(sock)
+                sock = self.tls.wrap_socket(sock, server_side=True)
+                self._open.add(sock)
+            stream = sock.makefile("rb")
             while self._exchange(sock, stream):
                 pass
+            stream.close()
         except (Hangup, OSError, ValueError):
             pass
         finally:
             self._open.discard(sock)
             with suppress(OSError):
-                stream.close()
                 sock.close()
 
     def _exchange(self, sock: socket.socket, stream) -> bool:  # type: ignore[no-untyped-def]

@@ -179,12 +179,16 @@ class Answer:
         self.fields = {
             name.decode("ascii"): value.decode("latin-1") for name, value in head.headers
         }
-        self._keep = "close" not in self.fields.get("connection", "").lower()
-        self._keep = self._keep and machine.our_state is h11.DONE and head.http_version >= b"1.1"
         self._left = self._announced(bodiless)
         if self._left:
             self._rest = memoryview(machine.trailing_data[0])
         self._ended = self._left == 0
+        self._keep = (  # what ends with the connection leaves none
+            machine.our_state is h11.DONE
+            and head.http_version >= b"1.1"
+            and "close" not in self.fields.get("connection", "").lower()
+            and (self._left is not None or "transfer-encoding" in self.fields)
+        )
 
     def _announced(self, bodiless: bool) -> int | None:
         """Bytes of body to come; None when h11 must find the end."""

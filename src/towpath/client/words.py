@@ -133,11 +133,12 @@ def refusal(status: int, fields: Fields, body: bytes) -> TowpathError:
     what = problem.get("title") or f"The server answered {status}."
     why, todo = problem.get("detail", ""), problem.get("todo", "")
     kind = {kind.code: kind for kind in _tree(TowpathError)}.get(problem.get("code", ""))
+    offset = number(fields, "upload-offset")
+    if kind is None and status == 409 and offset is not None:
+        kind = errors.OffsetConflict
     kind = kind or _BY_STATUS.get(status)
-    offset = fields.get("upload-offset")
-    if kind is errors.OffsetConflict or (kind is errors.StateConflict and offset is not None):
-        true_offset = number(fields, "upload-offset") or 0
-        return errors.OffsetConflict(_sentence(what), offset=true_offset, why=why, todo=todo)
+    if kind is errors.OffsetConflict:
+        return errors.OffsetConflict(_sentence(what), offset=offset or 0, why=why, todo=todo)
     if kind is errors.LimitReached:
         wait = int(seconds_to_wait(fields) or 5)
         return errors.LimitReached(_sentence(what), retry_after=wait, why=why, todo=todo)
