@@ -32,7 +32,7 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["asyncio", "blocking"])
 def carry(request: pytest.FixtureRequest, server: FakeServer, state: Path) -> Carry:
-    """Carry one transfer through, with either client: carry("upload", path, name, ...)."""
+    """Start one transfer with either client, and wait for it."""
 
     def run(verb: str, *args: Any, client: dict[str, Any] | None = None, **rest: Any) -> Any:
         options = {"state_dir": state, "timeout": 10, **(client or {})}

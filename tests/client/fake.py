@@ -15,10 +15,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from awscrt.checksums import crc64nvme
+
+from tests.client.fake_facts import Records, Upload, digest, name_record, page, upload_record
 
 BLOCK = 64 * 1024
 
@@ -33,25 +36,6 @@ class Fault:
     status: int = 503
     fields: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-
-
-@dataclass
-class Upload:
-    """An upload or the object it became."""
-
-    id: str
-    length: int | None
-    metadata: dict[str, str]
-    data: bytearray = field(default_factory=bytearray)
-    crc: int = 0
-    size: int = 0
-    name: str | None = None  # set when complete
-    writer: socket.socket | None = None
-    busy: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def complete(self) -> bool:
-        return self.size == self.length
 
 
 class Hangup(Exception):
@@ -85,9 +69,15 @@ class FakeServer:
         with suppress(OSError):  # wakes the thread that accepts
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for sock in list(self._open):
+        self.hang_up()
+
+    def hang_up(self) -> int:
+        """Cut every connection; return how many there were."""
+        cut = list(self._open)
+        for sock in cut:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+        return len(cut)
 
     def fail(self, method: str, kind: str, **rest: object) -> None:
         """The next request of `method` goes wrong."""
@@ -143,7 +133,7 @@ class FakeServer:
             with suppress(OSError):
                 sock.close()
 
-    def _exchange(self, sock: socket.socket, stream) -> bool:  # type: ignore[no-untyped-def]
+    def _exchange(self, sock: socket.socket, stream: BufferedReader) -> bool:
         line = stream.readline()
         if not line:
             return False
@@ -160,7 +150,7 @@ class FakeServer:
             if fault.kind == "status":
                 stream.read(int(fields.get("content-length", 0)))
                 return self._answer(sock, fault.status, fault.fields, fault.body)
-            if fault.kind in ("cut", "reset") and method != "PATCH" and method != "GET":
+            if fault.kind in ("cut", "reset") and method not in ("PATCH", "GET"):
                 self._end(sock, fault.kind)
         if self.token and fields.get("authorization") != f"Bearer {self.token}":
             return self._problem(sock, 401, "unauthenticated", "Nobody is known by that token")
@@ -232,10 +222,10 @@ class FakeServer:
             fields["Upload-Name"] = quote(upload.name or "")
         return fields
 
-    def _upload(  # noqa: PLR0913
+    def _upload(
         self,
         sock: socket.socket,
-        stream,  # type: ignore[no-untyped-def] # noqa: ANN001
+        stream: BufferedReader,
         method: str,
         fields: dict[str, str],
         upload: Upload,
@@ -264,7 +254,14 @@ class FakeServer:
             return self._answer(sock, 204)
         return self._get(sock, fields, upload, fault)
 
-    def _patch(self, sock, stream, fields, upload, fault) -> bool:  # type: ignore[no-untyped-def] # noqa: ANN001
+    def _patch(
+        self,
+        sock: socket.socket,
+        stream: BufferedReader,
+        fields: dict[str, str],
+        upload: Upload,
+        fault: Fault | None,
+    ) -> bool:
         length = int(fields["content-length"])
         if int(fields["upload-offset"]) != upload.size:
             body = json.dumps({"title": "Offset", "code": "offset-conflict"}).encode()
@@ -316,7 +313,9 @@ class FakeServer:
             self.received += len(block)
             self.moved.notify_all()
 
-    def _get(self, sock, fields, upload, fault) -> bool:  # type: ignore[no-untyped-def] # noqa: ANN001
+    def _get(
+        self, sock: socket.socket, fields: dict[str, str], upload: Upload, fault: Fault | None
+    ) -> bool:
         etag, start, status = f'"{upload.id}-{upload.crc:x}"', 0, 200
         known = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest(upload.crc)}
         if "range" in fields and fields.get("if-range", etag) == etag:
@@ -349,23 +348,17 @@ class FakeServer:
     def _api(
         self, sock: socket.socket, method: str, path: str, query: dict[str, list[str]]
     ) -> bool:
+        """Lists and records of what is there."""
         kind, _, key = path.partition("/")
         key = unquote(key)
-        found = {"names": self._names, "uploads": self._open_uploads}.get(kind)
         if kind == "server":
             return self._json(sock, {"version": "0.0-fake"})
+        found = {"names": self._names, "uploads": self._open_uploads}.get(kind)
         if found is None:
             return self._problem(sock, 404, "not-found", "There is no such thing")
         records = found()
         if not key:
-            prefix, after = (query.get(name, [""])[0] for name in ("prefix", "after"))
-            limit = int(query.get("limit", ["1000"])[0])
-            order = "path" if kind == "names" else "id"
-            rows = sorted(records.values(), key=lambda row: str(row[order]))
-            rows = [row for row in rows if str(row[order]).startswith(prefix)]
-            rows = [row for row in rows if str(row[order]) > after]
-            more = rows[limit - 1][order] if len(rows) > limit else None
-            return self._json(sock, {kind: rows[:limit], "next": more})
+            return self._json(sock, page(kind, records, query))
         if key not in records:
             return self._problem(sock, 404, "not-found", f"There is no {key}")
         if method == "DELETE":
@@ -377,48 +370,13 @@ class FakeServer:
         body = json.dumps(found).encode()
         return self._answer(sock, 200, {"Content-Type": "application/json"}, body)
 
-    def _names(self) -> dict[str, dict[str, object]]:
-        return {
-            upload.name: {
-                "path": upload.name,
-                "id": upload.id,
-                "length": upload.size,
-                "created_at": "2026-11-21T08:00:00Z",
-                "updated_at": "2026-11-21T08:00:00Z",
-                "version": 1,
-                "media_type": None,
-                "digests": {"crc64nvme": digest(upload.crc).split("=", 1)[1].strip(":")},
-                "damaged": False,
-                "href": f"/files/{upload.id}",
-                "etag": f'"{upload.id}-{upload.crc:x}"',
-                "new in a later version": 1,
-            }
-            for upload in self.uploads.values()
-            if upload.name
-        }
+    def _names(self) -> Records:
+        named = [upload for upload in self.uploads.values() if upload.name]
+        return {str(upload.name): name_record(upload) for upload in named}
 
-    def _open_uploads(self) -> dict[str, dict[str, object]]:
-        return {
-            upload.id: {
-                "id": upload.id,
-                "name": upload.metadata["name"],
-                "state": "open",
-                "offset": upload.size,
-                "length": upload.length,
-                "created_at": "2026-11-21T08:00:00Z",
-                "updated_at": "2026-11-21T08:00:00Z",
-                "expires_at": None,
-                "metadata": upload.metadata,
-                "href": f"/files/{upload.id}",
-            }
-            for upload in self.uploads.values()
-            if not upload.complete
-        }
-
-
-def digest(crc: int) -> str:
-    """As a field's value."""
-    return f"crc64nvme=:{base64.b64encode(crc.to_bytes(8, 'big')).decode()}:"
+    def _open_uploads(self) -> Records:
+        still = [upload for upload in self.uploads.values() if not upload.complete]
+        return {upload.id: upload_record(upload) for upload in still}
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def test_marks_spare_reading_the_file_again(
         read.append(end - start)
         return original(blocks, start, end, before, check)
 
-    original = towpath.client.blocks.Blocks.crc  # type: ignore[attr-defined]
+    original = towpath.client.blocks.Blocks.crc
     monkeypatch.setattr("towpath.client.blocks.Blocks.crc", crc)
     assert carry("upload", large).verified
     assert sum(read) <= 4_000_000 + 1024 * 1024

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -70,8 +71,8 @@ async def test_cancelling_removes_what_is_half_done(
         await transfer.cancel()
         with pytest.raises(errors.Interrupted, match="cancelled"):
             await transfer
+        assert await client.unfinished() == []
     assert (transfer.progress.state, server.uploads) == ("cancelled", {})
-    assert list(state.iterdir()) == []
 
 
 async def test_cancelling_without_cleanup_keeps_it(
@@ -90,7 +91,7 @@ async def test_an_error_in_the_context_pauses_and_keeps_the_state(
     server: FakeServer, large: Path, state: Path
 ) -> None:
     server.fail("PATCH", "hold", at=2_000_000)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the context is what is tested
         async with AsyncClient(server.url, state_dir=state) as client:
             transfer = client.upload(large)
             await received(server, 2_000_000)
@@ -167,10 +168,12 @@ async def test_a_callback_hears_the_last_value_and_its_errors_harm_nobody(
         call(progress)
 
     async with AsyncClient(server.url, state_dir=state) as client:
+        began = time.monotonic()
         result = await client.upload(large, progress=call_later if asynchronous else call)
+        seconds = time.monotonic() - began
     assert result.verified
     assert seen[-1].state == "complete"
-    assert len(seen) <= 2 + 10 * result.seconds
+    assert len(seen) <= 2 + 10 * seconds
     assert "progress callback" in caplog.text
 
 
@@ -193,7 +196,7 @@ def test_a_transfer_crosses_to_the_blocking_side_as_itself(
     with Client(server.url, state_dir=state) as client:
         transfer = client.upload(large)
         assert isinstance(transfer, BlockingTransfer)  # not the result: nobody awaited it
-        assert isinstance(transfer._transfer, Transfer)
+        assert isinstance(transfer._transfer, Transfer)  # noqa: SLF001 - the inside is what is tested
         assert not transfer.done
         server.release.set()
         assert isinstance(transfer.result(), UploadResult)
@@ -219,7 +222,10 @@ def test_the_blocking_side_pauses_resumes_and_times_out(
 
 def test_the_blocking_side_pauses_on_an_error(server: FakeServer, large: Path, state: Path) -> None:
     server.fail("PATCH", "hold", at=2_000_000)
-    with pytest.raises(ZeroDivisionError), Client(server.url, state_dir=state) as client:
+    with (  # noqa: PT012 - the context is what is tested
+        pytest.raises(ZeroDivisionError),
+        Client(server.url, state_dir=state) as client,
+    ):
         client.upload(large)
         server.wait_for(2_000_000)
         raise ZeroDivisionError

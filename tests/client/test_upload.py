@@ -13,6 +13,7 @@ import pytest
 from tests.client.conftest import Carry, sample
 from tests.client.fake import FakeServer
 from towpath import errors
+from towpath.client import Progress
 
 
 def test_an_upload_arrives_whole_and_is_verified(
@@ -182,9 +183,9 @@ def test_nobody_answering_ends_after_the_retries(
     carry: Carry, server: FakeServer, big: Path
 ) -> None:
     server.close()
-    seen = []
+    seen: list[Progress] = []
     with pytest.raises(errors.ServerUnreachable, match="Nobody answers"):
-        carry("upload", big, client={"retries": 3}, progress=lambda p: seen.append(p))
+        carry("upload", big, client={"retries": 3}, progress=seen.append)
     assert (seen[-1].state, seen[-1].retries) == ("failed", 3)
 
 

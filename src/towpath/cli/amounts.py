@@ -23,7 +23,7 @@ def size(count: float) -> str:
 def duration(seconds: float) -> str:
     """3700 -> 1 h 1 min. The two largest units."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.{1 if seconds >= 1 else 2}f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -53,6 +53,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     if "-" in sources:
         if len(sources) > 1 or not (said["name"] or dest):
             raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
+        caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
         jobs = iter([_stdin(said["name"] or dest or "", keep)])
     else:
         if said["name"]:

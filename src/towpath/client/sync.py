@@ -175,7 +175,6 @@ class Client:
         progress: OnProgress | None = None,
     ) -> BlockingTransfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped."""
-
         if isinstance(source, (str, os.PathLike)):
             source = absolute(source)
 
@@ -204,7 +203,6 @@ class Client:
 
         A `path` that is a folder is one also without a slash at its end.
         """
-
         folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112
         target = absolute(path) + ("/" if folder else "")
 

@@ -105,10 +105,11 @@ def seconds_to_wait(fields: Fields) -> float | None:
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _tree(root: type[TowpathError]) -> Iterator[type[TowpathError]]:
+def kinds_below(root: type[TowpathError]) -> Iterator[type[TowpathError]]:
+    """A kind of error and all that are of it."""
     yield root
     for child in root.__subclasses__():
-        yield from _tree(child)
+        yield from kinds_below(child)
 
 
 _BY_STATUS: dict[int, type[TowpathError]] = {
@@ -132,7 +133,7 @@ def refusal(status: int, fields: Fields, body: bytes) -> TowpathError:
     problem = _problem(fields, body)
     what = problem.get("title") or f"The server answered {status}."
     why, todo = problem.get("detail", ""), problem.get("todo", "")
-    kind = {kind.code: kind for kind in _tree(TowpathError)}.get(problem.get("code", ""))
+    kind = {kind.code: kind for kind in kinds_below(TowpathError)}.get(problem.get("code", ""))
     offset = number(fields, "upload-offset")
     if kind is None and status == 409 and offset is not None:
         kind = errors.OffsetConflict
