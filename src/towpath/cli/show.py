@@ -128,7 +128,7 @@ class Bars:
 
 def describe(progress: Progress) -> str:
     """Percent, speed and time to the end, or what is in the way."""
-    done = f"{progress.percent:3.0f} %"
+    done = f"{int(progress.percent):3} %"  # never 100 before it is
     if progress.total_bytes is None:
         done = size(progress.transferred_bytes)
     if progress.state == "waiting":
