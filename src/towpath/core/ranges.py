@@ -26,7 +26,7 @@ class Span:
     crc: int
 
     def join(self, right: Span) -> Span:
-        """This span and the one that begins where it ends, as one."""
+        """Make one of this span and the one that begins where it ends."""
         return Span(self.start, right.end, combine(self.crc, right.crc, right.end - right.start))
 
 

@@ -13,8 +13,8 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from towpath.core.caller import Caller, Scope
@@ -35,6 +35,7 @@ from towpath.core.transfer import (
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease, end_all
 from towpath.engine.live import Live, load
+from towpath.engine.lives import Lives
 from towpath.engine.publish import publish
 from towpath.engine.receive import Crew, Receive
 from towpath.engine.recount import recount
@@ -43,7 +44,6 @@ from towpath.errors import (
     LimitReached,
     Malformed,
     NotFound,
-    Stale,
     StateConflict,
 )
 from towpath.ledger.base import Add, Ledger, Query
@@ -51,14 +51,6 @@ from towpath.store.base import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A Live that is loaded once for all who hold it."""
-
-    loading: asyncio.Task[Live]
-    users: int = field(default=0)
 
 
 class Engine:
@@ -75,12 +67,16 @@ class Engine:
             limits.memory, smallest=limits.block_smallest, largest=limits.block_largest
         )
         self._holder = holder
-        self._entries: dict[str, _Entry] = {}
+        self._lives = Lives(self._load_soon)
         self._writing: set[Lease] = set()
-        self._closing = False
+        self._draining = False
         receiving = ThreadPoolExecutor(limits.workers, "towpath-receive")
-        self._io = ThreadPoolExecutor(8, "towpath-io")
+        self.threads = ThreadPoolExecutor(8, "towpath-io")
         self._crew = Crew(
+            store=store,
+            limits=limits,
+            governor=self.governor,
+            clock=clock,
             receiving=receiving,
             settling=ThreadPoolExecutor(8, "towpath-settle"),
             urgent=ThreadPoolExecutor(8, "towpath-urgent"),
@@ -95,7 +91,7 @@ class Engine:
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking work of store and ledger in a worker thread."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._io, lambda: work(*args, **kwargs))
+        return await loop.run_in_executor(self.threads, lambda: work(*args, **kwargs))
 
     # --- verbs -------------------------------------------------------------------------------
 
@@ -136,11 +132,14 @@ class Engine:
             return await self.claim(caller, key)
         return replace(upload, version=1)
 
-    async def write(self, caller: Caller, key: str, write: Write, source: Source) -> Upload:
+    async def write(
+        self, caller: Caller, key: str, write: Write, source: Callable[[], Source]
+    ) -> Upload:
         """Receive a chunk; return the upload with all of it durable, complete if that filled it.
 
-        Ends whoever writes there now. Raises the Refused of core.transfer before a byte is read;
-        Interrupted, TooLarge and StoreError after keeping what became durable.
+        `source` is called once the write is admitted. Ends whoever writes there now. Raises the
+        Refused of core.transfer before a byte is read; Interrupted, TooLarge and StoreError after
+        keeping what became durable.
         """
         caller.require(Scope.WRITE)
         async with self._hold(caller, key) as live:
@@ -201,13 +200,21 @@ class Engine:
         query = Query(where=where, after=None if after is None else (after,), limit=limit)
         return await self.do(self.ledger.list, Upload, query)
 
-    async def close(self) -> None:
-        """Take no more chunks, end those on their way with all they brought settled."""
-        self._closing = True
+    @property
+    def draining(self) -> bool:
+        """True once no more chunks are taken."""
+        return self._draining
+
+    async def drain(self) -> None:
+        """Take no more chunks, and end those on their way with all they brought settled."""
+        self._draining = True
         await end_all(list(self._writing))
-        while self._entries:
-            await asyncio.sleep(0.01)
-        for pool in (self._crew.receiving, self._crew.settling, self._crew.urgent, self._io):
+
+    async def close(self) -> None:
+        """Drain, wait for every verb that is under way, and let the threads go."""
+        await self.drain()
+        await self._lives.nobody()
+        for pool in (self._crew.receiving, self._crew.settling, self._crew.urgent, self.threads):
             await asyncio.to_thread(pool.shutdown)
 
     # --- what sweep uses too -----------------------------------------------------------------
@@ -237,23 +244,9 @@ class Engine:
             await self.do(self.store.remove, live.upload.handle)
             await self.do(live.end, self.ledger, replace(live.upload, handle=""))
 
-    @asynccontextmanager
-    async def hold(self, key: str) -> AsyncIterator[Live]:
+    def hold(self, key: str) -> AbstractAsyncContextManager[Live]:
         """The one Live of an upload, for as long as somebody holds it. Raises NotFound."""
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = _Entry(asyncio.ensure_future(self.do(self._load, key)))
-            self._entries[key] = entry
-        entry.users += 1
-        try:
-            yield await asyncio.shield(entry.loading)
-        except Stale:
-            self._forget(key, entry)  # another node moved it: whoever comes next reads anew
-            raise
-        finally:
-            entry.users -= 1
-            if not entry.users:
-                self._forget(key, entry)
+        return self._lives.hold(key)
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -264,9 +257,8 @@ class Engine:
                 raise _no_such_upload()
             yield live
 
-    def _forget(self, key: str, entry: _Entry) -> None:
-        if self._entries.get(key) is entry:
-            del self._entries[key]
+    def _load_soon(self, key: str) -> asyncio.Future[Live]:
+        return asyncio.get_running_loop().run_in_executor(self.threads, self._load, key)
 
     def _load(self, key: str) -> Live:
         upload = self.ledger.get(Upload, key)
@@ -277,7 +269,11 @@ class Engine:
             try:
                 held = self.store.extent(upload.handle)
             except NotFound:
-                held = None if upload.state is UploadState.FILLED else 0
+                # A filled one may be sealed already. An open one was not settled before a crash,
+                # or the store lost it: then it begins anew.
+                if upload.state is UploadState.OPEN:
+                    self.store.create(upload.id, upload.length)
+                    held = 0
         if held is not None and held < upload.offset:
             upload = recount(self.store, self.ledger, upload, held, now=self.clock.now())
         return load(self.ledger, upload, held)
@@ -316,15 +312,15 @@ class Engine:
         return now + int(self.limits.lifetime * 1000)
 
     async def _grant(
-        self, live: Live, write: Write, source: Source
+        self, live: Live, write: Write, source: Callable[[], Source]
     ) -> tuple[Lease | None, int | None]:
         """A lease for the write, and where it must end; no lease when there is nothing to come."""
         now = self.clock.now()
         require_live(live.upload, now=now)
-        if self._closing or len(self._writing) >= self.limits.uploads:
+        if self._draining or len(self._writing) >= self.limits.uploads:
             raise LimitReached(
                 "The server takes no more chunks now.",
-                why="It is stopping." if self._closing else "Too many are on their way.",
+                why="It is stopping." if self._draining else "Too many are on their way.",
                 todo="Try again soon.",
             )
         if write.length is not None:
@@ -338,18 +334,25 @@ class Engine:
         bound = admit(upload, live.extent, write, most=self.limits.length)
         if write.length == 0 or upload.state is not UploadState.OPEN:
             if upload is not live.upload:
-                await self._declared(live, upload)
+                await self.do(live.change, self.ledger, self._declared(upload.length))
             return None, bound
-        lease = Lease(upload.fence + 1, write.offset, write.end, source)
-        await self.do(live.grant, self.ledger, lease, upload, holder=self._holder, now=now)
+        lease = Lease(upload.fence + 1, write.offset, write.end, source())
+        await self.do(
+            live.grant, self.ledger, lease, length=upload.length, holder=self._holder, now=now
+        )
         self._writing.add(lease)
         return lease, bound
 
-    async def _declared(self, live: Live, upload: Upload) -> None:
-        """Commit a length that came without bytes; it may fill the upload."""
-        if upload.length == live.extent.offset and upload.state is UploadState.OPEN:
-            upload = move(upload, UploadState.FILLED, now=self.clock.now())
-        await self.do(live.replace, self.ledger, upload)
+    def _declared(self, length: int | None) -> Callable[[Upload], Upload]:
+        """Learn a length that came without bytes; it may be that nothing is missing then."""
+
+        def change(upload: Upload) -> Upload:
+            upload = replace(upload, length=length)
+            filled = upload.state is UploadState.OPEN and length == upload.offset
+            now = self.clock.now()
+            return move(upload, UploadState.FILLED, now=now) if filled else upload
+
+        return change
 
     async def _receive(self, live: Live, lease: Lease, bound: int | None) -> None:
         def settle(spans: Sequence[Span]) -> None:
@@ -358,18 +361,8 @@ class Engine:
             live.settle(self.ledger, spans, lease.fence, now=now, expires_at=self._expiry(now))
 
         try:
-            await Receive(
-                store=self.store,
-                handle=live.upload.handle,
-                lease=lease,
-                bound=bound,
-                extent=live.extent,
-                settle=settle,
-                governor=self.governor,
-                crew=self._crew,
-                limits=self.limits,
-                clock=self.clock,
-            ).run()
+            handle = live.upload.handle
+            await Receive(self._crew, handle, lease, live.extent, bound, settle).run()
         finally:
             self._writing.discard(lease)
             live.leases.remove(lease)

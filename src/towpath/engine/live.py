@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -35,19 +35,25 @@ class Live:
         self.upload = upload
         self.extent = extent
         self.leases: list[Lease] = []
+        self._epoch = 0  # of the leases given out here; 0: none yet
         self._granted = {row.fence: row for row in granted}
         self.turn = asyncio.Lock()
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}
 
-    def grant(self, ledger: Ledger, lease: Lease, upload: Upload, *, holder: str, now: int) -> None:
-        """Commit the lease, and `upload` with its fence; rows of ended leases go. Blocks."""
+    def grant(
+        self, ledger: Ledger, lease: Lease, *, length: int | None, holder: str, now: int
+    ) -> None:
+        """Commit the lease, its fence and what is known of the length. Blocks.
+
+        Rows of leases that have ended go.
+        """
         alive = {other.fence for other in self.leases}
         ended = [row for fence, row in self._granted.items() if fence not in alive]
         row = LeaseRow(
-            tenant=upload.tenant,
-            owner=upload.owner,
-            upload=upload.id,
+            tenant=self.upload.tenant,
+            owner=self.upload.owner,
+            upload=self.upload.id,
             fence=lease.fence,
             start=lease.start,
             end=lease.end,
@@ -57,12 +63,14 @@ class Live:
         with self.guard:
             self.commit(
                 ledger,
-                replace(upload, fence=lease.fence),
+                replace(self.upload, fence=lease.fence, length=length),
                 [*(Remove(LeaseRow, old.key) for old in ended), Add(row)],
             )
         for old in ended:
             del self._granted[old.fence]
         self._granted[lease.fence] = row
+        self._epoch = self._epoch or lease.fence
+        lease.epoch = self._epoch
         self.leases.append(lease)
 
     def end(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:
@@ -110,10 +118,10 @@ class Live:
             self.extent = extent
             self._islands = islands
 
-    def replace(self, ledger: Ledger, upload: Upload) -> None:
-        """Commit `upload` in place of the row that is known. Blocks."""
+    def change(self, ledger: Ledger, change: Callable[[Upload], Upload]) -> None:
+        """Commit what `change` makes of the upload. Blocks."""
         with self.guard:
-            self.commit(ledger, upload)
+            self.commit(ledger, change(self.upload))
 
     def commit(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:
         """Commit `upload` in place of the row that is known, with `changes`. Blocks.

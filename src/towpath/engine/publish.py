@@ -41,7 +41,7 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
         _require_free(ledger, upload, upload.name)
     length = upload.length
     if not store.properties.seals_quickly and upload.state is UploadState.FILLED:
-        live.replace(ledger, move(upload, UploadState.SEALING, now=now))
+        live.change(ledger, lambda filled: move(filled, UploadState.SEALING, now=now))
         upload = live.upload
     made = object_of(upload, now=now)
     address = store.seal(upload.handle, length, manifest_of(upload, made))

@@ -29,11 +29,15 @@ from towpath.store.base import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """The threads that receive, those that settle behind, and those somebody waits for."""
+    """What all chunks of an engine share: their store, bounds, memory, clock and threads."""
 
+    store: Store
+    limits: Limits
+    governor: Governor
+    clock: Clock
     receiving: Executor
-    settling: Executor
-    urgent: Executor
+    settling: Executor  # settles that run behind
+    urgent: Executor  # settles that somebody waits for
     queued: Callable[[], int]
     """how many wait for a receiving thread"""
 
@@ -43,27 +47,21 @@ class Receive:
 
     def __init__(
         self,
-        *,
-        store: Store,
+        crew: Crew,
         handle: str,
         lease: Lease,
-        bound: int | None,
         extent: Extent,
+        bound: int | None,
         settle: Callable[[Sequence[Span]], None],
-        governor: Governor,
-        crew: Crew,
-        limits: Limits,
-        clock: Clock,
     ) -> None:
-        self._store = store
+        self._crew = crew
+        self._store = crew.store
+        self._limits = crew.limits
+        self._clock = crew.clock
         self._handle = handle
         self._lease = lease
         self._source = lease.source
         self._settle = settle
-        self._governor = governor
-        self._crew = crew
-        self._limits = limits
-        self._clock = clock
         self._bound = bound
         self._runs = extent.runs(lease.start, bound)
         self._meter = Meter(lease.start)
@@ -155,12 +153,12 @@ class Receive:
             if not work.cancelled():
                 work.result()
         finally:
-            self._governor.give(self._block)
+            self._crew.governor.give(self._block)
             self._block = bytearray()
 
     async def _take(self) -> bytearray | None:
         """A block, or None when the lease is stopped while waiting for one."""
-        taking = asyncio.ensure_future(self._governor.take())
+        taking = asyncio.ensure_future(self._crew.governor.take())
         stopping = asyncio.ensure_future(self._lease.stopping.wait())
         try:
             await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -247,7 +245,7 @@ class Receive:
         stop = self.position + self._limits.settle_points - self._meter.unsettled
         if self._run_end is not None:
             stop = min(stop, self._run_end)
-        self._store.write(self._handle, self._lease.fence, self.position, self._blocks(stop))
+        self._store.write(self._handle, self._lease.epoch, self.position, self._blocks(stop))
 
     def _blocks(self, stop: int) -> Iterator[memoryview]:
         """What the source gives, block by block, until `stop` or until it is dry.
@@ -268,7 +266,7 @@ class Receive:
                 self._first_unsettled = self._clock.monotonic()
             meter.feed(part)
             if count == len(self._block):
-                self._block = self._governor.grow(self._block)
+                self._block = self._crew.governor.grow(self._block)
 
     def _compare(self) -> None:
         """Hold what comes against the durable bytes at the same place."""

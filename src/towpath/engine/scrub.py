@@ -38,9 +38,9 @@ class Scrub:
         query = Query(where={"damaged": False})
         while page := await engine.do(engine.ledger.list, Object, query):
             for made in page:
-                if (made.scrubbed_at or made.created_at) <= now - self._every:
-                    if not await self._is_sound(made):
-                        damaged.append(made.id)
+                due = (made.scrubbed_at or made.created_at) <= now - self._every
+                if due and not await self._is_sound(made):
+                    damaged.append(made.id)
             query = replace(query, after=page[-1].key)
         return damaged
 
@@ -72,7 +72,7 @@ class Scrub:
         engine = self._engine
         query = Query(where={"object": made.id}, limit=10_000)
         segments = await engine.do(engine.ledger.list, Segment, query)
-        opened = Opened(made, tuple(segments), engine.store)
+        opened = Opened(made, tuple(segments), None, engine.store)
         value = 0
         for start in range(0, made.length, _STRETCH):
             end = min(start + _STRETCH, made.length)

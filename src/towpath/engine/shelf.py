@@ -33,6 +33,7 @@ class Opened:
 
     object: Object
     segments: tuple[Segment, ...]
+    name: str | None  # one of its names, for people
     store: Store
 
     def read(self, start: int, end: int) -> Reading:
@@ -93,7 +94,8 @@ class Shelf:
                 todo="Restore it from a copy, or remove it and upload it again.",
             )
         segments = self._ledger.list(Segment, Query(where={"object": key}, limit=10_000))
-        return Opened(made, tuple(segments), self._store)
+        names = self._names(made)
+        return Opened(made, tuple(segments), names[0].path if names else None, self._store)
 
     def _own(self, caller: Caller, key: str) -> Object:
         made = self._ledger.get(Object, key)

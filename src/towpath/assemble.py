@@ -1,0 +1,261 @@
+"""The composition root: the only file that names concrete stores, ledgers and servers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from towpath.core.model import Name
+from towpath.core.ports import Clock
+from towpath.engine.engine import Engine
+from towpath.engine.rebuild import Rebuilt, rebuild
+from towpath.engine.scrub import Scrub
+from towpath.engine.shelf import Shelf
+from towpath.engine.sweep import Sweep, Swept
+from towpath.errors import SettingsError
+from towpath.ledger.base import Ledger
+from towpath.ledger.sql import SqlLedger
+from towpath.settings import Settings, load
+from towpath.store.base import Store
+from towpath.store.local import LocalStore
+from towpath.web.app import FILES, App
+from towpath.web.contract import available, http_class
+from towpath.web.control import control
+from towpath.web.files import Files
+from towpath.web.gate import Gate, LoopbackGate, TokenGate, read_tokens
+from towpath.web.limits import WireLimits
+from towpath.web.log import configure
+from towpath.web.registry import Registry
+from towpath.web.server import run
+
+_log = logging.getLogger("towpath")
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Service:
+    """A server's engine with what runs beside it, from its beginning to its end."""
+
+    def __init__(self, settings: Settings, *, store: Store, ledger: Ledger, clock: Clock) -> None:
+        self.settings = settings
+        self.store = store
+        self.ledger = ledger
+        self.engine = Engine(
+            store=store,
+            ledger=ledger,
+            clock=clock,
+            limits=settings.limits(),
+            holder=f"{socket.gethostname()}:{os.getpid()}",
+        )
+        self.shelf = Shelf(store=store, ledger=ledger, clock=clock, threads=self.engine.threads)
+        self._sweep = Sweep(self.engine)
+        self._scrub = Scrub(
+            self.engine, every=int(settings.scrub_every * 1000), rate=settings.scrub_rate
+        )
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._upkeep: list[asyncio.Task[None]] = []
+
+    async def begin(self) -> None:
+        """Complete what a crash left, then sweep and scrub from time to time."""
+        await self._sweep.finish(Swept())
+        if self.settings.sweep_seconds:
+            self._upkeep.append(asyncio.create_task(self._from_time_to_time(self._sweep)))
+        if self.settings.scrub_every:
+            self._upkeep.append(asyncio.create_task(self._from_time_to_time(self._scrub)))
+
+    async def drain(self) -> None:
+        """End what is being received, with all of it settled. Called when the server stops."""
+        await self.engine.drain()
+
+    async def end(self) -> None:
+        """End everything."""
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
+        await self.engine.close()
+        await asyncio.to_thread(self.ledger.close)
+        await asyncio.to_thread(self.store.close)
+
+    async def check(self) -> tuple[bool, dict[str, str]]:
+        """What /readyz tells."""
+        parts = await self.engine.do(self._look)
+        if self.engine.draining:
+            parts["server"] = "is stopping"
+        elif self.engine.governor.waiting > self.settings.workers:
+            parts["memory"] = f"{self.engine.governor.waiting} chunks wait for memory"
+        return all(said == "ok" for said in parts.values()), parts
+
+    def about(self) -> dict[str, Any]:
+        """What /api/v1/server tells. Blocks."""
+        space, governor = self.store.space(), self.engine.governor
+        return {
+            "version": version("towpath"),
+            "uptime_seconds": round(self._clock.monotonic() - self._began, 3),
+            "writing": self.engine.writing,
+            "durability": self.settings.durability,
+            "settle_bytes": self.settings.settle_bytes,
+            "memory": {
+                "budget": governor.budget,
+                "reserved": governor.reserved,
+                "peak": governor.peak,
+                "waiting": governor.waiting,
+                "rss": _resident(),
+            },
+            "store": {"free": space.free, "total": space.total, "read_only": space.read_only},
+        }
+
+    def _look(self) -> dict[str, str]:
+        space = self.store.space()
+        parts = {"server": "ok", "memory": "ok", "store": "ok", "ledger": "ok"}
+        if space.read_only:
+            parts["store"] = f"takes no writes: {space.read_only}"
+        elif space.free is not None and space.free <= self.settings.min_free:
+            parts["store"] = f"is full: {space.free} bytes are free"
+        try:
+            self.ledger.get(Name, "", "")
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told
+            parts["ledger"] = f"does not answer: {error}"
+        return parts
+
+    async def _from_time_to_time(self, chore: Sweep | Scrub) -> None:
+        while True:
+            try:
+                await chore.run()
+            except Exception:  # noqa: BLE001  # a chore that fails must not end the others
+                _log.exception("upkeep failed; it is tried again later")
+            await self._clock.sleep(self.settings.sweep_seconds or 600.0)
+
+
+def service(settings: Settings) -> Service:
+    """A service on the data directory. Raises StoreBusy, StoreError, LedgerError."""
+    clock = SystemClock()
+    store, ledger = open_data(settings, clock)
+    return Service(settings, store=store, ledger=ledger, clock=clock)
+
+
+def open_data(settings: Settings, clock: Clock) -> tuple[LocalStore, SqlLedger]:
+    """The store and the ledger in the data directory; the store's lock guards both."""
+    store = LocalStore(
+        settings.data,
+        durability=settings.durability,
+        min_free=settings.min_free,
+        clock=clock,
+    )
+    try:
+        url = f"sqlite:///{(settings.data / 'ledger.db').absolute()}"
+        return store, SqlLedger(url, durability=settings.durability)
+    except BaseException:
+        store.close()
+        raise
+
+
+def wire_limits(settings: Settings) -> WireLimits:
+    """The bounds of connections."""
+    return WireLimits(
+        header_bytes=settings.header_bytes,
+        head_seconds=settings.head_seconds,
+        body_idle_seconds=settings.idle_seconds,
+        slowest_bytes_per_second=settings.slowest_rate,
+    )
+
+
+def application(running: Service, gate: Gate) -> App:
+    """The ASGI application of a service."""
+    settings = running.settings
+    return App(
+        files=Files(running.engine, running.shelf),
+        control=control(running.engine, running.shelf, files=FILES, about=running.about),
+        gate=gate,
+        health=running,
+        life=running,
+        limits=wire_limits(settings),
+    )
+
+
+def gate_of(settings: Settings) -> Gate:
+    """Who is let in. Raises SettingsError when that would be everybody from everywhere."""
+    if settings.tokens is not None:
+        return TokenGate(read_tokens(settings.tokens))
+    if not _is_loopback(settings.host) and not settings.anonymous_anywhere:
+        raise SettingsError(
+            f"Without tokens the server does not listen on {settings.host}.",
+            why="Everybody who reaches that address could read and write everything.",
+            todo="Make a token file with `towpath token new` and give it with --tokens, or say "
+            "--anonymous-anywhere if that is what you want.",
+        )
+    return LoopbackGate(settings.hosts, anywhere=settings.anonymous_anywhere)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1", "[::1]"} or host.startswith("127.")
+
+
+def serve(*, config: Path | None = None, **flags: object) -> int:
+    """Run a server until it is told to stop; return the exit code.
+
+    Raises SettingsError, StoreBusy, StoreError, LedgerError before it listens.
+    """
+    settings = load(flags, file=config)
+    configure(settings.log_level, settings.log_format)
+    gate = gate_of(settings)  # refuses bad settings before a directory is made
+    running = service(settings)
+    registry = Registry(wire_limits(settings), ThreadPoolExecutor(16, "towpath-send"))
+    http = http_class(registry) if settings.direct else "httptools"
+    if settings.direct and (why := available()):
+        _log.warning("bodies are received the slow way", extra={"why": why})
+    run(
+        application(running, gate),
+        host=settings.host,
+        port=settings.port,
+        http=http,
+        tls=(settings.tls_cert, settings.tls_key)
+        if settings.tls_cert and settings.tls_key
+        else None,
+        patience=settings.shutdown_seconds,
+        drain=running.drain,
+        announce=_announce,
+    )
+    return 0
+
+
+def rebuild_ledger(*, config: Path | None = None, **flags: object) -> Rebuilt:
+    """Add to the ledger every object whose manifest it does not know. The server must not run."""
+    settings = load(flags, file=config)
+    store, ledger = open_data(settings, SystemClock())
+    try:
+        return rebuild(store, ledger)
+    finally:
+        ledger.close()
+        store.close()
+
+
+def _announce(url: str) -> None:
+    print(f"Towpath listens on {url}", flush=True)  # noqa: T201  # what a starter waits for
+
+
+def _resident() -> int | None:
+    """Bytes of memory that this process has in RAM; None where that cannot be known."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

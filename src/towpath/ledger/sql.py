@@ -1,0 +1,184 @@
+"""A ledger in an SQL database: SQLite in a file, or PostgreSQL.
+
+Rules:
+- A commit that returned is on the disk (`strict`) or with the operating system (`relaxed`).
+- On SQLite commits are done in groups: each within a savepoint of its own, all in one
+  transaction, one fsync. Who fails is undone alone; everybody is answered after the one COMMIT.
+- Reads are single statements on connections of their own: they see all commits that returned.
+- What one kind of database does differently stands in `dialects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from towpath.core.model import Row
+from towpath.errors import TowpathError
+from towpath.ledger import rules, schema, statements
+from towpath.ledger.base import Add, Change, Query, Remove, Update
+from towpath.ledger.dialects import Durability, connect, translate
+from towpath.ledger.group import GroupCommit, Ticket
+
+R = TypeVar("R", bound=Row)
+
+
+class SqlLedger:
+    """Keeps facts in the database that `url` names, and brings its tables to this version.
+
+    `durability`: "strict" lets a commit survive a power cut, "relaxed" only the end of the
+    process. `patience`: seconds to wait while another process holds the database.
+    `connections`: how many reads may run at once (PostgreSQL: reads and commits).
+
+    Raises SettingsError when the URL cannot be used, LedgerError when the database cannot be
+    opened or is from a newer version.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        durability: Durability = "strict",
+        *,
+        patience: float = 5.0,
+        connections: int = 8,
+    ) -> None:
+        self._dialect, self._writer, self._reader = connect(url, durability, patience, connections)
+        self._closed = False
+        try:
+            self._bring_up()
+        except BaseException:
+            self._let_go()
+            raise
+        self._group = GroupCommit(self._commit_group) if self._dialect.grouped else None
+
+    def get(self, kind: type[R], *key: str | int) -> R | None:
+        rules.check_key(kind, key)
+        rows = self._read(statements.OF[kind].get, statements.key_values(kind, key))
+        return statements.made(kind, rows)[0] if rows else None
+
+    def list(self, kind: type[R], query: Query) -> list[R]:
+        rules.check_query(kind, query)
+        return statements.made(kind, self._read(statements.listing(kind, query)))
+
+    def count(self, kind: type[Row], query: Query) -> int:
+        rules.check_query(kind, query)
+        ((number,),) = self._read(statements.counting(kind, query))
+        return int(number)
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Do all the changes, in order, in one transaction, durably; or none of them.
+
+        Raises Stale, Duplicate, LedgerError. When the disk fails at the very COMMIT, reads find
+        nothing of it; should the machine stop right then too, all of it may be there again.
+        """
+        rules.check_changes(changes)
+        if self._closed:
+            raise rules.closed()
+        if self._group is not None:
+            self._group.commit(changes)
+            return
+        try:
+            with self._writer.begin() as connection:
+                self._apply(connection, changes)
+        except SQLAlchemyError as error:
+            raise self._translated(error) from error
+
+    def close(self) -> None:
+        self._closed = True
+        if self._group is not None:
+            self._group.close()
+        self._let_go()
+
+    def _bring_up(self) -> None:
+        try:
+            with self._writer.connect() as connection:  # the writer's first: it sets the file up
+                if schema.is_current(connection):
+                    return
+            with self._writer.begin() as connection:
+                self._dialect.keep_others_out(connection)
+                schema.upgrade(connection)
+        except SQLAlchemyError as error:
+            raise translate(self._dialect, error, "The ledger cannot be opened.") from error
+
+    def _read(
+        self, statement: Select[Any], values: dict[str, Any] | None = None
+    ) -> Sequence[Sequence[Any]]:
+        if self._closed:
+            raise rules.closed()
+        try:
+            with self._reader.connect() as connection:
+                return connection.execute(statement, values).all()
+        except SQLAlchemyError as error:
+            raise translate(self._dialect, error, "The ledger cannot be read.") from error
+
+    def _commit_group(self, group: Sequence[Ticket]) -> None:
+        """Do the commits of a group in one transaction, and give each its error."""
+        try:
+            with self._writer.begin() as connection:
+                if len(group) == 1:  # who is alone needs no savepoint: the transaction is its own
+                    self._apply(connection, group[0].changes)
+                    return
+                for ticket in group:
+                    self._commit_within(connection, ticket)
+        except Exception as error:  # noqa: BLE001  each waiter is told, in its own thread
+            for ticket in group:
+                ticket.error = ticket.error or self._translated(error)
+
+    def _commit_within(self, connection: Connection, ticket: Ticket) -> None:
+        """Do one commit in a savepoint. Raises when the whole transaction is lost."""
+        savepoint = connection.begin_nested()
+        try:
+            self._apply(connection, ticket.changes)
+        except Exception as error:  # noqa: BLE001  the waiter is told, in its own thread
+            try:
+                savepoint.rollback()
+            except SQLAlchemyError:  # SQLite has given up the whole transaction: a full disk
+                raise error from None
+            ticket.error = self._translated(error)
+        else:
+            savepoint.commit()
+
+    def _apply(self, connection: Connection, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change, Add):
+                self._add(connection, change.row)
+            elif isinstance(change, Update):
+                row = change.row
+                done = connection.execute(statements.OF[type(row)].update, statements.updated(row))
+                if done.rowcount != 1:
+                    raise rules.stale(type(row), row.key)
+            elif isinstance(change, Remove):
+                _remove(connection, change)
+            else:
+                values = statements.key_values(change.kind, change.key)
+                if connection.execute(statements.OF[change.kind].expect, values).first() is None:
+                    raise rules.stale(change.kind, change.key)
+
+    def _add(self, connection: Connection, row: Row) -> None:
+        try:
+            connection.execute(statements.OF[type(row)].add, statements.added(row))
+        except IntegrityError as error:
+            if self._dialect.is_duplicate(error):
+                raise rules.duplicate(type(row), row.key) from error
+            raise
+
+    def _translated(self, error: Exception) -> TowpathError:
+        return translate(self._dialect, error, "The ledger cannot be written.")
+
+    def _let_go(self) -> None:
+        self._reader.dispose()
+        self._writer.dispose()  # last: SQLite folds its log into the file with the last writer
+
+
+def _remove(connection: Connection, change: Remove) -> None:
+    prepared = statements.OF[change.kind]
+    values = statements.key_values(change.kind, change.key)
+    if change.version is None:
+        connection.execute(prepared.remove, values)
+        return
+    values["was"] = change.version
+    if connection.execute(prepared.remove_version, values).rowcount != 1:
+        raise rules.stale(change.kind, change.key)

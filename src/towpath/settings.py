@@ -1,0 +1,217 @@
+"""What can be set, as frozen values: read once, at the start, and handed on piece by piece.
+
+Order: flag, then TOWPATH_* of the environment, then the TOML file, then the default. No other
+file reads the environment. Sizes are written as 8MiB or 1.5GB, times as 500ms, 30s, 24h or 7d.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from towpath.core.limits import KIB, MIB, Limits
+from towpath.errors import SettingsError
+
+Durability = Literal["strict", "relaxed"]
+LogFormat = Literal["text", "json"]
+
+_PREFIX = "TOWPATH_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a server is told. Sizes in bytes, times in seconds; 0 switches a limit off."""
+
+    # where
+    host: str = "127.0.0.1"
+    port: int = 8000
+    data: Path = Path("towpath-data")
+    # who
+    tokens: Path | None = None  # TOML file of hashed bearer tokens
+    anonymous_anywhere: bool = False  # serve other machines without tokens
+    hosts: tuple[str, ...] = ()  # further names in Host that anonymous callers may use
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    # how durable
+    durability: Durability = "strict"
+    min_free: int = 256 * MIB  # disk space that uploads never use up
+    # limits
+    memory: int = 256 * MIB
+    workers: int = 16
+    settle_bytes: int = 8 * MIB
+    settle_seconds: float = 0.5
+    uploads: int = 1024  # that receive at once
+    max_length: int = 0
+    lifetime: float = 24 * 3600.0  # of an upload that nobody goes on with
+    header_bytes: int = 64 * KIB
+    head_seconds: float = 20.0  # for a request's head
+    idle_seconds: float = 60.0  # between two bytes of a body
+    slowest_rate: int = 64  # bytes a second, over a minute
+    # upkeep
+    sweep_seconds: float = 600.0
+    scrub_every: float = 30 * 86400.0
+    scrub_rate: int = 50 * MIB  # bytes a second
+    shutdown_seconds: float = 10.0
+    log_format: LogFormat = "text"
+    log_level: str = "info"
+    direct: bool = True  # receive bodies straight from the socket where that is possible
+
+    def limits(self) -> Limits:
+        """The bounds that the engine works within."""
+        return Limits(
+            memory=self.memory,
+            workers=self.workers,
+            settle_bytes=self.settle_bytes,
+            settle_seconds=self.settle_seconds,
+            uploads=self.uploads,
+            length=self.max_length or None,
+            lifetime=self.lifetime,
+        )
+
+
+def load(
+    flags: Mapping[str, object], *, file: Path | None = None, environment: bool = True
+) -> Settings:
+    """The settings. `flags` that are None were not given. Raises SettingsError."""
+    given: dict[str, object] = {}
+    if file is not None:
+        given.update(_from_file(file))
+    if environment:
+        given.update(_from_environment(os.environ))
+    given.update({name: value for name, value in flags.items() if value is not None})
+    known = {field.name: field for field in fields(Settings)}
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise SettingsError(
+                f"There is no setting “{name}”.",
+                why="It is not one of those that `towpath serve --help` lists.",
+                todo="Correct its name or leave it out.",
+            )
+        values[name] = _convert(name, str(known[name].type), value)
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def _from_file(file: Path) -> dict[str, object]:
+    try:
+        return dict(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"The settings file {file} cannot be read.",
+            why=str(error),
+            todo="Correct it, or name another with --config.",
+        ) from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    """TOWPATH_<SETTING> for the settings there are; other variables belong to the client."""
+    return {
+        field.name: environment[_PREFIX + field.name.upper()]
+        for field in fields(Settings)
+        if _PREFIX + field.name.upper() in environment
+    }
+
+
+def _convert(name: str, kind: str, value: object) -> object:
+    if not isinstance(value, str):
+        if kind in {"Path", "Path | None"} and not isinstance(value, Path):
+            raise _bad(name, value, "a path")
+        return tuple(value) if isinstance(value, list) else value
+    try:
+        match kind:
+            case "int":
+                return read_amount(value)
+            case "float":
+                return read_seconds(value)
+            case "bool":
+                return {
+                    "1": True,
+                    "true": True,
+                    "yes": True,
+                    "0": False,
+                    "false": False,
+                    "no": False,
+                }[value.lower()]
+            case "Path" | "Path | None":
+                return Path(value)
+            case "tuple[str, ...]":
+                return tuple(filter(None, (part.strip() for part in value.split(","))))
+            case "Durability" | "LogFormat":
+                choices = get_args(Durability if kind == "Durability" else LogFormat)
+                if value not in choices:
+                    raise _bad(name, value, f"one of {', '.join(choices)}")
+    except (ValueError, KeyError) as error:
+        raise _bad(
+            name, value, {"int": "a number or size", "float": "a time"}.get(kind, kind)
+        ) from error
+    return value
+
+
+def _bad(name: str, value: object, wanted: str) -> SettingsError:
+    return SettingsError(
+        f"The setting {name} cannot be “{value}”.",
+        why=f"It must be {wanted}.",
+        todo="Correct the flag, the variable or the file that sets it.",
+    )
+
+
+def _check(settings: Settings) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise SettingsError(
+            "TLS needs a certificate and its key.",
+            why="Only one of them is set.",
+            todo="Set both tls_cert and tls_key.",
+        )
+    limits = settings.limits()
+    if settings.memory < limits.block_largest or settings.workers < 1 or settings.settle_bytes < 2:
+        raise SettingsError(
+            "The limits leave no room to receive anything.",
+            why="memory must hold one block of 1MiB; workers and settle_bytes must not be 0.",
+            todo="Raise them.",
+        )
+
+
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "k": 2**10,
+    "m": 2**20,
+    "g": 2**30,
+    "t": 2**40,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+_SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\Z")
+
+
+def read_amount(text: str) -> int:
+    """Bytes (or a plain number) from "8MiB", "1.5GB", "64k", "17". Raises ValueError."""
+    number, unit = _split(text)
+    return int(number * _UNITS[unit.lower()])
+
+
+def read_seconds(text: str) -> float:
+    """Seconds from "500ms", "30s", "10m", "24h", "7d", "2.5". Raises ValueError."""
+    number, unit = _split(text)
+    return number * _SECONDS[unit.lower()]
+
+
+def _split(text: str) -> tuple[float, str]:
+    match = _AMOUNT.match(text.strip())
+    if match is None or match[2].lower() not in _UNITS | _SECONDS:
+        raise ValueError(text)
+    return float(match[1]), match[2]

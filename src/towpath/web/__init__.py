@@ -1,0 +1,1 @@
+"""HTTP in and out. Bytes pass here; what they mean is decided elsewhere."""

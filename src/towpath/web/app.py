@@ -1,0 +1,272 @@
+"""The way of a request: who, where, what, answer. A raw ASGI application.
+
+Rules:
+- The head is authenticated before anything of the body is read.
+- Every error becomes a problem document here, and only here; what is not in our error tree is
+  logged with its traceback and answered without its text.
+- Every request has an id: the client's X-Request-Id if it is a plain word, else a new one.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from towpath.core.caller import Caller
+from towpath.core.ports import Source
+from towpath.errors import Interrupted, TowpathError
+from towpath.protocol import tus
+from towpath.protocol.message import Head, Reply, join_fields
+from towpath.protocol.problem import problem, refuse, status_of
+from towpath.web.asgi_source import AsgiSource
+from towpath.web.body import send_object, send_reply
+from towpath.web.files import Files
+from towpath.web.gate import Gate
+from towpath.web.limits import WireLimits
+from towpath.web.log import request_id
+from towpath.web.page import PAGE
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("towpath.web")
+_WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
+FILES = "/files"
+API = "/api/v1"
+
+
+class Health(Protocol):
+    """Says how the server is."""
+
+    async def check(self) -> tuple[bool, dict[str, str]]:
+        """Whether it can take uploads, and for each part "ok" or what is wrong."""
+        ...
+
+
+class Life(Protocol):
+    """What begins and ends with the server."""
+
+    async def begin(self) -> None:
+        """Called before the first request."""
+        ...
+
+    async def end(self) -> None:
+        """Called after the last one."""
+        ...
+
+
+class App:
+    """Towpath over HTTP."""
+
+    def __init__(
+        self,
+        *,
+        files: Files,
+        control: Asgi,
+        gate: Gate,
+        health: Health,
+        life: Life,
+        limits: WireLimits,
+    ) -> None:
+        self._files = files
+        self._control = control
+        self._gate = gate
+        self._health = health
+        self._life = life
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._life.begin()
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is said and it ends us
+            _log.exception("the server could not start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._life.end()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fields = join_fields(scope["headers"])
+        given = fields.get("x-request-id", "")
+        identity = given if _WORD.match(given) else secrets.token_hex(8)
+        token = request_id.set(identity)
+        answer = _Answer(send, identity)
+        began = time.perf_counter()
+        path: str = scope["path"]
+        try:
+            await self._route(scope, fields, receive, answer)
+        except Exception as error:  # noqa: BLE001  # the one place where errors become answers
+            await self._fail(error, scope, answer)
+        finally:
+            if path not in {"/livez", "/readyz"}:
+                _log.info(
+                    "request",
+                    extra={
+                        "method": scope["method"],
+                        "path": path[:200],
+                        "status": answer.status,
+                        "seconds": round(time.perf_counter() - began, 4),
+                    },
+                )
+            request_id.reset(token)
+
+    async def _route(
+        self, scope: Scope, fields: dict[str, str], receive: Receive, answer: _Answer
+    ) -> None:
+        path: str = scope["path"]
+        if path == FILES or path.startswith(FILES + "/"):
+            answer.always = tus.ALWAYS
+        self._check_head(scope)
+        if path == "/livez":
+            await send_reply(scope, answer, _plain("ok\n"))
+        elif path == "/readyz":
+            await send_reply(scope, answer, await self._ready(scope))
+        elif path == "/" and scope["method"] in {"GET", "HEAD"}:
+            await send_reply(scope, answer, PAGE)
+        elif answer.always:
+            await self._serve_files(scope, fields, receive, answer)
+        elif path == API or path.startswith(API + "/"):
+            caller = self._gate.admit(fields)
+            inner = {**scope, "root_path": API, "towpath.caller": caller}
+            await self._control(inner, receive, answer)
+        else:
+            await send_reply(scope, answer, _nowhere(path))
+
+    def _check_head(self, scope: Scope) -> None:
+        """Bound the head also where the server in front of us does not."""
+        size = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        if size > self._limits.header_bytes:
+            raise _HeadTooLarge
+
+    async def _serve_files(
+        self, scope: Scope, fields: dict[str, str], receive: Receive, answer: _Answer
+    ) -> None:
+        head = Head(
+            method=scope["method"],
+            path=scope["path"][len(FILES) :],
+            fields=fields,
+            base=scope.get("root_path", "") + FILES,
+        )
+        caller: Caller | None = None
+        if head.method != "OPTIONS":
+            caller = self._gate.admit(fields)
+        sources: list[Source] = []
+
+        def source() -> Source:
+            sources.append(_source(scope, fields, receive, self._limits))
+            return sources[0]
+
+        try:
+            answered = await self._files.answer(caller, head, source)
+        finally:
+            for taken in sources:
+                taken.stop()
+        if isinstance(answered, Reply):
+            await send_reply(scope, answer, answered, unread=head.has_body and not sources)
+        else:
+            delivery, opened = answered
+            await send_object(scope, answer, delivery, opened)
+
+    async def _ready(self, scope: Scope) -> Reply:
+        fine, parts = await self._health.check()
+        lines = "".join(
+            f"[{'+' if said == 'ok' else '-'}] {part} {said}\n" for part, said in parts.items()
+        )
+        verbose = b"verbose" in scope.get("query_string", b"")
+        text = lines if verbose or not fine else "ok\n"
+        return _plain(text, status=200 if fine else 503)
+
+    async def _fail(self, error: Exception, scope: Scope, answer: _Answer) -> None:
+        if isinstance(error, _HeadTooLarge):
+            reply = _head_too_large(self._limits.header_bytes)
+        else:
+            reply = refuse(error)
+        if not isinstance(error, TowpathError | _HeadTooLarge):
+            _log.error("a request failed", exc_info=error)
+        elif status_of(error) >= 500 or isinstance(error, Interrupted):
+            _log.warning("a request ended early", extra={"why": str(error)})
+        if answer.status:
+            return  # the head is out: the server closes the connection on what is missing
+        await send_reply(scope, answer, reply, unread=True)
+
+
+class _HeadTooLarge(Exception):
+    """The request's fields exceed the limit."""
+
+
+class _Answer:
+    """ASGI send that knows what was answered, and adds what every answer has."""
+
+    def __init__(self, send: Send, identity: str) -> None:
+        self._send = send
+        self._identity = identity
+        self.status = 0
+        self.always: tuple[tuple[str, str], ...] = ()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            more = [(name.encode(), value.encode("latin-1")) for name, value in self.always]
+            headers = [*message.get("headers", []), *more]
+            headers.append((b"x-request-id", self._identity.encode()))
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+
+def _source(scope: Scope, fields: dict[str, str], receive: Receive, limits: WireLimits) -> Source:
+    """The body, straight from the socket where the server offers it, else by ASGI messages."""
+    direct = scope.get("extensions", {}).get("towpath.direct")
+    if direct is not None:
+        source: Source = direct.take()
+        return source
+    length = fields.get("content-length")
+    announced = None if length is None or "transfer-encoding" in fields else int(length)
+    return AsgiSource(receive, length=announced, limits=limits)
+
+
+def _plain(text: str, *, status: int = 200) -> Reply:
+    return Reply(
+        status=status,
+        fields=(("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")),
+        body=text.encode(),
+    )
+
+
+def _nowhere(path: str) -> Reply:
+    return problem(
+        404,
+        "There is nothing at this address.",
+        why=f"“{ascii(path[:80])[1:-1]}” is none of /, /files/, /api/v1/, /livez, /readyz.",
+        todo="Upload to /files/.",
+        code="not-found",
+    )
+
+
+def _head_too_large(most: int) -> Reply:
+    return problem(
+        431,
+        "The request's head is too large.",
+        why=f"Its fields exceed {most} bytes.",
+        todo="Send less metadata.",
+        code="head-too-large",
+    )

@@ -1,0 +1,213 @@
+"""/api/v1/: names, uploads and the server, as JSON.
+
+Who asks was settled before; the caller stands in the scope. Times are RFC 3339, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from towpath.core.caller import Caller
+from towpath.core.digest import CRC64NVME, crc_bytes
+from towpath.core.model import Name, Object, Upload, UploadState
+from towpath.engine.engine import Engine
+from towpath.engine.shelf import Shelf
+from towpath.errors import Malformed, TowpathError
+from towpath.protocol.download import etag
+from towpath.protocol.message import Reply
+from towpath.protocol.problem import problem, refuse
+from towpath.protocol.tus import read_metadata
+
+
+def _time(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(kw_only=True)
+class NameRecord:
+    """A name and what it points to."""
+
+    path: str
+    id: str
+    length: int
+    created_at: str | None
+    updated_at: str | None
+    version: int
+    media_type: str | None
+    digests: dict[str, str]
+    damaged: bool
+    href: str
+    etag: str
+
+
+@dataclass(kw_only=True)
+class NamePage:
+    """Some names, and where the next ones begin."""
+
+    names: list[NameRecord]
+    next: str | None
+
+
+@dataclass(kw_only=True)
+class UploadRecord:
+    """An upload."""
+
+    id: str
+    name: str | None
+    state: str
+    offset: int
+    length: int | None
+    created_at: str | None
+    updated_at: str | None
+    expires_at: str | None
+    reason: str
+    href: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class UploadPage:
+    """Some uploads, and where the next ones begin."""
+
+    uploads: list[UploadRecord]
+    next: str | None
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.scope["towpath.caller"]
+    return caller
+
+
+CallerIs = Annotated[Caller, Depends(_caller)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any]) -> FastAPI:
+    """The JSON application. `files` is where byte routes live; `about` tells of the server."""
+    app = FastAPI(title="Towpath", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/names")
+    async def list_names(
+        caller: CallerIs, prefix: str = "", after: str | None = None, limit: Limit = 100
+    ) -> NamePage:
+        found = await shelf.list(caller, prefix=prefix, after=after, limit=limit)
+        names = [_name(name, made, files) for name, made in found]
+        return NamePage(names=names, next=names[-1].path if len(names) == limit else None)
+
+    @app.get("/names/{path:path}")
+    async def stat_name(caller: CallerIs, path: str) -> NameRecord:
+        return _name(*await shelf.stat(caller, path), files)
+
+    @app.delete("/names/{path:path}", status_code=204)
+    async def forget_name(caller: CallerIs, path: str) -> None:
+        await shelf.forget(caller, path)
+
+    @app.get("/uploads")
+    async def list_uploads(
+        caller: CallerIs, state: str = "", after: str | None = None, limit: Limit = 100
+    ) -> UploadPage:
+        found = await engine.list(caller, states=_states(state), after=after, limit=limit)
+        uploads = [_upload(upload, files) for upload in found]
+        return UploadPage(uploads=uploads, next=uploads[-1].id if len(uploads) == limit else None)
+
+    @app.get("/uploads/{key}")
+    async def inspect_upload(caller: CallerIs, key: str) -> UploadRecord:
+        upload, _ = await engine.inspect(caller, key)
+        return _upload(upload, files)
+
+    @app.delete("/uploads/{key}", status_code=204)
+    async def cancel_upload(caller: CallerIs, key: str) -> None:
+        await engine.cancel(caller, key)
+
+    @app.get("/server")
+    async def tell_of_server() -> dict[str, Any]:
+        told: dict[str, Any] = await engine.do(about)
+        return told
+
+    _answer_errors(app)
+    return app
+
+
+def _states(text: str) -> list[UploadState]:
+    try:
+        return [UploadState(part) for part in text.split(",") if part]
+    except ValueError:
+        raise Malformed(
+            "state cannot be read.",
+            field="state",
+            why=f"It is one or several of {', '.join(UploadState)}.",
+            todo="Correct it or leave it out.",
+        ) from None
+
+
+def _name(name: Name, made: Object, files: str) -> NameRecord:
+    return NameRecord(
+        path=name.path,
+        id=made.id,
+        length=made.length,
+        created_at=_time(made.created_at),
+        updated_at=_time(name.updated_at),
+        version=name.version,
+        media_type=made.media_type,
+        digests={CRC64NVME: crc_bytes(made.crc).hex()},
+        damaged=made.damaged,
+        href=f"{files}/{made.id}",
+        etag=etag(made),
+    )
+
+
+def _upload(upload: Upload, files: str) -> UploadRecord:
+    return UploadRecord(
+        id=upload.id,
+        name=upload.name,
+        state=upload.state.value,
+        offset=upload.offset,
+        length=upload.length,
+        created_at=_time(upload.created_at),
+        updated_at=_time(upload.updated_at),
+        expires_at=_time(upload.expires_at),
+        reason=upload.reason,
+        href=f"{files}/{upload.id}",
+        metadata=read_metadata(upload.metadata) if upload.dialect == "tus" else {},
+    )
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Errors as problem documents, also FastAPI's own."""
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        return _response(refuse(error))
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        found = error.errors() if isinstance(error, RequestValidationError) else []
+        where = ".".join(str(part) for part in found[0]["loc"]) if found else "request"
+        why = f"{where}: {found[0]['msg']}" if found else ""
+        return _response(
+            problem(
+                400, "The request cannot be read.", why=why, todo="Correct it.", code="malformed"
+            )
+        )
+
+    async def elsewhere(_request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        what = "There is nothing at this address." if status == 404 else "That cannot be done here."
+        todo = "See which calls there are in the documentation."
+        return _response(problem(status, what, why=str(status), todo=todo, code="not-found"))
+
+    app.add_exception_handler(TowpathError, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, elsewhere)
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.fields))

@@ -1,0 +1,114 @@
+"""/files/: uploads by tus, and finished objects to read.
+
+One request, top to bottom: parse the head, ask the engine, give it the body's source if it
+wants one, render. Who asks was settled before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from towpath.core.caller import Caller, Scope
+from towpath.core.command import Append, Cancel, Claim, Command, Create, Discover, Fetch
+from towpath.core.model import Upload, UploadState
+from towpath.core.ports import Source
+from towpath.core.transfer import Write
+from towpath.engine.engine import Engine
+from towpath.engine.shelf import Opened, Shelf
+from towpath.errors import Interrupted, NotFound, StoreError, TooLarge
+from towpath.protocol import tus
+from towpath.protocol.download import Delivery, deliver
+from towpath.protocol.message import Head, Reply
+from towpath.protocol.problem import problem, refuse
+
+Sourcing = Callable[[], Source]
+
+
+class Files:
+    """Answers requests below /files/."""
+
+    def __init__(self, engine: Engine, shelf: Shelf) -> None:
+        self._engine = engine
+        self._shelf = shelf
+
+    async def answer(
+        self, caller: Caller | None, head: Head, source: Sourcing
+    ) -> Reply | tuple[Delivery, Opened]:
+        """The reply, or an object to deliver. `caller` is None for what needs none.
+
+        Raises what the engine raises.
+        """
+        command = tus.parse(head)
+        if isinstance(command, Reply):
+            return command
+        if isinstance(command, Discover) or caller is None:
+            return self._render(command, None, head)
+        match command:
+            case Fetch():
+                return await self._fetch(caller, head, command.key)
+            case Create():
+                return await self._create(caller, head, command, source)
+            case Append():
+                return await self._append(caller, head, command, source)
+            case Claim():
+                return self._render(command, await self._claim(caller, command.key), head)
+            case Cancel():
+                await self._cancel(caller, command.key)
+        return self._render(command, None, head)
+
+    def _render(self, command: Command, upload: Upload | None, head: Head) -> Reply:
+        return tus.render(command, upload, head, most=self._engine.limits.length)
+
+    async def _create(self, caller: Caller, head: Head, command: Create, source: Sourcing) -> Reply:
+        length, write = command.new.length, command.write
+        if write is not None and None not in {length, write.length}:
+            _refuse_overlong(length or 0, write)
+        upload = await self._engine.create(caller, command.new)
+        if write is None:
+            return self._render(command, upload, head)
+        try:
+            upload = await self._engine.write(caller, upload.id, write, source)
+        except (Interrupted, TooLarge, StoreError) as error:
+            # The upload exists and keeps what came: its address is told even so.
+            return refuse(error).with_fields(tus.location(head, upload))
+        return self._render(command, upload, head)
+
+    async def _append(self, caller: Caller, head: Head, command: Append, source: Sourcing) -> Reply:
+        upload = await self._engine.write(caller, command.key, command.write, source)
+        return self._render(command, upload, head)
+
+    async def _claim(self, caller: Caller, key: str) -> Upload:
+        if Scope.WRITE in caller.scopes:
+            return await self._engine.claim(caller, key)
+        upload, _ = await self._engine.inspect(caller, key)
+        return upload
+
+    async def _cancel(self, caller: Caller, key: str) -> None:
+        upload, _ = await self._engine.inspect(caller, key)
+        if upload.state is UploadState.COMPLETE:
+            await self._shelf.discard(caller, key)
+        else:
+            await self._engine.cancel(caller, key)
+
+    async def _fetch(self, caller: Caller, head: Head, key: str) -> Reply | tuple[Delivery, Opened]:
+        try:
+            opened = await self._shelf.open(caller, key)
+        except NotFound:
+            upload, _ = await self._engine.inspect(caller, key)  # raises if there is none either
+            return problem(
+                409,
+                "The upload is not complete yet.",
+                why=f"It is {upload.state.value}; {upload.offset} bytes are durable.",
+                todo="Read it when all its bytes have come.",
+                code="incomplete",
+            )
+        return deliver(head, opened.object, opened.name), opened
+
+
+def _refuse_overlong(length: int, write: Write) -> None:
+    if write.length is not None and write.length > length:
+        raise TooLarge(
+            "The body is longer than the upload.",
+            why=f"It has {write.length} bytes; the upload is to have {length}.",
+            todo="Send no more bytes than Upload-Length says.",
+        )

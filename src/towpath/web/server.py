@@ -1,0 +1,92 @@
+"""uvicorn, told how to run us: it listens, says where, and stops so that uploads are settled.
+
+Rules: on SIGTERM or SIGINT the listening ends, what is being received is settled and answered,
+and the process ends in time; a second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+
+class _Server(uvicorn.Server):
+    """Says when it is up, and drains before it waits for connections."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        drain: Callable[[], Awaitable[None]],
+        announce: Callable[[str], None],
+    ) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce(self._url())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        await self._drain()
+        await super().shutdown(sockets)
+
+    def _url(self) -> str:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        name = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.config.is_ssl else 'http'}://{name}:{port}"
+
+
+def run(
+    app: Any,  # noqa: ANN401  # an ASGI application, which uvicorn types loosely
+    *,
+    host: str,
+    port: int,
+    http: Any,  # noqa: ANN401  # a protocol class or its name
+    tls: tuple[Path, Path] | None,
+    patience: float,
+    drain: Callable[[], Awaitable[None]],
+    announce: Callable[[str], None],
+) -> None:
+    """Serve until a signal. `tls`: certificate and key; `patience`: seconds to end in."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=http,
+        ws="none",
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(int(patience), 1),
+        timeout_keep_alive=75,
+        ssl_certfile=tls[0] if tls else None,
+        ssl_keyfile=tls[1] if tls else None,
+    )
+    server = _Server(config, drain=drain, announce=announce)
+    # uvicorn raises the signal again once it has stopped; by then it has done its work.
+    before = {number: signal.signal(number, _ignore) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(server.serve())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """Stop was asked for, and stopping is done."""
