@@ -250,6 +250,8 @@ class FakeServer:
                 finally:
                     upload.writer = None
         if method == "DELETE":
+            if upload.complete:
+                return self._problem(sock, 409, "state-conflict", "It is an object now")
             del self.uploads[upload.id]
             return self._answer(sock, 204)
         return self._get(sock, fields, upload, fault)

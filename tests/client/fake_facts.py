@@ -49,7 +49,7 @@ def name_record(upload: Upload) -> dict[str, object]:
         "updated_at": MOMENT,
         "version": 1,
         "media_type": None,
-        "digests": {"crc64nvme": digest(upload.crc).split("=", 1)[1].strip(":")},
+        "digests": {"crc64nvme": f"{upload.crc:016x}"},
         "damaged": False,
         "href": f"/files/{upload.id}",
         "etag": f'"{upload.id}-{upload.crc:x}"',

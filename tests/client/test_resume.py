@@ -97,6 +97,16 @@ def test_a_restart_gives_the_old_upload_up_and_begins_anew(
     assert len(server.uploads) == 1
 
 
+def test_an_upload_cannot_change_what_it_began_with(
+    carry: Carry, server: FakeServer, stopped: Path
+) -> None:
+    with pytest.raises(errors.StateConflict, match="on-conflict keep-both"):
+        carry("upload", stopped, on_conflict="replace")
+    with pytest.raises(errors.StateConflict, match="other settings"):
+        carry("upload", stopped, metadata={"case": "1"})
+    assert carry("upload", stopped, on_conflict="replace", restart=True).resumed_from == 0
+
+
 def test_marks_spare_reading_the_file_again(
     monkeypatch: pytest.MonkeyPatch,
     carry: Carry,

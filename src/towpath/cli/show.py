@@ -138,6 +138,6 @@ def describe(progress: Progress) -> str:
     parts = [done]
     if progress.bytes_per_second:
         parts.append(f"{size(progress.bytes_per_second)}/s")
-    if progress.eta_seconds:
+    if progress.eta_seconds and progress.eta_seconds >= 1:
         parts.append(f"{duration(progress.eta_seconds)} left")
     return "  ".join(parts)

@@ -31,6 +31,7 @@ from towpath.errors import (
     Expired,
     NotFound,
     SourceChanged,
+    StateConflict,
     TowpathError,
     TransferError,
 )
@@ -107,6 +108,8 @@ class Upload:
         note = self._notebook.read(self._task.id)
         if note is not None and note.source is not None:
             note.source.insist(self._source, self._task.path)
+        if note is not None:
+            _insist_on_same(note, self._task)
         return note
 
     def _carry(self, patience: Patience) -> Standing:
@@ -153,6 +156,8 @@ class Upload:
         if self._marker is None:
             return self._create()
         reply = self._ask("HEAD")
+        if reply.status == 409:  # it cannot complete; an answer with a body says why
+            reply = self._ask("PATCH", words.chunk(self._source.size))
         return words.standing(expect(reply).fields)
 
     def _create(self) -> Standing:
@@ -256,7 +261,7 @@ class Upload:
         task, note = self._task, self._marker.note
         crc = self._crc_at(self._source.size)
         if crc is not None and standing.crc is not None and crc != standing.crc:
-            self._mismatch(note, standing.crc, crc)
+            self._mismatch(note, standing.name or task.name, standing.crc, crc)
         self._notebook.remove(task.id)
         self._meter.state(TransferState.COMPLETE)
         return UploadResult(
@@ -272,13 +277,10 @@ class Upload:
             seconds=time.monotonic() - began,
         )
 
-    def _mismatch(self, note: Note, theirs: int, ours: int) -> None:
+    def _mismatch(self, note: Note, name: str, theirs: int, ours: int) -> None:
         """The server has other bytes: take them away again and say so."""
         self._notebook.remove(note.id)
-        try:
-            gone = self._peer.ask("DELETE", note.url, words.TUS, again=True).ok
-        except TowpathError:
-            gone = False
+        gone = self._taken_back(note.url, name)
         raise DigestMismatch(
             f"What the server has of {self._task.path} are not its bytes.",
             why=f"Its CRC64NVME is {theirs:016x} there and {ours:016x} here.",
@@ -286,6 +288,18 @@ class Upload:
             if gone
             else "The wrong upload could not be removed: remove it, and send the file again.",
         )
+
+    def _taken_back(self, url: str, name: str) -> bool:
+        """Remove what the server made of the upload; a complete one goes with its name."""
+        try:
+            if self._peer.ask("DELETE", url, words.TUS, again=True).ok:
+                return True
+            record = self._peer.api("names", name)
+            found = expect(self._peer.ask("GET", record, again=True)).json().get("href")
+            ours = isinstance(found, str) and self._peer.address(found) == url
+            return ours and self._peer.ask("DELETE", record, again=True).ok
+        except TowpathError:
+            return False
 
     def _crc_at(self, offset: int) -> int | None:
         """The CRC64NVME of the source's first `offset` bytes; reads what was not remembered."""
@@ -299,6 +313,17 @@ class Upload:
     def _ask(self, method: str, fields: Mapping[str, str] = words.TUS) -> Reply:
         assert self._marker is not None  # noqa: S101 - asked only of an upload that exists
         return self._peer.ask(method, self._marker.note.url, fields, check=self._control.check)
+
+
+def _insist_on_same(note: Note, task: UploadTask) -> None:
+    """What an upload was created with stays: a call that wants something else starts over."""
+    if note.on_conflict != task.on_conflict or dict(note.metadata) != dict(task.metadata):
+        raise StateConflict(
+            f"The upload of {task.path} began with other settings.",
+            why=f"It has on-conflict {note.on_conflict or 'keep-both'} and the metadata "
+            f"{dict(note.metadata)}; that cannot change on the way.",
+            todo="Say the same again, or start over (--restart).",
+        )
 
 
 def open_source(path: str) -> io.FileIO:
