@@ -26,6 +26,7 @@ COMMANDS = {
     "transfers": ("towpath.cli.resume:transfers", "List what is not finished."),
     "resume": ("towpath.cli.resume:resume", "Go on with transfers that stopped."),
     "token": ("towpath.cli.token:token", "Make tokens for a server."),
+    "ledger": ("towpath.cli.ledger:ledger", "Look after a server's ledger."),
     "version": ("towpath.cli.version:version", "Show versions."),
 }
 
