@@ -86,6 +86,17 @@ with interruptible():
     assert (ran.returncode, ran.stdout) == (130, "")
 
 
+def test_a_server_that_goes_away_leaves_something_to_resume(
+    run: Run, server: FakeServer, big: Path
+) -> None:
+    server.fail("PATCH", "cut", at=SIZE // 2)
+    server.fail("HEAD", "status", status=503)
+    ran = run("put", big, "--retries", "0")
+    assert (ran.code, "kept: towpath resume " in ran.err) == (5, True)
+    assert run("resume").code == 0
+    assert server.received == SIZE
+
+
 def test_a_changed_file_has_its_own_code_and_a_restart_sends_it(
     start: Start, run: Run, server: FakeServer, big: Path
 ) -> None:

@@ -196,7 +196,7 @@ def test_a_transfer_crosses_to_the_blocking_side_as_itself(
     with Client(server.url, state_dir=state) as client:
         transfer = client.upload(large)
         assert isinstance(transfer, BlockingTransfer)  # not the result: nobody awaited it
-        assert isinstance(transfer._transfer, Transfer)  # noqa: SLF001 - the inside is what is tested
+        assert isinstance(transfer._transfer, Transfer)
         assert not transfer.done
         server.release.set()
         assert isinstance(transfer.result(), UploadResult)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from towpath.cli.amounts import duration, size
-from towpath.cli.exits import OK, PARTLY
+from towpath.cli.exits import LIMIT, OK, PARTLY, TEMPORARY, UNREACHABLE
 from towpath.cli.interrupt import Halt, interruptible
 from towpath.cli.output import Output
 from towpath.cli.show import Show
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 News = Callable[["Progress"], None]
 Begin = Callable[["Client", News], "BlockingTransfer[Any]"]
+_GO_ON = (TEMPORARY, UNREACHABLE, LIMIT)  # exit codes after which trying again makes sense
 _LOOK = 0.5  # seconds: some systems hear a signal only between waits
 
 
@@ -114,13 +115,12 @@ class _Crew:
     def paused(self) -> None:
         """Say how to go on with what was stopped."""
         for job, transfer in self._active.values():
-            progress = transfer.progress
-            if progress.state.is_final or progress.total_bytes is None:
-                continue  # done just now, or not begun
-            self._output.record("paused", id=transfer.id, label=job.label)
-            if job.resumable:
+            if transfer.progress.state.is_final:
+                continue  # done just now
+            if _is_remembered(transfer.id):
+                self._output.record("paused", id=transfer.id, label=job.label)
                 self._output.say(f"Paused. Continue with: towpath resume {transfer.id}")
-            else:
+            elif not job.resumable:
                 self._output.say(f"Stopped. {job.label} was a stream, which cannot be resumed.")
 
     def _begin(self, number: int, job: Job) -> None:
@@ -145,7 +145,10 @@ class _Crew:
         try:
             result: Result = transfer.result()
         except TowpathError as error:
-            self._tally.codes.append(self._output.error(error, about=job.label))
+            code = self._output.error(error, about=job.label)
+            self._tally.codes.append(code)
+            if code in _GO_ON and _is_remembered(transfer.id):
+                self._output.say(f"What got through is kept: towpath resume {transfer.id}")
         else:
             self._tally.done += 1
             self._tally.bytes += result.length
@@ -153,3 +156,11 @@ class _Crew:
             self._output.line(job.data(result))
             self._output.record("result", direction=progress.direction, **result.to_dict())
         del self._active[number]
+
+
+def _is_remembered(transfer_id: str) -> bool:
+    """True when another process could go on with it."""
+    from towpath.client.resume import Notebook
+    from towpath.client.surroundings import state_folder
+
+    return Notebook(state_folder()).read(transfer_id) is not None
