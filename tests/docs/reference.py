@@ -32,7 +32,7 @@ def settings_page() -> str:
     return (
         "# Settings\n\n"
         "Written from `settings.py`. A setting is a flag, a variable `TOWPATH_<NAME>`, or a line of\n"
-        "the TOML file named by `--config`; the first that says something counts. Sizes are\n"
+        "the TOML file of `--config`; the first that says something counts. Sizes are\n"
         "written as `8MiB` or `1.5GB`, times as `500ms`, `30s`, `24h` or `7d`.\n\n"
         "| setting | default | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
     )
