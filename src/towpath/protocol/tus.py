@@ -7,7 +7,6 @@ when its last byte is durable. HEAD is a claim: it ends whoever writes and tells
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 from towpath.core.command import (
@@ -200,10 +199,10 @@ def read_metadata(field: str) -> dict[str, str]:
             try:
                 value = base64.b64decode(encoded.strip(), validate=True)
                 values[key] = value.decode()
-            except binascii.Error:
-                why = f"The value of “{key[:40]}” is not base64."
             except UnicodeDecodeError:
                 why = f"The value of “{key[:40]}” is not UTF-8 text."
+            except ValueError:
+                why = f"The value of “{key[:40]}” is not base64."
         if why:
             raise Malformed(
                 "Upload-Metadata cannot be read.",
