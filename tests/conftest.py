@@ -8,6 +8,8 @@ import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
 
+pytest_plugins = ["tests.web.fixtures"]
+
 ROOT = Path(__file__).parent.parent
 
 # No deadline: the machine is shared, and a slow example is no wrong one. The blob lets a failure

@@ -22,6 +22,7 @@ _STATUS: dict[type[BaseException], int] = {
     errors.Expired: 410,
     errors.OffsetConflict: 409,
     errors.StateConflict: 409,
+    errors.LengthConflict: 400,
     errors.NameConflict: 409,
     errors.TooLarge: 413,
     errors.LimitReached: 503,
