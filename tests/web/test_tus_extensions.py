@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
 
-from tests.web.running import House, Served
+from tests.web.running import PATIENCE, House, Served
 from tests.web.talk import CHUNK, TUS, Line, Tus, metadata, require_date, require_problem
 
 CONTENT = bytes(range(256)) * 1000
@@ -87,30 +88,51 @@ def test_a_creation_with_too_long_a_body_is_refused(tus: Tus) -> None:
         assert tus.patch(path, tus.offset(path), b"abc"[tus.offset(path) :]).status == 204
 
 
-def test_a_cut_body_keeps_its_bytes_and_half_a_connection_still_learns_the_address(
-    direct: Served,
-) -> None:
-    """A sender that says it has no more, too early, is answered if it can be."""
-    tus = Tus(direct)
+def test_a_creation_that_is_cut_off_keeps_the_bytes_that_came(tus: Tus) -> None:
     key = metadata(marker=f"cut{time.monotonic_ns()}")
-    line = Line(direct)
+    line = Line(tus.served)
     fields = {**CHUNK, "Upload-Length": 1000, "Upload-Metadata": key, "Content-Length": 1000}
     line.send_head("POST", "/files/", fields)
     line.send(b"x" * 400)
+    path = f"/files/{_created(tus.served, key)}"
+    tus.offset_reaches(path, 400)
     line.close()
-    (found,) = _appearing(direct, key)
-    path = f"/files/{found['id']}"
-    assert tus.offset_reaches(path, 400) == 400
+    assert tus.offset(path) == 400
     assert tus.patch(path, 400, b"y" * 600).status == 204
     assert tus.ask("GET", path).body == b"x" * 400 + b"y" * 600
 
 
-def _appearing(served: Served, key: str) -> list[dict[str, object]]:
-    deadline = time.monotonic() + 10
+def test_a_creation_whose_body_falls_silent_is_told_its_address(house: House, tus: Tus) -> None:
+    hasty = Tus(house.get(tus.served.kind, idle_seconds=0.2))
+    line = Line(hasty.served)
+    line.send_head("POST", "/files/", {**CHUNK, "Upload-Length": 1000, "Content-Length": 1000})
+    line.send(b"x" * 400)
+    answer = line.answer()
+    require_problem(answer, 408, "too-slow")
+    line.close()
+    assert hasty.offset(answer.fields["location"]) == 400
+
+
+def test_a_creation_that_says_too_early_that_no_more_comes_is_told_its_address(
+    direct: Served,
+) -> None:
+    line = Line(direct)
+    line.send_head("POST", "/files/", {**CHUNK, "Upload-Length": 1000, "Content-Length": 1000})
+    line.send(b"x" * 400)
+    line.socket.shutdown(socket.SHUT_WR)
+    answer = line.answer()
+    require_problem(answer, 400, "cut")
+    line.close()
+    assert Tus(direct).offset(answer.fields["location"]) == 400
+
+
+def _created(served: Served, key: str) -> str:
+    deadline = time.monotonic() + PATIENCE
     while not (found := served.lines_of("uploads", "metadata = ?", key)):
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    return found
+    identity: str = found[0]["id"]
+    return identity
 
 
 def test_a_creation_that_waits_for_100_continue_is_told_to_go_on(tus: Tus) -> None:

@@ -151,7 +151,15 @@ def _length(head: Head) -> int | None:
 
 def _content_length(head: Head) -> int | None:
     """Body bytes that are announced; None for a chunked body, 0 when there is none."""
-    if "transfer-encoding" in head.fields:
+    coding = head.get("transfer-encoding")
+    if coding is not None:
+        if coding.strip().lower() != "chunked":
+            raise Malformed(
+                "The body's coding is not undone here.",
+                field="Transfer-Encoding",
+                why="Only chunked is.",
+                todo="Send the bytes as they are.",
+            )
         return None
     length = head.get("content-length")
     return 0 if length is None else read_size(length, field="Content-Length")
