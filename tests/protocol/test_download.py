@@ -170,7 +170,7 @@ def test_conditions_are_judged_in_their_order(
     method: str, fields: dict[str, str], status: int
 ) -> None:
     """RFC 9110 section 13.2.2."""
-    delivery = ask(method=method, **fields)
+    delivery = ask(1000, method=method, **fields)
     assert delivery.reply.status == status
     assert field(delivery, "etag") == TAG
     if status != 200:

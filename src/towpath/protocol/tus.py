@@ -56,6 +56,8 @@ def parse(head: Head) -> Command | Reply:
         return Discover()
     if head.method == "GET":
         return Fetch(key=_key(key))
+    if head.method not in {"POST", "HEAD", "PATCH", "DELETE"}:
+        return _wrong_method(head.method, key)
     if head.get("tus-resumable") != VERSION:
         if head.method == "HEAD" and key and "tus-resumable" not in head.fields:
             return Fetch(key=_key(key))
@@ -69,10 +71,14 @@ def parse(head: Head) -> Command | Reply:
             return _parse_append(head, _key(key))
         case "DELETE", True:
             return Cancel(key=_key(key))
+    return _wrong_method(head.method, key)
+
+
+def _wrong_method(method: str, key: str) -> Reply:
     allow = "OPTIONS, GET, HEAD, PATCH, DELETE" if key else "OPTIONS, POST"
     return problem(
         405,
-        f"{head.method} is not for this address.",
+        f"{method} is not for this address.",
         why=f"Here it is {allow}.",
         todo="POST to create an upload; HEAD, PATCH or DELETE at the Location it answers.",
         code="method",
