@@ -15,6 +15,8 @@ from blockbuster import blockbuster_ctx
 
 from towpath.testing.server import TOWPATH
 
+pytest_plugins = ["tests.web.fixtures"]
+
 ROOT = Path(__file__).parent.parent
 
 # No deadline: the machine is shared, and a slow example is no wrong one. The blob lets a failure

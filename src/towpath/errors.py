@@ -9,6 +9,7 @@ TowpathError
 │   ├── Expired            there was one
 │   ├── OffsetConflict     bytes would leave a gap or land on durable ones
 │   ├── StateConflict      the upload is not in a state for this
+│   │   └── LengthConflict its length is another than the one that was said
 │   ├── NameConflict       the name is taken, or its version has moved
 │   ├── TooLarge           more bytes than the upload or a limit allows
 │   └── LimitReached       a count or rate is used up; later it may work
@@ -109,6 +110,12 @@ class StateConflict(Refused):
     """The upload is not in a state for this."""
 
     code = "state-conflict"
+
+
+class LengthConflict(StateConflict):
+    """The upload's length is another than the one that was said."""
+
+    code = "length-conflict"
 
 
 class NameConflict(Refused):

@@ -37,7 +37,7 @@ from towpath.engine.lease import Lease, end_all
 from towpath.engine.live import Live, load
 from towpath.engine.lives import Lives
 from towpath.engine.publish import publish
-from towpath.engine.receive import Crew, Receive
+from towpath.engine.receive import Crew, Receive, expect_nothing
 from towpath.engine.recount import recount
 from towpath.errors import (
     Forbidden,
@@ -147,6 +147,8 @@ class Engine:
                 lease, bound = await self._grant(live, write, source)
             if lease is not None:
                 await self._receive(live, lease, bound)
+            elif write.length is None:
+                await expect_nothing(source(), self.threads)
             return await self._complete_if_due(live)
 
     async def inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:
@@ -323,7 +325,7 @@ class Engine:
                 why="It is stopping." if self._draining else "Too many are on their way.",
                 todo="Try again soon.",
             )
-        if write.length is not None:
+        if write.length:
             _refuse_beyond(live.upload, write)
         whole = write.sequential
         start, end = (0, None) if whole else (write.offset, write.end)
@@ -332,7 +334,8 @@ class Engine:
         if write.declares is not None:
             upload = declare(upload, write.declares, extent=live.extent, most=self.limits.length)
         bound = admit(upload, live.extent, write, most=self.limits.length)
-        if write.length == 0 or upload.state is not UploadState.OPEN:
+        nothing = write.length == 0 or write.offset == bound
+        if nothing or upload.state is not UploadState.OPEN:
             if upload is not live.upload:
                 await self.do(live.change, self.ledger, self._declared(upload.length))
             return None, bound

@@ -16,7 +16,6 @@ Everything here runs on the loop. The parser and the socket's reader never both 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -26,6 +25,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from towpath.protocol.problem import problem
 from towpath.web.exchange import App, Exchange
 from towpath.web.registry import Registry
 from towpath.web.wire import unacknowledged
@@ -61,14 +61,19 @@ def refusing(status: int, detail: str) -> App:
 
 
 def _problem(status: int, detail: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    title = HTTPStatus(status).phrase
-    body = json.dumps({"title": title, "status": status, "detail": detail}).encode()
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-    ]
-    return headers, body
+    title, todo, code = _WORDS[status]
+    reply = problem(status, title, why=detail, todo=todo, code=code)
+    headers = [(name.encode(), value.encode()) for name, value in reply.fields]
+    headers += [(b"content-length", b"%d" % len(reply.body)), (b"connection", b"close")]
+    return headers, reply.body
+
+
+_WORDS = {
+    400: ("The request cannot be read.", "Send HTTP/1.1 as RFC 9112 has it.", "malformed"),
+    408: ("The request did not come in time.", "Ask again on a new connection.", "too-slow"),
+    414: ("The request's target is too long.", "Send a shorter one.", "target-too-long"),
+    431: ("The request's head is too large.", "Send less metadata.", "head-too-large"),
+}
 
 
 class DirectProtocol(HttpToolsProtocol):
