@@ -99,7 +99,7 @@ def test_bytes_are_admitted_only_while_the_upload_may_take_them(state: S) -> Non
         (S.SEALING, 0, True),
         (S.SEALING, None, True),
         (S.COMPLETE, 0, True),
-        (S.COMPLETE, None, False),
+        (S.COMPLETE, None, True),
         (S.CANCELLED, 0, False),
         (S.EXPIRED, 0, False),
         (S.FAILED, 0, False),

@@ -31,9 +31,9 @@ def settings_page() -> str:
         rows.append(f"| `{field.name}` | {_shown(default)} | {said[field.name]} |")
     return (
         "# Settings\n\n"
-        "Written from `settings.py`. A setting is a flag, a variable `TOWPATH_<NAME>`, or a line of\n"
-        "the TOML file of `--config`; the first that says something counts. Sizes are\n"
-        "written as `8MiB` or `1.5GB`, times as `500ms`, `30s`, `24h` or `7d`.\n\n"
+        "Written from `settings.py`. A setting is a flag, a variable `TOWPATH_<NAME>`, or a line\n"
+        "of the TOML file of `--config`; the first that says something counts. Sizes are written\n"
+        "as `8MiB` or `1.5GB`, times as `500ms`, `30s`, `24h` or `7d`.\n\n"
         "| setting | default | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
     )
 
@@ -71,7 +71,7 @@ def errors_page() -> str:
 def commands_page() -> str:
     """The help of every command."""
     parts = ["# Commands\n\nWritten from the command line's own help.\n"]
-    with click.Context(cli, info_name="towpath", terminal_width=80) as top:
+    with click.Context(cli, info_name="towpath", terminal_width=80, **cli.context_settings) as top:
         for name in cli.list_commands(top):
             command = cli.get_command(top, name)
             assert command is not None
