@@ -17,6 +17,7 @@ TowpathError
 │   ├── Cut                the sender went away
 │   ├── TakenOver          a newcomer claimed the range
 │   └── TooSlow            the sender stayed below the slowest rate
+├── Vetoed                 a hook said no, with a reason
 ├── DigestMismatch         bytes are not the bytes that were announced
 ├── StoreError             the store could not do it
 │   ├── StoreFull          no space or quota left; what is durable stays
@@ -162,6 +163,12 @@ class TooSlow(Interrupted):
     """The sender stayed below the slowest rate."""
 
     code = "too-slow"
+
+
+class Vetoed(TowpathError):
+    """A hook of those who run the server said no; `what` is its reason."""
+
+    code = "vetoed"
 
 
 class DigestMismatch(TowpathError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from towpath.core.model import OnConflict
 from towpath.core.transfer import Write
@@ -19,6 +20,10 @@ class NewUpload:
     metadata: str = ""
     dialect: str = ""
     completes: bool = True
+    digests: Mapping[str, bytes] = field(default_factory=dict)  # what the whole must have
+    wants: tuple[str, ...] = ()  # digests to compute on the way beside CRC64NVME
+    partial: bool = False  # only to be a part of another upload: no name, nobody is told
+    memo: str = ""  # what the dialect wants back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,28 @@ class Create:
 
     new: NewUpload
     write: Write | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concatenate:
+    """Make an upload of other ones, one behind the other."""
+
+    new: NewUpload
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """Tell what is durable, and disturb nobody."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complete:
+    """Make an object of an upload whose bytes have all come."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,4 +90,4 @@ class Fetch:
     key: str
 
 
-Command = Create | Append | Claim | Cancel | Discover | Fetch
+Command = Create | Concatenate | Append | Claim | Inspect | Complete | Cancel | Discover | Fetch

@@ -9,16 +9,76 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from awscrt.checksums import combine_crc64nvme, crc64nvme
+from awscrt.checksums import combine_crc64nvme, crc32c, crc64nvme
 
 from towpath.errors import Malformed
 
 CRC64NVME = "crc64nvme"
 
-SIZES = {CRC64NVME: 8, "sha-256": 32, "sha-512": 64, "sha": 20, "md5": 16}
-"""Names as RFC 9530 writes them, with their sizes in bytes."""
+SHA256 = "sha-256"
+
+SIZES = {
+    CRC64NVME: 8,
+    SHA256: 32,
+    "sha-512": 64,
+    "sha": 20,
+    "md5": 16,
+    "crc32c": 4,
+    "crc32": 4,
+}
+"""Names as RFC 9530 writes them, with their sizes in bytes; and two of our own."""
+
+
+class Hasher(Protocol):
+    """A digest in the making."""
+
+    def update(self, block: memoryview, /) -> None:
+        """Go on with `block`."""
+        ...
+
+    def digest(self) -> bytes:
+        """The value so far."""
+        ...
+
+
+class _Cyclic:
+    """A cyclic redundancy check as a hasher."""
+
+    def __init__(self, step: Callable[[memoryview, int], int], size: int) -> None:
+        self._step = step
+        self._size = size
+        self._value = 0
+
+    def update(self, block: memoryview) -> None:
+        self._value = self._step(block, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+def hasher(name: str) -> Hasher:
+    """A new hasher for an algorithm of SIZES. Raises KeyError for another."""
+    match name:
+        case "crc64nvme":
+            return _Cyclic(crc, 8)
+        case "crc32c":
+            return _Cyclic(crc32c, 4)
+        case "crc32":
+            return _Cyclic(zlib.crc32, 4)
+        case "sha":
+            return hashlib.sha1(usedforsecurity=False)
+        case "md5":
+            return hashlib.md5(usedforsecurity=False)
+        case "sha-256":
+            return hashlib.sha256()
+        case "sha-512":
+            return hashlib.sha512()
+    raise KeyError(name)
 
 
 def crc(block: memoryview | bytes | bytearray, before: int = 0) -> int:

@@ -76,6 +76,11 @@ class Upload(Row):
     metadata: str = ""  # as the client sent it, byte for byte
     dialect: str = ""
     completes: bool = True  # by itself once it is filled; else it waits to be told
+    partial: bool = False  # only to be a part of another upload
+    parts: str = ""  # ids of the uploads that this one is made of, in order
+    expects: str = ""  # digests that the whole must have, as an RFC 9530 dictionary
+    wants: str = ""  # algorithms to compute on the way, with spaces between
+    memo: str = ""  # what the dialect keeps with it
     created_at: int
     updated_at: int
     expires_at: int | None
@@ -116,6 +121,7 @@ class Object(Row):
     length: int
     crc: int  # CRC64NVME of all bytes
     digests: str = ""  # further ones, as an RFC 9530 dictionary
+    sha256: bytes | None = None  # for those who ask whether it is here
     media_type: str | None = None
     metadata: str = ""
     created_at: int

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Protocol
+
+from towpath.core.caller import Caller
+from towpath.core.command import NewUpload
+from towpath.core.model import Upload
 
 
 class Ending(Enum):
@@ -29,6 +34,11 @@ class Source(Protocol):
         ...
 
     @property
+    def trailers(self) -> Mapping[str, str]:
+        """Fields that came behind the bytes, lower-case; empty before WHOLE and where none are."""
+        ...
+
+    @property
     def ending(self) -> Ending | None:
         """None while more may come. Once set it stays, and `read_into` returns 0."""
         ...
@@ -47,6 +57,34 @@ class Source(Protocol):
 
     def stop(self) -> None:
         """End it now: a waiting `read_into` or `ready` returns at once, `ending` is STOPPED."""
+        ...
+
+
+class EventSink(Protocol):
+    """Is told what happens to uploads."""
+
+    def tell(self, kind: str, upload: Upload) -> None:
+        """`kind`: created, progress, completed, cancelled, expired or failed.
+
+        Called from any thread; must neither block nor raise. What is told is a hint: the ledger
+        has the facts.
+        """
+        ...
+
+
+class Hooks(Protocol):
+    """What those who run a server may decide. Each may raise Refused with a reason."""
+
+    async def before_create(self, caller: Caller, new: NewUpload) -> NewUpload:
+        """Refuse an upload, or change its name and metadata."""
+        ...
+
+    async def while_receiving(self, upload: Upload) -> None:
+        """Stop an upload while it runs. Called from time to time while bytes come."""
+        ...
+
+    async def before_complete(self, upload: Upload) -> None:
+        """Refuse an upload at its end: it fails, with the reason."""
         ...
 
 

@@ -9,7 +9,8 @@ Events in, decisions out: functions of frozen values, no clock, no store, no led
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from towpath.core.model import Upload, UploadState
 from towpath.core.ranges import MOST_ISLANDS, Extent, too_many_islands
@@ -52,13 +53,17 @@ class Write:
     """What a chunk asks for.
 
     `length` is None when the sender did not say how much will come. `sequential` writers must
-    begin where the prefix ends; others may write anywhere, durable bytes included.
+    begin where the prefix ends; others may write anywhere, durable bytes included. A chunk with
+    `digests`, or `trailing` ones that come behind the bytes, counts whole or not at all.
     """
 
     offset: int
     length: int | None
     sequential: bool = True
     declares: int | None = None  # the upload's whole length, said with this chunk
+    digests: Mapping[str, bytes] = field(default_factory=dict)  # of the chunk's bytes
+    trailing: frozenset[str] = frozenset()  # algorithms whose values follow the bytes
+    completes: bool | None = None  # said with this chunk: it is the last; None: not said
 
     @property
     def end(self) -> int | None:

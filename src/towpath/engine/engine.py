@@ -10,7 +10,6 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,32 +18,30 @@ from typing import ParamSpec, TypeVar
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import NewUpload
+from towpath.core.digest import SHA256
 from towpath.core.limits import Limits
 from towpath.core.model import Object, Upload, UploadState
-from towpath.core.names import check_name
-from towpath.core.ports import Clock, Source
-from towpath.core.ranges import Extent, Span
-from towpath.core.transfer import (
-    Write,
-    admit,
-    check_length,
-    declare,
-    move,
-    require_live,
-)
+from towpath.core.ports import Clock, EventSink, Hooks, Source
+from towpath.core.ranges import Extent
+from towpath.core.transfer import Write, move, require_live
+from towpath.engine.begin import check_new, check_room, first_row
+from towpath.engine.endings import expect_nothing
+from towpath.engine.frontier import Frontier
 from towpath.engine.governor import Governor
-from towpath.engine.lease import Lease, end_all
+from towpath.engine.lease import end_all
 from towpath.engine.live import Live, load
 from towpath.engine.lives import Lives
+from towpath.engine.proof import Behind
 from towpath.engine.publish import publish
-from towpath.engine.receive import Crew, Receive, expect_nothing
 from towpath.engine.recount import recount
+from towpath.engine.shelf import find
+from towpath.engine.silence import CONSENT, SILENCE
+from towpath.engine.writing import Writing, expiry, proof_of
 from towpath.errors import (
-    Forbidden,
-    LimitReached,
-    Malformed,
+    DigestMismatch,
     NotFound,
     StateConflict,
+    Vetoed,
 )
 from towpath.ledger.base import Add, Ledger, Query
 from towpath.store.base import Store
@@ -57,36 +54,44 @@ class Engine:
     """Takes uploads in. Everything it needs is given to it."""
 
     def __init__(
-        self, *, store: Store, ledger: Ledger, clock: Clock, limits: Limits, holder: str
+        self,
+        *,
+        store: Store,
+        ledger: Ledger,
+        clock: Clock,
+        limits: Limits,
+        holder: str,
+        events: EventSink = SILENCE,
+        hooks: Hooks = CONSENT,
     ) -> None:
         self.store = store
         self.ledger = ledger
         self.clock = clock
         self.limits = limits
-        self.governor = Governor(
-            limits.memory, smallest=limits.block_smallest, largest=limits.block_largest
-        )
-        self._holder = holder
-        self._lives = Lives(self._load_soon)
-        self._writing: set[Lease] = set()
-        self._draining = False
-        receiving = ThreadPoolExecutor(limits.workers, "towpath-receive")
+        self.events = events
+        self.hooks = hooks
         self.threads = ThreadPoolExecutor(8, "towpath-io")
-        self._crew = Crew(
+        self._lives = Lives(self._load_soon)
+        self._writing = Writing(
             store=store,
-            limits=limits,
-            governor=self.governor,
+            ledger=ledger,
             clock=clock,
-            receiving=receiving,
-            settling=ThreadPoolExecutor(8, "towpath-settle"),
-            urgent=ThreadPoolExecutor(8, "towpath-urgent"),
-            queued=receiving._work_queue.qsize,  # noqa: SLF001  # the pool has no public count
+            limits=limits,
+            holder=holder,
+            events=events,
+            hooks=hooks,
+            threads=self.threads,
         )
 
     @property
     def writing(self) -> int:
         """How many chunks are being received now."""
-        return len(self._writing)
+        return self._writing.count
+
+    @property
+    def governor(self) -> Governor:
+        """The memory that bytes in flight take."""
+        return self._writing.governor
 
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking work of store and ledger in a worker thread."""
@@ -101,54 +106,56 @@ class Engine:
         Raises Forbidden, Malformed, TooLarge, LimitReached, StoreError.
         """
         caller.require(Scope.WRITE)
-        name = self._check(caller, new)
-        await self._check_room(caller)
-        now = self.clock.now()
-        key = _new_key()
-        handle = await self.do(self.store.create, key, new.length)
-        upload = Upload(
-            tenant=caller.tenant,
-            owner=caller.subject,
-            id=key,
-            state=UploadState.FILLED if new.length == 0 else UploadState.OPEN,
-            length=new.length,
-            handle=handle,
-            name=name,
-            on_conflict=new.on_conflict,
-            media_type=new.media_type,
-            metadata=new.metadata,
-            dialect=new.dialect,
-            completes=new.completes,
-            created_at=now,
-            updated_at=now,
-            expires_at=self._expiry(now),
-        )
+        new = await self.hooks.before_create(caller, new)
+        same = await self._same(caller, new)
+        upload = await self._begin(caller, new, parts=(same,) if same else ())
+        if same or (upload.state is UploadState.FILLED and upload.completes):
+            return await self.claim(caller, upload.id)
+        return upload
+
+    async def concatenate(self, caller: Caller, new: NewUpload, parts: Sequence[str]) -> Upload:
+        """An upload made of others of the caller's, in their order; no byte is moved.
+
+        Complete at once if they all are; else it is when it is asked for and they are. Raises
+        NotFound, Forbidden, TooLarge, NameConflict.
+        """
+        caller.require(Scope.WRITE)
+        new = await self.hooks.before_create(caller, new)
+        upload = await self._begin(caller, new, parts=tuple(parts))
         try:
-            await self.do(self.ledger.commit, [Add(upload)])
-        except Exception:
-            await self.do(self.store.remove, handle)
+            return await self.claim(caller, upload.id)
+        except NotFound:
+            await self.cancel(caller, upload.id, reason="a part of it is not there")
             raise
-        if upload.state is UploadState.FILLED and upload.completes:
-            return await self.claim(caller, key)
-        return replace(upload, version=1)
 
     async def write(
-        self, caller: Caller, key: str, write: Write, source: Callable[[], Source]
+        self,
+        caller: Caller,
+        key: str,
+        write: Write,
+        source: Callable[[], Source],
+        behind: Behind | None = None,
     ) -> Upload:
         """Receive a chunk; return the upload with all of it durable, complete if that filled it.
 
-        `source` is called once the write is admitted. Ends whoever writes there now. Raises the
+        `source` is called once the write is admitted; `behind` reads digests from its trailers.
+        Ends whoever writes there now. Raises the
         Refused of core.transfer before a byte is read; Interrupted, TooLarge and StoreError after
         keeping what became durable.
         """
         caller.require(Scope.WRITE)
         async with self._hold(caller, key) as live:
             async with live.turn:
-                lease, bound = await self._grant(live, write, source)
+                lease, bound = await self._writing.grant(live, write, source)
             if lease is not None:
-                await self._receive(live, lease, bound)
-            elif write.length is None:
-                await expect_nothing(source(), self.threads)
+                await self._writing.receive(live, lease, bound, proof_of(write, behind))
+            else:
+                if write.length is None:
+                    await expect_nothing(source(), self.threads)
+                if (proof := proof_of(write, None)) is not None:
+                    proof.hold({})
+            if write.completes is not None:
+                await self.do(live.change, self.ledger, _says(write.completes))
             return await self._complete_if_due(live)
 
     async def inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:
@@ -205,19 +212,18 @@ class Engine:
     @property
     def draining(self) -> bool:
         """True once no more chunks are taken."""
-        return self._draining
+        return self._writing.draining
 
     async def drain(self) -> None:
         """Take no more chunks, and end those on their way with all they brought settled."""
-        self._draining = True
-        await end_all(list(self._writing))
+        await self._writing.drain()
 
     async def close(self) -> None:
         """Drain, wait for every verb that is under way, and let the threads go."""
         await self.drain()
         await self._lives.nobody()
-        for pool in (self._crew.receiving, self._crew.settling, self._crew.urgent, self.threads):
-            await asyncio.to_thread(pool.shutdown)
+        await self._writing.close()
+        await asyncio.to_thread(self.threads.shutdown)
 
     # --- what sweep uses too -----------------------------------------------------------------
 
@@ -233,6 +239,7 @@ class Engine:
             if not live.upload.state.is_final:
                 upload = move(live.upload, state, now=self.clock.now(), reason=reason)
                 await self.do(live.end, self.ledger, upload)
+                self.events.tell(state.value, live.upload)
             elif live.upload.state is UploadState.COMPLETE:
                 raise StateConflict(
                     "The upload is complete and cannot be given up.",
@@ -267,7 +274,7 @@ class Engine:
         if upload is None:
             raise _no_such_upload()
         held: int | None = None
-        if upload.state in {UploadState.OPEN, UploadState.FILLED}:
+        if upload.handle and upload.state in {UploadState.OPEN, UploadState.FILLED}:
             try:
                 held = self.store.extent(upload.handle)
             except NotFound:
@@ -278,116 +285,83 @@ class Engine:
                     held = 0
         if held is not None and held < upload.offset:
             upload = recount(self.store, self.ledger, upload, held, now=self.clock.now())
-        return load(self.ledger, upload, held)
+        live = load(self.ledger, upload, held)
+        if upload.wants and upload.handle:
+            live.frontier = Frontier(self.store, upload.handle, live.upload.hasher)
+        return live
 
-    def _check(self, caller: Caller, new: NewUpload) -> str | None:
-        if new.length is not None:
-            check_length(new.length, most=self.limits.length)
-        if len(new.metadata.encode()) > self.limits.metadata:
-            raise Malformed(
-                "The metadata is too large.",
-                field="Upload-Metadata",
-                why=f"At most {self.limits.metadata} bytes are kept.",
-                todo="Send less.",
-            )
-        name = None if new.name is None else check_name(new.name, longest=self.limits.name)
-        if not caller.reaches(name or ""):
-            raise Forbidden(
-                "You may not create that name.",
-                why=f"Your names begin with “{caller.prefix}”.",
-                todo="Choose a name there.",
-            )
-        return name
+    async def _same(self, caller: Caller, new: NewUpload) -> str | None:
+        """An object of the caller's tenant that it may read and that has the wanted SHA-256."""
+        digest = new.digests.get(SHA256)
+        if digest is None or new.partial or Scope.READ not in caller.scopes:
+            return None
+        found = await self.do(find, self.ledger, caller, digest)
+        return None if found is None or new.length not in {None, found.length} else found.id
 
-    async def _check_room(self, caller: Caller) -> None:
-        unfinished = (UploadState.OPEN, UploadState.FILLED, UploadState.SEALING)
-        query = Query(where={"tenant": caller.tenant, "state": unfinished})
-        if await self.do(self.ledger.count, Upload, query) >= self.limits.open_uploads:
-            raise LimitReached(
-                "Too many uploads are unfinished.",
-                why=f"At most {self.limits.open_uploads} may be.",
-                todo="Finish or cancel some.",
-                retry_after=60,
-            )
-
-    def _expiry(self, now: int) -> int:
-        return now + int(self.limits.lifetime * 1000)
-
-    async def _grant(
-        self, live: Live, write: Write, source: Callable[[], Source]
-    ) -> tuple[Lease | None, int | None]:
-        """A lease for the write, and where it must end; no lease when there is nothing to come."""
+    async def _begin(
+        self, caller: Caller, new: NewUpload, *, parts: tuple[str, ...] = ()
+    ) -> Upload:
+        name = check_new(caller, new, self.limits)
+        await self.do(check_room, self.ledger, caller, self.limits)
         now = self.clock.now()
-        require_live(live.upload, now=now)
-        if self._draining or len(self._writing) >= self.limits.uploads:
-            raise LimitReached(
-                "The server takes no more chunks now.",
-                why="It is stopping." if self._draining else "Too many are on their way.",
-                todo="Try again soon.",
-            )
-        if write.length:
-            _refuse_beyond(live.upload, write)
-        whole = write.sequential
-        start, end = (0, None) if whole else (write.offset, write.end)
-        await end_all([lease for lease in live.leases if whole or lease.overlaps(start, end)])
-        upload = live.upload
-        if write.declares is not None:
-            upload = declare(upload, write.declares, extent=live.extent, most=self.limits.length)
-        bound = admit(upload, live.extent, write, most=self.limits.length)
-        nothing = write.length == 0 or write.offset == bound
-        if nothing or upload.state is not UploadState.OPEN:
-            if upload is not live.upload:
-                await self.do(live.change, self.ledger, self._declared(upload.length))
-            return None, bound
-        lease = Lease(upload.fence + 1, write.offset, write.end, source())
-        await self.do(
-            live.grant, self.ledger, lease, length=upload.length, holder=self._holder, now=now
+        upload = first_row(
+            caller, new, name, parts=parts, now=now, expires_at=expiry(self.limits, now)
         )
-        self._writing.add(lease)
-        return lease, bound
-
-    def _declared(self, length: int | None) -> Callable[[Upload], Upload]:
-        """Learn a length that came without bytes; it may be that nothing is missing then."""
-
-        def change(upload: Upload) -> Upload:
-            upload = replace(upload, length=length)
-            filled = upload.state is UploadState.OPEN and length == upload.offset
-            now = self.clock.now()
-            return move(upload, UploadState.FILLED, now=now) if filled else upload
-
-        return change
-
-    async def _receive(self, live: Live, lease: Lease, bound: int | None) -> None:
-        def settle(spans: Sequence[Span]) -> None:
-            self.store.settle(live.upload.handle)
-            now = self.clock.now()
-            live.settle(self.ledger, spans, lease.fence, now=now, expires_at=self._expiry(now))
-
+        handle = "" if parts else await self.do(self.store.create, upload.id, new.length)
+        upload = replace(upload, handle=handle)
         try:
-            handle = live.upload.handle
-            await Receive(self._crew, handle, lease, live.extent, bound, settle).run()
-        finally:
-            self._writing.discard(lease)
-            live.leases.remove(lease)
-            lease.ended.set()
+            await self.do(self.ledger.commit, [Add(upload)])
+        except Exception:
+            if handle:
+                await self.do(self.store.remove, handle)
+            raise
+        upload = replace(upload, version=1)
+        self.events.tell("created", upload)
+        return upload
 
     async def _complete_if_due(self, live: Live) -> Upload:
+        upload = live.upload
         due = {UploadState.FILLED, UploadState.SEALING}
-        if live.upload.completes and live.upload.state in due:
-            await self._complete(live)
+        composed = bool(upload.parts) and upload.state is UploadState.OPEN
+        if upload.completes and (upload.state in due or composed):
+            try:
+                await self._complete(live)
+            except StateConflict:
+                if not composed:
+                    raise  # else a part is unfinished, and so is the whole
         return live.upload
 
     async def _complete(self, live: Live) -> Object:
         async with live.turn:
-            require_live(live.upload, now=self.clock.now())
-            return await self.do(publish, self.store, self.ledger, live, now=self.clock.now())
+            now = self.clock.now()
+            require_live(live.upload, now=now)
+            fresh = live.upload.state is not UploadState.COMPLETE
+            try:
+                if fresh:
+                    await self.hooks.before_complete(live.upload)
+                made = await self.do(publish, self.store, self.ledger, live, now=now)
+            except (DigestMismatch, Vetoed) as error:
+                await self._fail(live, str(error))
+                raise
+            if fresh:
+                self.events.tell("completed", live.upload)
+            return made
+
+    async def fail(self, caller: Caller, key: str, reason: str) -> None:
+        """Make an upload one that can never complete; its bytes go."""
+        caller.require(Scope.WRITE)
+        async with self._hold(caller, key) as live:
+            await self.abandon(live, UploadState.FAILED, reason)
+
+    async def _fail(self, live: Live, reason: str) -> None:
+        failed = move(live.upload, UploadState.FAILED, now=self.clock.now(), reason=reason)
+        await self.do(live.end, self.ledger, failed)
+        self.events.tell("failed", live.upload)
+        await self._drop_bytes(live)
 
 
-def _refuse_beyond(upload: Upload, write: Write) -> None:
-    """Refuse a chunk that can never fit before anybody is disturbed for it."""
-    length = upload.length if upload.length is not None else write.declares
-    if length is not None and write.end is not None and write.end > length:
-        admit(replace(upload, length=length), Extent(write.offset, 0, ()), write, most=None)
+def _says(completes: bool) -> Callable[[Upload], Upload]:
+    return lambda upload: replace(upload, completes=completes)
 
 
 def _no_such_upload() -> NotFound:
@@ -396,9 +370,3 @@ def _no_such_upload() -> NotFound:
         why="It never was, it was removed, or it is not yours.",
         todo="Begin a new upload.",
     )
-
-
-def _new_key() -> str:
-    """160 random bits in [0-9a-z]: nobody guesses one."""
-    alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
-    return "".join(secrets.choice(alphabet) for _ in range(31))

@@ -16,6 +16,7 @@ from towpath.core.model import Island, Row, Upload
 from towpath.core.model import Lease as LeaseRow
 from towpath.core.ranges import Extent, Span
 from towpath.core.transfer import settled
+from towpath.engine.frontier import Frontier
 from towpath.engine.lease import Lease
 from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update
 
@@ -37,6 +38,7 @@ class Live:
         self.leases: list[Lease] = []
         self._epoch = 0  # of the leases given out here; 0: none yet
         self._granted = {row.fence: row for row in granted}
+        self.frontier: Frontier | None = None  # follows the prefix, if a digest is wanted
         self.turn = asyncio.Lock()
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}
@@ -91,6 +93,14 @@ class Live:
             self._islands.clear()
             self._granted.clear()
 
+    def prefix_with(self, spans: Sequence[Span]) -> int:
+        """Where the prefix will end once `spans` are durable."""
+        with self.guard:
+            extent = self.extent
+        for span in spans:
+            extent = extent.add(span)
+        return extent.offset
+
     def settle(
         self,
         ledger: Ledger,
@@ -109,6 +119,8 @@ class Live:
             for span in spans:
                 extent = extent.add(span)
             upload = settled(self.upload, extent, now=now, expires_at=expires_at)
+            if self.frontier is not None:
+                upload = replace(upload, hasher=self.frontier.save(extent.offset) or upload.hasher)
             changes, islands = self._fold(extent)
             self.commit(
                 ledger,

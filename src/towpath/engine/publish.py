@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from towpath.core.digest import CRC64NVME, SHA256, crc_bytes, format_digests, parse_digests
 from towpath.core.model import Name, Object, OnConflict, Outbox, Segment, Upload, UploadState
 from towpath.core.names import alternatives
 from towpath.core.transfer import move
+from towpath.engine.compose import compose, segments_of
 from towpath.engine.live import Live
 from towpath.engine.release import forget_name, unlink
-from towpath.errors import Duplicate, NameConflict, NotFound, Stale, StateConflict
+from towpath.errors import (
+    DigestMismatch,
+    Duplicate,
+    LengthConflict,
+    NameConflict,
+    NotFound,
+    Stale,
+    StateConflict,
+)
 from towpath.ledger.base import Add, Change, Ledger, Update
 from towpath.store.base import Manifest, Store
 
@@ -31,6 +41,8 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
         if done is None:
             raise NotFound("The object is gone.", why="It was removed.", todo="Upload it again.")
         return done
+    if upload.parts and upload.state is UploadState.OPEN:
+        return _publish_composed(store, ledger, live, now=now)
     if upload.state not in {UploadState.FILLED, UploadState.SEALING} or upload.length is None:
         raise StateConflict(
             "The upload cannot be completed yet.",
@@ -43,9 +55,47 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
     if not store.properties.seals_quickly and upload.state is UploadState.FILLED:
         live.change(ledger, lambda filled: move(filled, UploadState.SEALING, now=now))
         upload = live.upload
-    made = object_of(upload, now=now)
+    made = _proven(live, object_of(upload, now=now))
     address = store.seal(upload.handle, length, manifest_of(upload, made))
-    return _commit(store, ledger, live, made, address, now=now)
+    return _commit(store, ledger, live, made, [_segment(made, address)], now=now)
+
+
+def _publish_composed(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
+    """Make the object of an upload that is made of others. Raises StateConflict, NotFound."""
+    upload = live.upload
+    composed = compose(ledger, upload)
+    if upload.length is not None and upload.length != composed.length:
+        raise LengthConflict(
+            "The parts are not as long as the whole is to be.",
+            why=f"They have {composed.length} bytes; {upload.length} were declared.",
+            todo="Name the right parts.",
+        )
+    upload = replace(upload, length=composed.length, offset=composed.length, crc=composed.crc)
+    made = object_of(upload, now=now)
+    handle = store.create(upload.id, 0)
+    address = store.seal(handle, 0, manifest_of(upload, made, pieces=composed.as_text()))
+    live.change(ledger, lambda _: move(upload, UploadState.FILLED, now=now))
+    return _commit(store, ledger, live, made, segments_of(made, address, composed), now=now)
+
+
+def _proven(live: Live, made: Object) -> Object:
+    """The object with the digests that were computed on the way. Raises DigestMismatch."""
+    found = {CRC64NVME: crc_bytes(made.crc)}
+    if live.frontier is not None:
+        live.frontier.follow(made.length)
+        found[SHA256] = live.frontier.digest()
+    for name, wanted in parse_digests(live.upload.expects).items():
+        if name in found and found[name] != wanted:
+            raise DigestMismatch(
+                "The file that arrived is not the one that was announced.",
+                why=f"Its {name} digest differs.",
+                todo="Upload it again; what arrived was removed.",
+            )
+    sha256 = found.pop(SHA256, None)
+    del found[CRC64NVME]
+    if sha256 is None:
+        return made
+    return replace(made, sha256=sha256, digests=format_digests({SHA256: sha256}))
 
 
 def object_of(upload: Upload, *, now: int) -> Object:
@@ -62,7 +112,7 @@ def object_of(upload: Upload, *, now: int) -> Object:
     )
 
 
-def manifest_of(upload: Upload, made: Object) -> Manifest:
+def manifest_of(upload: Upload, made: Object, *, pieces: str | None = None) -> Manifest:
     """What stands beside the object, enough for `ledger rebuild`."""
     return Manifest(
         record={
@@ -79,23 +129,26 @@ def manifest_of(upload: Upload, made: Object) -> Manifest:
             "dialect": upload.dialect,
             "created_at": upload.created_at,
             "completed_at": made.created_at,
+            "pieces": pieces,
         }
     )
 
 
 def _commit(
-    store: Store, ledger: Ledger, live: Live, made: Object, address: str, *, now: int
+    store: Store, ledger: Ledger, live: Live, made: Object, segments: list[Segment], *, now: int
 ) -> Object:
     """Object, segment, name, upload and outbox row, together; the name is chosen until one fits."""
     upload = live.upload
     facts: list[Change] = [
         Add(made),
-        Add(_segment(made, address)),
-        Add(_completed(upload, now=now)),
+        *(Add(segment) for segment in segments),
     ]
+    if not upload.partial:
+        facts.append(Add(_completed(upload, now=now)))
     if upload.state is UploadState.FILLED:
         upload = move(upload, UploadState.SEALING, now=now)
-    done = replace(move(upload, UploadState.COMPLETE, now=now), expires_at=None, handle="")
+    kept = upload.expires_at if upload.partial else None
+    done = replace(move(upload, UploadState.COMPLETE, now=now), expires_at=kept, handle="")
     if upload.name is None:
         live.end(ledger, done, facts)
         return replace(made, version=1)

@@ -6,10 +6,12 @@ cannot be rebuilt, their bytes stay where they are until a sweep moves them to l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from towpath.core.digest import SHA256, parse_digests
 from towpath.core.model import Name, Object, Segment, Upload, UploadState
 from towpath.core.names import alternatives
+from towpath.engine.compose import Composed, read_pieces, segments_of
 from towpath.errors import Duplicate, StoreError
 from towpath.ledger.base import Add, Change, Ledger
 from towpath.store.base import Store, Stored
@@ -49,20 +51,7 @@ def _add(ledger: Ledger, stored: Stored) -> bool:
     made, asked = _object(stored)
     if ledger.get(Object, made.id) is not None:
         return False
-    facts: list[Change] = [
-        Add(made),
-        Add(
-            Segment(
-                tenant=made.tenant,
-                owner=made.owner,
-                object=made.id,
-                position=0,
-                address=stored.at,
-                start=0,
-                end=made.length,
-            )
-        ),
-    ]
+    facts: list[Change] = [Add(made), *(Add(segment) for segment in _segments(stored, made))]
     if ledger.get(Upload, made.id) is None:
         facts.append(Add(_upload(stored, made, asked)))
     if asked is None:
@@ -85,6 +74,17 @@ def _add(ledger: Ledger, stored: Stored) -> bool:
     return False
 
 
+def _segments(stored: Stored, made: Object) -> list[Segment]:
+    record = stored.manifest.record if stored.manifest is not None else {}
+    pieces = record.get("pieces")
+    if pieces is None:
+        whole = Composed(made.length, made.crc, ())
+        only = segments_of(made, stored.at, whole)[0]
+        return [replace(only, end=made.length)]
+    composed = Composed(made.length, made.crc, read_pieces(str(pieces)))
+    return segments_of(made, stored.at, composed)
+
+
 def _object(stored: Stored) -> tuple[Object, str | None]:
     record = stored.manifest.record if stored.manifest is not None else {}
     media_type, name = record["media_type"], record["name"]
@@ -95,6 +95,7 @@ def _object(stored: Stored) -> tuple[Object, str | None]:
         length=int(record["length"] or 0),
         crc=int(str(record["crc64nvme"]), 16),
         digests=str(record["digests"]),
+        sha256=parse_digests(str(record["digests"])).get(SHA256),
         media_type=None if media_type is None else str(media_type),
         metadata=str(record["metadata"]),
         created_at=int(record["completed_at"] or 0),

@@ -7,7 +7,8 @@ Rules:
   settled by a second thread: store durable, then ledger. At most one settle runs per writer, and
   a writer that gets a further half ahead waits for it: never more than settle_bytes are at risk.
 - Bytes that are durable already are compared, not written.
-- However it ends, what the store took is settled before `run` returns or raises.
+- However it ends, what the store took is settled before `run` returns or raises. Only a chunk
+  with a proof is settled whole, once its digests match, or not at all.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from towpath.core.limits import Limits
-from towpath.core.ports import Clock, Ending, Source
+from towpath.core.ports import Clock, Ending
 from towpath.core.ranges import Extent, Span
+from towpath.engine.endings import interrupted, too_much
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease
 from towpath.engine.meter import Meter
-from towpath.errors import Cut, Interrupted, StateConflict, TakenOver, TooLarge, TooSlow
+from towpath.engine.proof import Proof
+from towpath.errors import StateConflict
 from towpath.store.base import Store
 
 
@@ -53,6 +56,7 @@ class Receive:
         extent: Extent,
         bound: int | None,
         settle: Callable[[Sequence[Span]], None],
+        proof: Proof | None = None,
     ) -> None:
         self._crew = crew
         self._store = crew.store
@@ -62,6 +66,8 @@ class Receive:
         self._lease = lease
         self._source = lease.source
         self._settle = settle
+        self._proof = proof
+        self._proven: list[Span] = []  # written, and to be settled once the proof holds
         self._bound = bound
         self._runs = extent.runs(lease.start, bound)
         self._meter = Meter(lease.start)
@@ -93,8 +99,13 @@ class Receive:
                     break
                 await self._receive_some()
         except BaseException:
-            await self._finish(discard=False, quietly=True)
+            await self._finish(discard=self._proof is not None, quietly=True)
             raise
+        if self._proof is not None:
+            self._judge()
+            await asyncio.get_running_loop().run_in_executor(
+                self._crew.urgent, self._proof.hold, self._source.trailers
+            )
         await self._finish(discard=self._overlong, quietly=False)
         self._judge()
         return self.position
@@ -127,7 +138,7 @@ class Receive:
         self._dry = False
 
     def _settle_due(self) -> float | None:
-        if self._first_unsettled is None or not self._meter.unsettled:
+        if self._first_unsettled is None or not self._meter.unsettled or self._proof:
             return None
         waited = self._clock.monotonic() - self._first_unsettled
         return max(self._limits.settle_seconds - waited, 0.0)
@@ -197,13 +208,13 @@ class Receive:
     def _judge(self) -> None:
         """Raise what the way the source ended says."""
         if self._overlong:
-            raise _too_much(self._bound)
+            raise too_much(self._bound)
         ending = self._source.ending
         if ending is Ending.WHOLE:
             if self._lease.end is None or self.position == self._lease.end:
                 return
             ending = Ending.CUT
-        raise _interrupted(ending, self.position)
+        raise interrupted(ending, self.position)
 
     # --- in a worker thread ------------------------------------------------------------------
 
@@ -216,10 +227,12 @@ class Receive:
                 self._compare()
             else:
                 self._write()
-                if self._meter.unsettled >= self._limits.settle_points:
+                if self._meter.unsettled < self._limits.settle_points:
+                    continue
+                if self._proof is None:
                     self._settle_behind()
-                    if self._crew.queued():
-                        break
+                if self._crew.queued():
+                    break
 
     def _next_run(self) -> None:
         """Go to the next stretch of missing or durable bytes; at the bound nothing may come."""
@@ -230,11 +243,16 @@ class Receive:
             self._dry = not extra
             return
         if self._meter.unsettled and following[2]:
-            self._settle_behind()
+            if self._proof is None:
+                self._settle_behind()
+            else:
+                self._proven.extend(filter(None, [self._meter.cut()]))
         _, self._run_end, self._durable_run = following
 
     def _write(self) -> None:
-        stop = self.position + self._limits.settle_points - self._meter.unsettled
+        stop = self.position + self._limits.settle_points
+        if self._proof is None:
+            stop -= self._meter.unsettled
         if self._run_end is not None:
             stop = min(stop, self._run_end)
         self._store.write(self._handle, self._lease.epoch, self.position, self._blocks(stop))
@@ -257,6 +275,8 @@ class Receive:
             if not meter.unsettled:
                 self._first_unsettled = self._clock.monotonic()
             meter.feed(part)
+            if self._proof is not None:
+                self._proof.feed(part)
             if count == len(self._block):
                 self._block = self._crew.governor.grow(self._block)
 
@@ -284,6 +304,8 @@ class Receive:
         finally:
             reading.close()
         self._meter.skip(count)
+        if self._proof is not None:
+            self._proof.feed(view[:count])
 
     # --- settling ----------------------------------------------------------------------------
 
@@ -314,37 +336,10 @@ class Receive:
                 self._settling.result()
             self._settling = None
         last = self._meter.cut()
-        if last is not None and not discard:
-            spans.append(last)
+        if not discard:
+            spans.extend([*self._proven, *filter(None, [last])])
         if spans:
             self._settle(spans)
-
-
-async def expect_nothing(source: Source, threads: Executor) -> None:
-    """Raises TooLarge if a byte comes, Interrupted if it does not end well."""
-    block, loop = memoryview(bytearray(1)), asyncio.get_running_loop()
-    while source.ending is None:
-        await source.ready()
-        if await loop.run_in_executor(threads, source.read_into, block):
-            raise _too_much(None)
-    if source.ending is not Ending.WHOLE:
-        raise _interrupted(source.ending, 0)
-
-
-def _too_much(bound: int | None) -> TooLarge:
-    return TooLarge(
-        "More bytes came than the upload has left.",
-        why="It has all its bytes." if bound is None else f"It ends at {bound}.",
-        todo="Ask for the offset and send only what is missing.",
-    )
-
-
-def _interrupted(ending: Ending | None, position: int) -> Interrupted:
-    return _INTERRUPTIONS.get(ending, Cut)(
-        f"The chunk ended at {position}.",
-        why=_REASONS.get(ending, "The sender went away."),
-        todo="Ask for the offset and send the rest.",
-    )
 
 
 async def _ended(future: Future[None]) -> None:
@@ -353,15 +348,3 @@ async def _ended(future: Future[None]) -> None:
     await asyncio.wait({waiting})
     if not waiting.cancelled():
         waiting.exception()  # whoever asks the thread's future for its result sees it
-
-
-_INTERRUPTIONS: dict[Ending | None, type[Interrupted]] = {
-    Ending.STOPPED: TakenOver,
-    Ending.SLOW: TooSlow,
-    Ending.CUT: Cut,
-}
-_REASONS: dict[Ending | None, str] = {
-    Ending.STOPPED: "Somebody else carries the upload on, or the server is stopping.",
-    Ending.SLOW: "Bytes came too slowly.",
-    Ending.CUT: "The connection ended.",
-}

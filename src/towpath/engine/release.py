@@ -1,10 +1,13 @@
 """Letting go of an object when its last name goes.
 
-Rules: the ledger forgets first and notes in the same commit, in the outbox, what the store must
-remove; then the store removes it and the note goes. A crash in between leaves the note.
+Rules: bytes that another object shares stay; the ledger forgets first and notes in the same
+commit, in the outbox, what the store must remove; then the store removes it and the note goes. A
+crash in between leaves the note.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 from towpath.core.model import Name, Object, Outbox, Segment, Upload
 from towpath.ledger.base import Add, Change, Ledger, Query, Remove
@@ -30,18 +33,24 @@ def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], 
     made = ledger.get(Object, key)
     if made is None:
         return [], []
-    segments = ledger.list(Segment, Query(where={"object": key}))
+    segments = ledger.list(Segment, Query(where={"object": key}, limit=100_000))
+    own = Counter(segment.address for segment in segments)
+    unshared = [
+        address
+        for address, count in own.items()
+        if ledger.count(Segment, Query(where={"address": address})) == count
+    ]
     notes = [
         Outbox(
             tenant=made.tenant,
             owner=made.owner,
-            id=f"{REMOVE}:{segment.address}",
+            id=f"{REMOVE}:{address}",
             kind=REMOVE,
-            subject=segment.address,
+            subject=address,
             created_at=now,
             due_at=now,
         )
-        for segment in segments
+        for address in unshared
     ]
     changes: list[Change] = [
         Remove(Object, (key,), made.version),

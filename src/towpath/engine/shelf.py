@@ -22,7 +22,6 @@ from towpath.store.base import Reading, Store
 
 T = TypeVar("T")
 Entries = list[tuple[Name, Object]]
-Names = list[Name]
 Notes = list[Outbox]
 Changes = list[Change]
 
@@ -100,25 +99,15 @@ class Shelf:
                 why="A scrub found bytes that do not match its digest.",
                 todo="Restore it from a copy, or remove it and upload it again.",
             )
-        segments = self._ledger.list(Segment, Query(where={"object": key}, limit=10_000))
-        names = self._names(made)
+        segments = self._ledger.list(Segment, Query(where={"object": key}, limit=100_000))
+        names = _names(self._ledger, made)
         return Opened(made, tuple(segments), names[0].path if names else None, self._store)
 
     def _own(self, caller: Caller, key: str) -> Object:
         made = self._ledger.get(Object, key)
-        if made is None or made.tenant != caller.tenant or not self._may_see(caller, made):
+        if made is None or made.tenant != caller.tenant or not _may_see(self._ledger, caller, made):
             raise _no_such_object()
         return made
-
-    def _may_see(self, caller: Caller, made: Object) -> bool:
-        """Without a prefix a caller sees its tenant's objects; with one, those named below it."""
-        if not caller.prefix or caller.owns(made.tenant, made.owner):
-            return True
-        return any(caller.reaches(name.path) for name in self._names(made))
-
-    def _names(self, made: Object) -> Names:
-        where = {"tenant": made.tenant, "object": made.id}
-        return self._ledger.list(Name, Query(where=where, limit=10_000))
 
     def _find(self, caller: Caller, path: str) -> tuple[Name, Object]:
         name = self._ledger.get(Name, caller.tenant, path) if caller.reaches(path) else None
@@ -156,13 +145,38 @@ class Shelf:
     def _discard(self, caller: Caller, key: str) -> None:
         made = self._own(caller, key)
         changes, notes = forget_object(self._ledger, key, now=self._clock.now())
-        names = [Remove(Name, name.key, name.version) for name in self._names(made)]
+        names = [Remove(Name, name.key, name.version) for name in _names(self._ledger, made)]
         self._let_go([*names, *changes], notes)
 
     def _let_go(self, changes: Changes, notes: Notes) -> None:
         self._ledger.commit(changes)
         for note in notes:
             unlink(self._store, self._ledger, note)
+
+
+def find(ledger: Ledger, caller: Caller, sha256: bytes) -> Object | None:
+    """A sound object of the caller's tenant with this SHA-256 that it may read, or None. Blocks."""
+    where: dict[str, str | bytes | bool] = {
+        "tenant": caller.tenant,
+        "sha256": sha256,
+        "damaged": False,
+    }
+    for made in ledger.list(Object, Query(where=where, limit=100)):
+        if _may_see(ledger, caller, made):
+            return made
+    return None
+
+
+def _may_see(ledger: Ledger, caller: Caller, made: Object) -> bool:
+    """Without a prefix a caller sees its tenant's objects; with one, those named below it."""
+    if not caller.prefix or caller.owns(made.tenant, made.owner):
+        return True
+    return any(caller.reaches(name.path) for name in _names(ledger, made))
+
+
+def _names(ledger: Ledger, made: Object) -> list[Name]:
+    where = {"tenant": made.tenant, "object": made.id}
+    return ledger.list(Name, Query(where=where, limit=10_000))
 
 
 class _Chained:

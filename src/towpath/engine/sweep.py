@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from towpath.core.model import Object, Outbox, Segment, Upload, UploadState
 from towpath.core.transfer import is_overdue
 from towpath.engine.engine import Engine
-from towpath.engine.release import REMOVE, unlink
+from towpath.engine.release import REMOVE, forget_object, unlink
 from towpath.errors import NotFound, Stale, StoreError, TowpathError
 from towpath.ledger.base import Query, Remove
 from towpath.store.base import Stored
@@ -55,6 +55,7 @@ class Sweep:
         await self.finish(swept)
         await self._expire(swept)
         await self._forget(swept)
+        await self._discard_parts(swept)
         await self._unlink(swept)
         await self._orphans(swept)
         return swept
@@ -109,6 +110,21 @@ class Sweep:
                     "bytes could not be removed",
                     extra={"upload": upload.id, "error": str(error)},
                 )
+
+    async def _discard_parts(self, swept: Swept) -> None:
+        """Let go of parts whose time is over; bytes that a whole shares stay."""
+        engine = self._engine
+        now = engine.clock.now()
+        query = Query(
+            where={"state": UploadState.COMPLETE, "partial": True}, below=("expires_at", now + 1)
+        )
+        async for upload in self._uploads(query):
+            changes, _ = await engine.do(forget_object, engine.ledger, upload.id, now=now)
+            try:
+                await engine.do(engine.ledger.commit, changes)
+                swept.expired += 1
+            except Stale:
+                continue  # somebody was quicker
 
     async def _unlink(self, swept: Swept) -> None:
         engine = self._engine

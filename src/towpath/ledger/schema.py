@@ -16,7 +16,7 @@ from sqlalchemy import Connection, column, inspect, select, table
 from towpath.errors import LedgerError
 from towpath.ledger import migrations
 
-HEAD = "0001"
+HEAD = "0002"
 _STAMP = table("alembic_version", column("version_num"))
 
 

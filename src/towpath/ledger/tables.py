@@ -104,6 +104,11 @@ UPLOADS = Table(
     _needed("metadata", TEXT),
     _needed("dialect", TEXT),
     _needed("completes", Boolean()),
+    _needed("partial", Boolean()),
+    _needed("parts", TEXT),
+    _needed("expects", TEXT),
+    _needed("wants", TEXT),
+    _needed("memo", TEXT),
     _needed("created_at", NUMBER),
     _needed("updated_at", NUMBER),
     Column("expires_at", NUMBER),
@@ -150,11 +155,13 @@ OBJECTS = Table(
     _needed("length", NUMBER),
     _needed("crc", Crc()),
     _needed("digests", TEXT),
+    Column("sha256", LargeBinary),
     Column("media_type", TEXT),
     _needed("metadata", TEXT),
     _needed("created_at", NUMBER),
     Column("scrubbed_at", NUMBER),
     _needed("damaged", Boolean()),
+    Index("objects_by_sha256", "tenant", "sha256"),  # have you got this
 )
 
 SEGMENTS = Table(

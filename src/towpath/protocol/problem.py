@@ -29,6 +29,7 @@ _STATUS: dict[type[BaseException], int] = {
     errors.TakenOver: 409,
     errors.TooSlow: 408,
     errors.Cut: 400,
+    errors.Vetoed: 403,
     errors.DigestMismatch: 422,
     errors.StoreFull: 507,
     errors.StoreReadOnly: 503,

@@ -12,7 +12,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from towpath.core.ports import Ending
@@ -51,6 +51,11 @@ class AsgiSource:
     def length(self) -> int | None:
         """Bytes that are to come in all; None for a chunked body (RFC 9112 section 7.1)."""
         return self._length
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        """None come this way."""
+        return {}
 
     @property
     def ending(self) -> Ending | None:

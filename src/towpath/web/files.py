@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from towpath.core.caller import Caller, Scope
-from towpath.core.command import Append, Cancel, Claim, Command, Create, Discover, Fetch
+from towpath.core.command import (
+    Append,
+    Cancel,
+    Claim,
+    Command,
+    Concatenate,
+    Create,
+    Discover,
+    Fetch,
+)
 from towpath.core.model import Upload, UploadState
 from towpath.core.ports import Source
 from towpath.core.transfer import Write
@@ -44,7 +53,7 @@ class Files:
             return command
         if isinstance(command, Discover) or caller is None:
             return self._render(command, None, head)
-        if not isinstance(command, Create):
+        if not isinstance(command, Create | Concatenate):
             upload_id.set(command.key)
         match command:
             case Fetch():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from towpath.core.ports import Ending
 from towpath.web.pace import Pace
@@ -47,6 +47,11 @@ class SocketSource:
     def left(self) -> int:
         """Bytes that nobody has read yet."""
         return self._left
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        """None come this way."""
+        return {}
 
     @property
     def ending(self) -> Ending | None:
