@@ -238,6 +238,7 @@ def serve(*, config: Path | None = None, **flags: object) -> int:
     Raises SettingsError, StoreBusy, StoreError, LedgerError before it listens.
     """
     settings = load(flags, file=config)
+    _allow_files()
     configure(settings.log_level, settings.log_format)
     run(server(settings, announce=_announce))
     return 0
@@ -252,6 +253,16 @@ def rebuild_ledger(*, config: Path | None = None, **flags: object) -> Rebuilt:
     finally:
         ledger.close()
         store.close()
+
+
+def _allow_files() -> None:
+    """Let this process open as many files as the system lets it: a body in flight costs three."""
+    try:
+        import resource  # noqa: PLC0415  # POSIX only
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _announce(url: str) -> None:

@@ -231,10 +231,14 @@ class SettingsError(TowpathError):
 
 
 class TransferError(TowpathError):
-    """A client's transfer failed. `retryable` says whether the same call may work later."""
+    """A client's transfer failed. `retryable` says whether the same call may work later.
+
+    `retry_after`: seconds that the server asked to wait for, None if it did not.
+    """
 
     code = "transfer"
     retryable: bool = False
+    retry_after: float | None = None
 
 
 class ServerUnreachable(TransferError):

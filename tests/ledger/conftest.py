@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-
 from towpath.ledger.base import Ledger
 from towpath.ledger.memory import MemoryLedger
 from towpath.ledger.sql import SqlLedger
+
+# Before they are imported: their asserts say more then.
+pytest.register_assert_rewrite("towpath.testing.ledger", "towpath.testing.ledger_queries")
 
 POSTGRESQL = os.environ.get("TOWPATH_TEST_POSTGRESQL")  # the URL of a database to make schemas in
 

@@ -14,7 +14,10 @@ from itertools import count
 from towpath.errors import Malformed
 
 _HIDDEN = frozenset({"Cc", "Cs", "Cn", "Zl", "Zp"})
-_DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_LONGEST_SEGMENT = 255  # bytes, as file systems have it
+_LONGEST_SUFFIX = 64  # bytes; what is longer is part of the stem
 
 
 def check_name(name: str, *, longest: int = 1024, field: str = "name") -> str:
@@ -22,11 +25,10 @@ def check_name(name: str, *, longest: int = 1024, field: str = "name") -> str:
 
     Raises Malformed saying what is wrong with it.
     """
+    name = unicodedata.normalize("NFC", name)  # first, since it may make a name longer
     wrong = _what_is_wrong(name)
-    if not wrong:
-        name = unicodedata.normalize("NFC", name)
-        if len(name.encode()) > longest:
-            wrong = f"it is longer than {longest} bytes"
+    if not wrong and len(name.encode()) > longest:
+        wrong = f"it is longer than {longest} bytes"
     if wrong:
         raise Malformed(
             "This cannot be a name.",
@@ -47,17 +49,27 @@ def _what_is_wrong(name: str) -> str:
     for segment in name.split("/"):
         if segment in {"", ".", ".."}:
             return f"there is the segment “{segment}”"
-        if len(segment.encode()) > 255:
-            return "a segment is longer than 255 bytes"
+        if len(segment.encode()) > _LONGEST_SEGMENT:
+            return f"a segment is longer than {_LONGEST_SEGMENT} bytes"
     return ""
 
 
 def alternatives(name: str) -> Iterator[str]:
-    """Names to try when `name` is taken: a/b.tar.gz, a/b (2).tar.gz, a/b (3).tar.gz, ..."""
+    """Names to try when `name` is taken: a/b.tar.gz, a/b (2).tar.gz, a/b (3).tar.gz, ...
+
+    Where a segment would become too long, the stem gives way.
+    """
     folder, slash, last = name.rpartition("/")
     stem, dot, suffix = last.partition(".")
-    if not stem:  # .hidden
+    if not stem or len(suffix.encode()) > _LONGEST_SUFFIX:  # .hidden, or no suffix at all
         stem, dot, suffix = last, "", ""
     yield name
     for number in count(2):
-        yield f"{folder}{slash}{stem} ({number}){dot}{suffix}"
+        end = f" ({number}){dot}{suffix}"
+        room = _LONGEST_SEGMENT - len(end.encode())
+        yield f"{folder}{slash}{_cut(stem, room)}{end}"
+
+
+def _cut(text: str, size: int) -> str:
+    """As much of the text as fits into `size` bytes."""
+    return text.encode()[:size].decode(errors="ignore")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.core.digest import combine
+from towpath.errors import LimitReached
 
 MOST_ISLANDS = 10_000
 """Islands one upload may have; beyond, a writer must fill gaps first."""
@@ -41,7 +42,7 @@ class Extent:
     def add(self, span: Span) -> Extent:
         """The extent with `span`, which must not overlap it.
 
-        Raises ValueError if it does, or if there would be more than MOST_ISLANDS islands.
+        Raises ValueError if it does, LimitReached if there would be more than MOST_ISLANDS islands.
         """
         if span.start >= span.end:
             msg = f"empty span {span.start}-{span.end}"
@@ -60,19 +61,26 @@ class Extent:
             prefix = Span(0, self.offset, self.crc).join(span)
             return Extent(prefix.end, prefix.crc, tuple(islands))
         if len(islands) >= MOST_ISLANDS:
-            msg = f"more than {MOST_ISLANDS} islands"
-            raise ValueError(msg)
+            raise too_many_islands()
         islands.insert(at, span)
         return Extent(self.offset, self.crc, tuple(islands))
 
     def overlaps(self, start: int, end: int) -> bool:
         """True if any of start <= b < end is durable."""
+        if start >= end:
+            return False
         if start < self.offset:
-            return start < end
+            return True
         at = bisect_left(self.islands, start, key=lambda island: island.end)
         if at < len(self.islands) and self.islands[at].end == start:
             at += 1
         return at < len(self.islands) and self.islands[at].start < end
+
+    def reaches(self, offset: int) -> bool:
+        """True if a byte at `offset` is durable or would follow one that is."""
+        at = bisect_left(self.islands, offset, key=lambda island: island.end)
+        inside = at < len(self.islands) and self.islands[at].start <= offset
+        return offset <= self.offset or inside
 
     def runs(self, start: int, end: int | None) -> Iterator[tuple[int, int | None, bool]]:
         """Cut start <= b < end (None: no end) into (start, end, durable) runs, in order."""
@@ -113,3 +121,12 @@ class Extent:
     def total(self) -> int:
         """How many bytes are durable in all."""
         return self.offset + sum(island.end - island.start for island in self.islands)
+
+
+def too_many_islands() -> LimitReached:
+    """What a writer is told that would begin one island too many."""
+    return LimitReached(
+        "Too many ranges lie beyond the first missing byte.",
+        why=f"At most {MOST_ISLANDS} are kept apart.",
+        todo="Send what is missing between them first.",
+    )

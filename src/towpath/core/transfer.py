@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from towpath.core.model import Upload, UploadState
-from towpath.core.ranges import Extent
+from towpath.core.ranges import MOST_ISLANDS, Extent, too_many_islands
 from towpath.errors import (
     Expired,
     LengthConflict,
@@ -139,7 +139,8 @@ def admit(upload: Upload, extent: Extent, write: Write, *, most: int | None) -> 
     """Where the write must end: the upload's length, or `most`, or None for no bound.
 
     Raises StateConflict unless the upload is open (a sequential write of nothing at the end of
-    a filled or complete one is a repeated last request, and admitted), OffsetConflict, TooLarge.
+    a filled or complete one is a repeated last request, and admitted), OffsetConflict, TooLarge,
+    LimitReached.
     """
     repeat = write.sequential and write.offset == upload.length == extent.offset
     stands = not upload.state.is_final or upload.state is UploadState.COMPLETE
@@ -158,6 +159,8 @@ def admit(upload: Upload, extent: Extent, write: Write, *, most: int | None) -> 
             why=f"They begin at {write.offset}; {extent.offset} bytes are durable.",
             todo="Go on from the offset in this answer.",
         )
+    if len(extent.islands) >= MOST_ISLANDS and not extent.reaches(write.offset):
+        raise too_many_islands()
     bound = upload.length if upload.length is not None else most
     beyond = write.end if write.end is not None else write.offset
     if bound is not None and beyond > bound:
@@ -174,6 +177,11 @@ def settled(upload: Upload, extent: Extent, *, now: int, expires_at: int | None)
     upload = replace(
         upload, offset=extent.offset, crc=extent.crc, updated_at=now, expires_at=expires_at
     )
-    if upload.state is UploadState.OPEN and upload.length == extent.offset:
-        upload = move(upload, UploadState.FILLED, now=now)
+    return filled(upload, now=now)
+
+
+def filled(upload: Upload, *, now: int) -> Upload:
+    """`upload`, FILLED if it is open and no byte is missing."""
+    if upload.state is UploadState.OPEN and upload.length == upload.offset:
+        return move(upload, UploadState.FILLED, now=now)
     return upload

@@ -271,7 +271,11 @@ class Engine:
             try:
                 held = self.store.extent(upload.handle)
             except NotFound:
-                held = None if upload.state is UploadState.FILLED else 0
+                # A filled one may be sealed already. An open one was not settled before a crash,
+                # or the store lost it: then it begins anew.
+                if upload.state is UploadState.OPEN:
+                    self.store.create(upload.id, upload.length)
+                    held = 0
         if held is not None and held < upload.offset:
             upload = recount(self.store, self.ledger, upload, held, now=self.clock.now())
         return load(self.ledger, upload, held)

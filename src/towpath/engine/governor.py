@@ -19,6 +19,9 @@ class Governor:
     """Blocks out of one budget. All methods but `take` may be called from any thread."""
 
     def __init__(self, budget: int, *, smallest: int, largest: int) -> None:
+        """Raises ValueError for a budget that has no room for one block."""
+        if budget < smallest:
+            raise ValueError(f"{budget} bytes have no room for one block of {smallest}.")
         self.budget = budget
         self.smallest = smallest
         self.largest = largest
@@ -27,7 +30,7 @@ class Governor:
         self._guard = threading.Lock()
         self._idle: dict[int, list[bytearray]] = {}
         self._idle_bytes = 0
-        self._line: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._line: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[bytearray]]] = deque()
 
     @property
     def waiting(self) -> int:
@@ -37,22 +40,20 @@ class Governor:
     async def take(self) -> bytearray:
         """A block of the smallest size, as soon as the budget has one; first come, first served."""
         loop = asyncio.get_running_loop()
-        while True:
-            with self._guard:
-                block = None if self._line else self._reserve(self.smallest)
-                if block is not None:
-                    return block
-                turn: asyncio.Future[None] = loop.create_future()
-                self._line.append((loop, turn))
-            try:
-                await turn
-            finally:
-                with self._guard:
-                    self._line = deque(entry for entry in self._line if entry[1] is not turn)
-            with self._guard:
-                block = self._reserve(self.smallest)
+        with self._guard:
+            block = None if self._line else self._reserve(self.smallest)
             if block is not None:
                 return block
+            turn: asyncio.Future[bytearray] = loop.create_future()
+            self._line.append((loop, turn))
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            with self._guard:
+                self._line = deque(entry for entry in self._line if entry[1] is not turn)
+            if turn.done() and not turn.cancelled():
+                self.give(turn.result())
+            raise
 
     def grow(self, block: bytearray) -> bytearray:
         """A block four times as large, up to the largest, for `block`; or `block` itself.
@@ -79,9 +80,15 @@ class Governor:
             if self._idle_bytes + size <= KEEP_BYTES:
                 self._idle.setdefault(size, []).append(block)
                 self._idle_bytes += size
-            if self._line and self.reserved + self.smallest <= self.budget:
+            while self._line and (freed := self._reserve(self.smallest)) is not None:
                 loop, turn = self._line.popleft()
-                loop.call_soon_threadsafe(_wake, turn)
+                loop.call_soon_threadsafe(self._hand, turn, freed)
+
+    def _hand(self, turn: asyncio.Future[bytearray], block: bytearray) -> None:
+        if turn.done():  # who waited was cancelled
+            self.give(block)
+        else:
+            turn.set_result(block)
 
     def _reserve(self, size: int) -> bytearray | None:
         if self.reserved + size > self.budget:
@@ -93,8 +100,3 @@ class Governor:
             self._idle_bytes -= size
             return idle.pop()
         return bytearray(size)
-
-
-def _wake(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_result(None)

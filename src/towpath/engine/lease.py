@@ -1,7 +1,9 @@
 """Who may write which bytes of an upload now, and how a newcomer ends who is there.
 
 Rules: no two live leases overlap; a newcomer never waits for a timer: it stops the old writers'
-sources and waits until their last write has returned and is settled; a fence only grows.
+sources and waits until their last write has returned and is settled. A fence only grows; leases
+that one process gives out while it knows the upload share an epoch, the fence of the first, and it
+is the epoch that the store compares: it keeps other processes out, not neighbours.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ class Lease:
 
     def __init__(self, fence: int, start: int, end: int | None, source: Source) -> None:
         self.fence = fence
+        self.epoch = fence
         self.start = start
         self.end = end
         self.source = source

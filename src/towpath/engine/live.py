@@ -35,6 +35,7 @@ class Live:
         self.upload = upload
         self.extent = extent
         self.leases: list[Lease] = []
+        self._epoch = 0  # of the leases given out here; 0: none yet
         self._granted = {row.fence: row for row in granted}
         self.turn = asyncio.Lock()
         self.guard = threading.Lock()
@@ -68,6 +69,8 @@ class Live:
         for old in ended:
             del self._granted[old.fence]
         self._granted[lease.fence] = row
+        self._epoch = self._epoch or lease.fence
+        lease.epoch = self._epoch
         self.leases.append(lease)
 
     def end(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:

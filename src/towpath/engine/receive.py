@@ -237,7 +237,7 @@ class Receive:
         stop = self.position + self._limits.settle_points - self._meter.unsettled
         if self._run_end is not None:
             stop = min(stop, self._run_end)
-        self._store.write(self._handle, self._lease.fence, self.position, self._blocks(stop))
+        self._store.write(self._handle, self._lease.epoch, self.position, self._blocks(stop))
 
     def _blocks(self, stop: int) -> Iterator[memoryview]:
         """What the source gives, block by block, until `stop` or until it is dry.

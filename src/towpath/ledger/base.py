@@ -5,6 +5,7 @@ Rules:
 - `commit` is durable when it returns, or it changed nothing.
 - Reads see every commit that returned before they began.
 - Methods block and may be called from any thread.
+- A row or a question that some database could not take (`rules`) is a LedgerError in all of them.
 """
 
 from __future__ import annotations

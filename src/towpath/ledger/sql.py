@@ -133,7 +133,10 @@ class SqlLedger:
         try:
             self._apply(connection, ticket.changes)
         except Exception as error:  # noqa: BLE001  the waiter is told, in its own thread
-            savepoint.rollback()  # raises when SQLite has given up the transaction: a full disk
+            try:
+                savepoint.rollback()
+            except SQLAlchemyError:  # SQLite has given up the whole transaction: a full disk
+                raise error from None
             ticket.error = self._translated(error)
         else:
             savepoint.commit()

@@ -103,12 +103,15 @@ UPLOADS = Table(
     Column("media_type", TEXT),
     _needed("metadata", TEXT),
     _needed("dialect", TEXT),
+    _needed("completes", Boolean()),
     _needed("created_at", NUMBER),
     _needed("updated_at", NUMBER),
     Column("expires_at", NUMBER),
     _needed("reason", TEXT),
-    Index("uploads_of_tenant", "tenant", "state", "id"),
-    Index("uploads_by_expiry", "expires_at"),
+    Index("uploads_of_tenant", "tenant", "id"),  # one page of them
+    Index("uploads_of_tenant_by_state", "tenant", "state"),  # how many are open
+    Index("uploads_by_state_and_expiry", "state", "expires_at"),  # what a sweep looks for
+    Index("uploads_by_handle", "handle"),  # whose are these bytes
 )
 
 ISLANDS = Table(
@@ -152,8 +155,6 @@ OBJECTS = Table(
     _needed("created_at", NUMBER),
     Column("scrubbed_at", NUMBER),
     _needed("damaged", Boolean()),
-    Index("objects_of_tenant", "tenant", "id"),
-    Index("objects_by_scrub", "scrubbed_at"),
 )
 
 SEGMENTS = Table(
@@ -167,7 +168,7 @@ SEGMENTS = Table(
     _needed("address", TEXT),
     _needed("start", NUMBER),
     _needed("end", NUMBER),
-    Index("segments_by_address", "address"),
+    Index("segments_by_address", "address"),  # whose are these bytes
 )
 
 NAMES = Table(
@@ -179,7 +180,7 @@ NAMES = Table(
     Column("path", TEXT, primary_key=True),
     _needed("object", TEXT),
     _needed("updated_at", NUMBER),
-    Index("names_of_object", "object"),
+    Index("names_of_object", "object"),  # has it lost its last name
 )
 
 OUTBOX = Table(
@@ -194,7 +195,7 @@ OUTBOX = Table(
     _needed("created_at", NUMBER),
     _needed("due_at", NUMBER),
     _needed("tries", NUMBER),
-    Index("outbox_by_due", "due_at"),
+    Index("outbox_by_due", "due_at"),  # what is to be done now
 )
 
 TABLES: Mapping[type[Row], Table] = MappingProxyType(

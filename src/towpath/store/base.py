@@ -81,7 +81,9 @@ class Store(Protocol):
     def create(self, key: str, size: int | None) -> str:
         """Make room for an upload and return its handle. The same key gives the same handle.
 
-        Raises StoreFull when `size` surely does not fit, StoreReadOnly.
+        Until the first `settle` a crash may take the upload as a whole: create it again. A key
+        that is sealed stays sealed: nothing new is made. Raises StoreFull when `size` surely does
+        not fit, StoreReadOnly, Malformed when the key is none.
         """
         ...
 
@@ -98,7 +100,7 @@ class Store(Protocol):
         """Return when all that was written before the call is as durable as `properties` says.
 
         Raises StoreReadOnly when the disk refused: then nothing since the last settle counts,
-        and it is never tried again.
+        and it is never tried again. Raises NotFound.
         """
         ...
 
@@ -112,27 +114,33 @@ class Store(Protocol):
     def seal(self, handle: str, length: int, manifest: Manifest) -> str:
         """Make an object of the first `length` bytes and return its address.
 
-        After a return the object and its manifest are durable and the handle is gone. Calling
-        it again returns the same address. Raises StoreLost when bytes are missing, NotFound.
+        After a return the object and its manifest are durable and the handle is gone; who still
+        writes to it is cut off with TakenOver. Calling it again returns the same address. Raises
+        StoreLost when bytes are missing (the upload stays as it is), NotFound, StoreFull,
+        StoreReadOnly.
         """
         ...
 
     def read(self, address: str, start: int, end: int) -> Reading:
         """Bytes start <= b < end of an object, or of an upload by its handle.
 
-        Raises NotFound, StoreError.
+        Raises NotFound, StoreLost when they are not all there, StoreError.
         """
         ...
 
     def remove(self, at: str, *, keep: bool = False) -> None:
         """Remove an upload or an object with its manifest; what is not there is fine.
 
-        With `keep` it is moved to lost+found instead, for somebody to look at.
+        With `keep` it is moved to lost+found instead, for somebody to look at. Raises NotFound
+        for what can be nothing of this store, StoreReadOnly.
         """
         ...
 
     def list(self, after: str = "", limit: int = 1000) -> list[Stored]:
-        """What is in the store, ordered by `at`, from behind `after` on."""
+        """What is in the store, ordered by `at`, from behind `after` on.
+
+        An object whose manifest is missing or damaged is listed without one.
+        """
         ...
 
     def space(self) -> Space:

@@ -21,7 +21,7 @@ import socket
 import stat
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from towpath.errors import StoreBusy
@@ -137,12 +137,13 @@ class DataDir:
 
     def close(self) -> None:
         """Let the directory go. Idempotent."""
-        held = [*self._folders.values(), self._root, self._lock]
+        held = (self._lock, self._root, *self._folders.values())
         self._folders = {}
         self._root = self._lock = -1
-        for descriptor in held:
-            if descriptor >= 0:
-                os.close(descriptor)
+        with ExitStack() as stack:  # all of them, whatever one says; the lock at last
+            for descriptor in held:
+                if descriptor >= 0:
+                    stack.callback(os.close, descriptor)
 
     def _make_root(self, root: Path) -> None:
         made = [folder for folder in (root, *root.parents) if not folder.exists()]
@@ -170,7 +171,8 @@ class DataDir:
         try:
             yield folder
         finally:
-            os.close(folder)
+            with suppress(OSError):  # it was opened to look, so its close can lose nothing
+                os.close(folder)
 
     def _discard(self, kind: str, key: str, name: str, lost: str | None) -> None:
         with suppress(FileNotFoundError), self._folder(kind, key) as folder:
@@ -187,28 +189,33 @@ class DataDir:
 
 def _open_regular(name: str, flags: int, folder: int) -> int:
     descriptor = os.open(name, flags | _FILE, 0o600, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileNotFoundError(errno.ENOENT, "no regular file")
+    except BaseException:
         os.close(descriptor)
-        raise FileNotFoundError(name)
+        raise
     return descriptor
 
 
 def _take(root: int, now: int) -> int:
     """Lock the directory and write down who has it; the kernel lets go when the process dies."""
-    lock = os.open("lock", os.O_RDWR | os.O_CREAT | _FILE, 0o600, dir_fd=root)
+    lock = _open_regular("lock", os.O_RDWR | os.O_CREAT, root)
     try:
-        _lock_whole(lock)
-    except (BlockingIOError, PermissionError) as error:
-        holder = os.pread(lock, 1000, 0)
+        try:
+            _lock_whole(lock)
+        except (BlockingIOError, PermissionError) as error:
+            raise StoreBusy(
+                "Another process holds this data directory.",
+                why=_described(os.pread(lock, 1000, 0)),
+                todo="Stop that process, or use another directory.",
+            ) from error
+        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, json.dumps(who).encode(), 0)
+    except BaseException:
         os.close(lock)
-        raise StoreBusy(
-            "Another process holds this data directory.",
-            why=_described(holder),
-            todo="Stop that process, or use another directory.",
-        ) from error
-    who = {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, json.dumps(who).encode(), 0)
+        raise
     return lock
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Lock
 
 NOBODY = 1 << 63  # a fence above all others: no writer has the upload any more
@@ -74,7 +75,7 @@ class HeldUploads:
             return held.descriptor
 
     def release(self, held: Held) -> None:
-        """Give it back. Raises StoreReadOnly when another upload could not be settled for it."""
+        """Give it back. Raises StoreReadOnly when another upload could not be settled, OSError."""
         with self._lock:
             held.users -= 1
             self._close_if_done(held)
@@ -90,7 +91,7 @@ class HeldUploads:
                 self._close_if_done(longest, idle=not longest.unsettled)
 
     def drop(self, held: Held) -> None:
-        """Forget the upload: whoever still writes stops at the next block."""
+        """Forget the upload: whoever still writes stops at the next block. Raises OSError."""
         with self._lock:
             held.fence = NOBODY
             held.gone = True
@@ -100,8 +101,9 @@ class HeldUploads:
 
     def close(self) -> None:
         """Drop all."""
-        for held in list(self._by_key.values()):
-            self.drop(held)
+        with ExitStack() as stack:  # all of them, whatever one says
+            for held in list(self._by_key.values()):
+                stack.callback(self.drop, held)
 
     def _longest_idle(self) -> Held | None:
         """When too many are open, the one to close, counted as used until that is done."""
@@ -115,5 +117,5 @@ class HeldUploads:
     def _close_if_done(self, held: Held, *, idle: bool = False) -> None:
         if held.users == 0 and held.descriptor >= 0 and (held.gone or idle):
             del self._open[held]
-            os.close(held.descriptor)
-            held.descriptor = -1
+            descriptor, held.descriptor = held.descriptor, -1
+            os.close(descriptor)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -146,21 +146,28 @@ class LocalStore:
                 self._dir.discard(UPLOADS, key, keep=False)
             self._sync_entries(OBJECTS, key)
             self._sync_entries(UPLOADS, key)
-        self._held.drop(held)
+            self._held.drop(held)
         return f"{OBJECTS}/{key}"
 
     def read(self, address: str, start: int, end: int) -> FileReading:
-        """Bytes start <= b < end of an object. Raises NotFound, StoreLost, StoreError."""
-        key = key_of(OBJECTS, address)
-        with _said("The object cannot be opened."):
+        """Bytes start <= b < end of an object, or of an upload by its handle.
+
+        Raises NotFound, StoreLost, StoreError.
+        """
+        kind, key = split(address)
+        with _said("The bytes cannot be opened."):
             try:
-                descriptor = self._dir.open(OBJECTS, key, os.O_RDONLY)
+                descriptor = self._dir.open(kind, key, os.O_RDONLY)
             except FileNotFoundError as error:
-                raise NotFound("The store holds no such object.") from error
-            if not 0 <= start <= end <= os.fstat(descriptor).st_size:
-                os.close(descriptor)
-                raise StoreLost("The object does not hold these bytes.")
-        return FileReading(descriptor, start, end)
+                raise NotFound("The store holds nothing by that name.") from error
+            reading = FileReading(descriptor, start, end)
+            try:
+                if not 0 <= start <= end <= os.fstat(descriptor).st_size:
+                    raise StoreLost("The store does not hold all of these bytes.")
+            except BaseException:
+                reading.close()
+                raise
+        return reading
 
     def remove(self, at: str, *, keep: bool = False) -> None:
         """Remove an upload or an object with its manifest; what is not there is fine.
@@ -177,8 +184,8 @@ class LocalStore:
                 self._dir.discard_manifest(key, keep=keep)
             self._dir.discard(kind, key, keep=keep)
             self._sync_entries(kind, key)
-        if kind == UPLOADS:
-            self._held.drop(held)
+            if self._dir.stat(UPLOADS, key) is None:
+                self._held.drop(held)
 
     def list(self, after: str = "", limit: int = 1000) -> list[Stored]:
         """What is in the store, ordered by `at`, from behind `after` on.
@@ -211,8 +218,9 @@ class LocalStore:
     def close(self) -> None:
         """Let the directory go; whoever still writes is cut off. Idempotent."""
         self._closed = True
-        self._held.close()
-        self._dir.close()
+        with _said("Not every file could be closed."), ExitStack() as stack:
+            stack.callback(self._dir.close)
+            stack.callback(self._held.close)
 
     def _make_object(self, held: Held, length: int, text: bytes) -> None:
         """Cut, sync, describe, rename: after each of them a crash leaves what `seal` can end."""
@@ -220,6 +228,7 @@ class LocalStore:
         try:
             descriptor = self._open_upload(held.key)
         except FileNotFoundError as error:
+            self._held.drop(held)
             raise NotFound("The store holds no such upload.") from error
         try:
             if os.fstat(descriptor).st_size < length:
@@ -320,7 +329,8 @@ class LocalStore:
         try:
             yield held, descriptor
         finally:
-            self._held.release(held)
+            with _said("The upload's file could not be closed."):
+                self._held.release(held)
 
     def _stored(self, kind: str, key: str, facts: os.stat_result) -> Stored:
         manifest = None

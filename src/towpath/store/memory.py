@@ -59,7 +59,7 @@ class _Object:
 
 
 class _Reading:
-    """Bytes of an object, a block at a time."""
+    """Bytes, a block at a time."""
 
     def __init__(self, view: memoryview) -> None:
         self.file: tuple[int, int, int] | None = None
@@ -157,16 +157,22 @@ class MemoryStore:
         return f"{OBJECTS}/{key}"
 
     def read(self, address: str, start: int, end: int) -> _Reading:
-        """Bytes start <= b < end of an object. Raises NotFound, StoreLost."""
-        key = key_of(OBJECTS, address)
+        """Bytes start <= b < end of an object, or of an upload by its handle.
+
+        Raises NotFound, StoreLost.
+        """
+        kind, key = split(address)
         with self._lock:
             self._check_open()
-            found = self._objects.get(key)
-        if found is None:
-            raise NotFound("The store holds no such object.")
-        if not 0 <= start <= end <= len(found.content):
-            raise StoreLost("The object does not hold these bytes.")
-        return _Reading(memoryview(found.content)[start:end])
+            found: _Upload | _Object | None
+            found = self._uploads.get(key) if kind == UPLOADS else self._objects.get(key)
+            if found is None:
+                raise NotFound("The store holds nothing by that name.")
+            if not 0 <= start <= end <= len(found.content):
+                raise StoreLost("The store does not hold all of these bytes.")
+            # A copy of an upload's: its bytearray could not grow under a view.
+            whole = memoryview(found.content)[start:end]
+            return _Reading(whole if kind == OBJECTS else memoryview(bytes(whole)))
 
     def remove(self, at: str, *, keep: bool = False) -> None:
         """Remove an upload or an object; with `keep` its bytes go to `lost_and_found`."""

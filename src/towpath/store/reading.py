@@ -33,9 +33,9 @@ class FileReading:
             try:
                 count = os.preadv(self._owner.fileno(), [block], at)
             except OSError as error:
-                raise refusal(error, "Bytes of the object cannot be read.") from error
+                raise refusal(error, "The bytes cannot be read.") from error
             if count == 0:
-                raise StoreLost("The object has become shorter than it was.")
+                raise StoreLost("The file has become shorter than it was.")
             yield block[:count]
             at += count
 

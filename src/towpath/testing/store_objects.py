@@ -109,6 +109,23 @@ def check_bytes_that_are_not_there_are_not_read(make: Make) -> None:
                 fetch(store, address, start, end)
 
 
+def check_an_upload_can_be_read_by_its_handle_while_it_is_written(make: Make) -> None:
+    with make() as store:
+        handle = store.create(KEY, None)
+        store.write(handle, 1, 0, blocks(b"durable"))
+        store.settle(handle)
+        reading = store.read(handle, 1, 7)
+        store.write(handle, 1, 7, blocks(b" and more"))
+        assert b"".join(bytes(block) for block in reading) == b"urable"
+        reading.close()
+        assert fetch(store, handle, 8, 16) == b"and more"
+        with raising(StoreError):
+            store.read(handle, 0, 17)
+        store.seal(handle, 16, RECORD)
+        with raising(NotFound):
+            store.read(handle, 0, 1)
+
+
 def check_a_file_that_a_reading_offers_holds_its_bytes(make: Make) -> None:
     with make() as store:
         reading = store.read(sealed(store, b"some bytes"), 5, 9)
@@ -200,6 +217,7 @@ def check_what_was_never_created_is_not_found(make: Make) -> None:
             lambda: store.settle(handle),
             lambda: store.extent(handle),
             lambda: store.seal(handle, 0, RECORD),
+            lambda: store.read(handle, 0, 0),
             lambda: store.read(address, 0, 0),
         )
         for use in uses:

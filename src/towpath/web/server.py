@@ -51,11 +51,11 @@ class Server(uvicorn.Server):
 
 
 def server(
-    app: Any,  # noqa: ANN401  # an ASGI application, which uvicorn types loosely
+    app: Any,  # an ASGI application, which uvicorn types loosely
     *,
     host: str,
     port: int,
-    http: Any,  # noqa: ANN401  # a protocol class or its name
+    http: Any,  # a protocol class or its name
     tls: tuple[Path, Path] | None,
     patience: float,
     drain: Callable[[], Awaitable[None]],

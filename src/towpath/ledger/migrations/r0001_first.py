@@ -44,14 +44,17 @@ def upgrade() -> None:
         sa.Column("media_type", TEXT),
         _needed("metadata", TEXT),
         _needed("dialect", TEXT),
+        _needed("completes", sa.Boolean),
         _needed("created_at", NUMBER),
         _needed("updated_at", NUMBER),
         sa.Column("expires_at", NUMBER),
         _needed("reason", TEXT),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("uploads_of_tenant", "uploads", ["tenant", "state", "id"])
-    op.create_index("uploads_by_expiry", "uploads", ["expires_at"])
+    op.create_index("uploads_of_tenant", "uploads", ["tenant", "id"])
+    op.create_index("uploads_of_tenant_by_state", "uploads", ["tenant", "state"])
+    op.create_index("uploads_by_state_and_expiry", "uploads", ["state", "expires_at"])
+    op.create_index("uploads_by_handle", "uploads", ["handle"])
     op.create_table(
         "islands",
         *_common(),
@@ -102,8 +105,6 @@ def _objects_and_names() -> None:
         _needed("damaged", sa.Boolean),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("objects_of_tenant", "objects", ["tenant", "id"])
-    op.create_index("objects_by_scrub", "objects", ["scrubbed_at"])
     op.create_table(
         "segments",
         *_common(),
