@@ -30,6 +30,7 @@ from towpath.core.transfer import (
     check_length,
     declare,
     move,
+    refuse_beyond,
     require_live,
 )
 from towpath.engine.governor import Governor
@@ -326,7 +327,7 @@ class Engine:
                 todo="Try again soon.",
             )
         if write.length:
-            _refuse_beyond(live.upload, write)
+            refuse_beyond(live.upload, write)
         whole = write.sequential
         start, end = (0, None) if whole else (write.offset, write.end)
         await end_all([lease for lease in live.leases if whole or lease.overlaps(start, end)])
@@ -381,13 +382,6 @@ class Engine:
         async with live.turn:
             require_live(live.upload, now=self.clock.now())
             return await self.do(publish, self.store, self.ledger, live, now=self.clock.now())
-
-
-def _refuse_beyond(upload: Upload, write: Write) -> None:
-    """Refuse a chunk that can never fit before anybody is disturbed for it."""
-    length = upload.length if upload.length is not None else write.declares
-    if length is not None and write.end is not None and write.end > length:
-        admit(replace(upload, length=length), Extent(write.offset, 0, ()), write, most=None)
 
 
 def _no_such_upload() -> NotFound:
