@@ -15,17 +15,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from towpath.core.model import Object, Outbox, Segment, Upload, UploadState
-from towpath.core.transfer import is_overdue
-from towpath.engine.engine import Engine
-from towpath.engine.release import REMOVE, unlink
-from towpath.errors import NotFound, Stale, StoreError, TowpathError
+from towpath.engine.engine import GIVEN_UP, Engine
+from towpath.engine.release import REMOVE, note_of, unlink
+from towpath.errors import NotFound, Stale, TowpathError
 from towpath.ledger.base import Query, Remove
 from towpath.store.base import Stored
 
 _log = logging.getLogger("towpath.sweep")
 
 _UNFINISHED = (UploadState.OPEN, UploadState.FILLED)
-_GIVEN_UP = (UploadState.CANCELLED, UploadState.EXPIRED, UploadState.FAILED)
 
 
 @dataclass(slots=True)
@@ -79,11 +77,7 @@ class Sweep:
         query = Query(where={"state": _UNFINISHED}, below=("expires_at", now + 1))
         async for upload in self._uploads(query):
             try:
-                async with self._engine.hold(upload.id) as live:
-                    if live.leases or not is_overdue(live.upload, now=now):
-                        continue
-                    await self._engine.abandon(live, UploadState.EXPIRED, "its time was over")
-                swept.expired += 1
+                swept.expired += await self._engine.expire(upload.id)
             except TowpathError as error:
                 _log.warning(
                     "an upload could not be expired",
@@ -93,18 +87,17 @@ class Sweep:
     async def _forget(self, swept: Swept) -> None:
         """Remove bytes that a crash left with given-up uploads, and rows nobody asks for now."""
         horizon = self._engine.clock.now() - self._remember
-        async for upload in self._uploads(Query(where={"state": _GIVEN_UP})):
+        async for upload in self._uploads(Query(where={"state": tuple(GIVEN_UP)})):
             try:
                 if upload.handle:
-                    async with self._engine.hold(upload.id) as live:
-                        await self._engine.abandon(live, upload.state, upload.reason)
+                    await self._engine.drop(upload.id)
                 elif upload.updated_at < horizon:
                     remove = Remove(Upload, upload.key, upload.version)
                     await self._engine.do(self._engine.ledger.commit, [remove])
                     swept.forgotten += 1
             except (Stale, NotFound):
                 continue  # somebody was quicker
-            except StoreError as error:
+            except TowpathError as error:
                 _log.warning(
                     "bytes could not be removed",
                     extra={"upload": upload.id, "error": str(error)},
@@ -117,7 +110,7 @@ class Sweep:
             try:
                 await engine.do(unlink, engine.store, engine.ledger, note)
                 swept.unlinked += 1
-            except StoreError as error:
+            except TowpathError as error:
                 _log.warning(
                     "an object's bytes could not be removed",
                     extra={"address": note.subject, "error": str(error)},
@@ -139,7 +132,14 @@ class Sweep:
                         extra={"at": stored.at, "todo": "towpath ledger rebuild"},
                     )
                     return
-                await engine.do(engine.store.remove, stored.at, keep=True)
+                try:
+                    await engine.do(engine.store.remove, stored.at, keep=True)
+                except TowpathError as error:
+                    _log.warning(
+                        "could not be moved to lost+found",
+                        extra={"at": stored.at, "error": str(error)},
+                    )
+                    continue
                 _log.warning("moved to lost+found", extra={"at": stored.at, "kind": stored.kind})
                 swept.orphans += 1
 
@@ -147,7 +147,7 @@ class Sweep:
         ledger = self._engine.ledger
         if stored.kind == "upload":
             return ledger.count(Upload, Query(where={"handle": stored.at})) > 0
-        noted = ledger.get(Outbox, f"{REMOVE}:{stored.at}") is not None
+        noted = ledger.get(Outbox, note_of(stored.at)) is not None
         return noted or ledger.count(Segment, Query(where={"address": stored.at})) > 0
 
     def _newer_than_ledger(self, stored: Stored) -> bool:
