@@ -56,15 +56,14 @@ async def test_a_writer_cancelled_while_a_thread_writes_ends_with_the_thread(her
 
 
 async def test_a_writer_cancelled_while_it_waits_for_memory_takes_none(here: World) -> None:
-    block = await here.engine.governor.take()
-    others = [await here.engine.governor.take() for _ in range(63)]
+    blocks = [await here.engine.governor.take() for _ in range(here.limits.workers)]
     key = await here.create(len(DATA))
     task = asyncio.ensure_future(here.write(key, 0, DATA))
     await until(lambda: here.engine.governor.waiting == 1)
     task.cancel()
     assert await cancelled(task)
-    for held in (block, *others):
-        here.engine.governor.give(held)
+    for block in blocks:
+        here.engine.governor.give(block)
     await carries_on(here, key)
 
 

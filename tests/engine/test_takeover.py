@@ -110,12 +110,13 @@ async def test_a_writer_that_waits_for_a_block_is_ended_at_once(narrow: World) -
 
 
 async def test_a_writer_that_waits_for_a_thread_is_ended_at_once(narrow: World) -> None:
-    await narrow.reopen(memory=64 * KIB)
+    await narrow.reopen(memory=64 * KIB)  # one thread is all that is missing
     key = await narrow.create(10)
     writer = await narrow.stalled(key, 0, b"abc", length=10).begun()
     gate, busy = await busy_thread(narrow)
     writer.source.feed(b"def")
-    await until(lambda: narrow.engine.governor.reserved == 2 * 4 * KIB)
+    await until(lambda: narrow.engine.governor.waiting == 1)
+    assert not narrow.engine.governor.short
     assert (await narrow.engine.claim(ANN, key)).offset == 3
     await taken_over(writer)
     gate.open()

@@ -64,24 +64,25 @@ class Engine:
         self.clock = clock
         self.limits = limits
         self.governor = Governor(
-            limits.memory, smallest=limits.block_smallest, largest=limits.block_largest
+            limits.memory,
+            smallest=limits.block_smallest,
+            largest=limits.block_largest,
+            blocks=limits.workers,
         )
         self._holder = holder
         self._lives = Lives(self._load_soon)
         self._writing: set[Lease] = set()
         self._chunks = 0  # admitted, or about to be
         self._draining = False
-        receiving = ThreadPoolExecutor(limits.workers, "towpath-receive")
         self.threads = ThreadPoolExecutor(8, "towpath-io")
         self._crew = Crew(
             store=store,
             limits=limits,
             governor=self.governor,
             clock=clock,
-            receiving=receiving,
+            receiving=ThreadPoolExecutor(limits.workers, "towpath-receive"),
             settling=ThreadPoolExecutor(8, "towpath-settle"),
             urgent=ThreadPoolExecutor(8, "towpath-urgent"),
-            queued=receiving._work_queue.qsize,  # noqa: SLF001  # the pool has no public count
         )
 
     @property

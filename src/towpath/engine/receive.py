@@ -39,8 +39,6 @@ class Crew:
     receiving: Executor
     settling: Executor  # settles that run behind
     urgent: Executor  # settles that somebody waits for
-    queued: Callable[[], int]
-    """how many wait for a receiving thread"""
 
 
 class Receive:
@@ -234,7 +232,7 @@ class Receive:
                 self._write()
                 if self._meter.unsettled >= self._limits.settle_points or self._is_late():
                     self._settle_behind()
-                    if self._crew.queued():
+                    if self._crew.governor.waiting:
                         break
 
     def _next_run(self) -> None:
