@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -161,7 +162,7 @@ class Places:
     ) -> None:
         """`kinds`: memory or local, a hyphen, memory or sqlite."""
         store, _, ledger = kinds.partition("-")
-        self.clock = FakeClock()
+        self.clock = FakeClock(time.time_ns() // 1_000_000)  # near the time that files get
         self.bytes: Bytes = MemoryBytes(self.clock, capacity)
         if store == "local" and root is not None:
             self.bytes = LocalBytes(self.clock, root / "data")
