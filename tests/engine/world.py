@@ -85,6 +85,11 @@ class World:
         self.gates.open_all()
         await self.engine.close()
 
+    async def end(self) -> None:
+        """End the process and let go of the places' files."""
+        await self.close()
+        await asyncio.to_thread(self.places.close)
+
     async def reopen(
         self,
         store: Callable[[Store], Store] = lambda store: store,
