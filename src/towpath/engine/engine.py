@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
@@ -21,18 +21,19 @@ from towpath.core.caller import Caller, Scope
 from towpath.core.command import NewUpload
 from towpath.core.limits import Limits
 from towpath.core.model import Object, Upload, UploadState
-from towpath.core.names import check_name
 from towpath.core.ports import Clock, Source
 from towpath.core.ranges import Extent, Span
 from towpath.core.transfer import (
     Write,
     admit,
-    check_length,
     declare,
+    filled,
+    is_overdue,
     move,
     refuse_beyond,
     require_live,
 )
+from towpath.engine.admission import check_new, gives_way, no_such_upload
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease, end_all
 from towpath.engine.live import Live, load
@@ -40,18 +41,17 @@ from towpath.engine.lives import Lives
 from towpath.engine.publish import publish
 from towpath.engine.receive import Crew, Receive, expect_nothing
 from towpath.engine.recount import recount
-from towpath.errors import (
-    Forbidden,
-    LimitReached,
-    Malformed,
-    NotFound,
-    StateConflict,
-)
+from towpath.engine.threads import result_of
+from towpath.errors import LimitReached, NotFound, StateConflict
 from towpath.ledger.base import Add, Ledger, Query
 from towpath.store.base import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+GIVEN_UP = frozenset({UploadState.CANCELLED, UploadState.EXPIRED, UploadState.FAILED})
+_UNSEALED = frozenset({UploadState.OPEN, UploadState.FILLED})
+_DUE = frozenset({UploadState.FILLED, UploadState.SEALING})
 
 
 class Engine:
@@ -65,23 +65,25 @@ class Engine:
         self.clock = clock
         self.limits = limits
         self.governor = Governor(
-            limits.memory, smallest=limits.block_smallest, largest=limits.block_largest
+            limits.memory,
+            smallest=limits.block_smallest,
+            largest=limits.block_largest,
+            blocks=limits.workers,
         )
         self._holder = holder
         self._lives = Lives(self._load_soon)
         self._writing: set[Lease] = set()
+        self._chunks = 0  # admitted, or about to be
         self._draining = False
-        receiving = ThreadPoolExecutor(limits.workers, "towpath-receive")
         self.threads = ThreadPoolExecutor(8, "towpath-io")
         self._crew = Crew(
             store=store,
             limits=limits,
             governor=self.governor,
             clock=clock,
-            receiving=receiving,
+            receiving=ThreadPoolExecutor(limits.workers, "towpath-receive"),
             settling=ThreadPoolExecutor(8, "towpath-settle"),
             urgent=ThreadPoolExecutor(8, "towpath-urgent"),
-            queued=receiving._work_queue.qsize,  # noqa: SLF001  # the pool has no public count
         )
 
     @property
@@ -90,9 +92,9 @@ class Engine:
         return len(self._writing)
 
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run blocking work of store and ledger in a worker thread."""
+        """Run blocking work of store and ledger in a worker thread, to its end."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, lambda: work(*args, **kwargs))
+        return await result_of(loop.run_in_executor(self.threads, lambda: work(*args, **kwargs)))
 
     # --- verbs -------------------------------------------------------------------------------
 
@@ -102,7 +104,7 @@ class Engine:
         Raises Forbidden, Malformed, TooLarge, LimitReached, StoreError.
         """
         caller.require(Scope.WRITE)
-        name = self._check(caller, new)
+        name = check_new(caller, new, self.limits)
         await self._check_room(caller)
         now = self.clock.now()
         key = _new_key()
@@ -143,20 +145,21 @@ class Engine:
         keeping what became durable.
         """
         caller.require(Scope.WRITE)
-        async with self._hold(caller, key) as live:
-            async with live.turn:
-                lease, bound = await self._grant(live, write, source)
-            if lease is not None:
-                await self._receive(live, lease, bound)
-            elif write.length is None:
-                await expect_nothing(source(), self.threads)
-            return await self._complete_if_due(live)
+        with self._place():
+            async with self._hold(caller, key) as live:
+                async with live.turn:
+                    lease, bound = await self._grant(live, write, source)
+                if lease is not None:
+                    await self._receive(live, lease, bound)
+                elif write.length is None:
+                    await expect_nothing(source(), self.threads)
+                return await self._complete_if_due(live)
 
     async def inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:
         """The upload and what of it is durable. Disturbs nobody. Raises NotFound, Expired."""
         async with self._hold(caller, key) as live:
             require_live(live.upload, now=self.clock.now())
-            return live.upload, live.extent
+            return live.facts
 
     async def claim(self, caller: Caller, key: str) -> Upload:
         """End whoever writes, at once, and return the upload with its true offset.
@@ -182,8 +185,9 @@ class Engine:
     async def cancel(self, caller: Caller, key: str, *, reason: str = "") -> None:
         """Give the upload up: its writers end, its bytes go. Raises StateConflict once complete."""
         caller.require(Scope.WRITE)
-        async with self._hold(caller, key) as live:
-            await self.abandon(live, UploadState.CANCELLED, reason or "cancelled by its owner")
+        async with self._hold(caller, key) as live, live.turn:
+            why = reason or "cancelled by its owner"
+            await self._abandon(live, UploadState.CANCELLED, why)
 
     async def list(
         self,
@@ -223,41 +227,55 @@ class Engine:
     # --- what sweep uses too -----------------------------------------------------------------
 
     async def finish(self, key: str) -> None:
-        """Complete what a crash left filled or sealing. Raises what `complete` does."""
-        async with self.hold(key) as live:
-            await self._complete_if_due(live)
+        """Complete what a crash left filled or sealing, overdue or not: all its bytes came.
 
-    async def abandon(self, live: Live, state: UploadState, reason: str) -> None:
-        """End the upload without an object: ledger first, then its bytes go."""
-        async with live.turn:
-            await end_all(live.leases)
-            if not live.upload.state.is_final:
-                upload = move(live.upload, state, now=self.clock.now(), reason=reason)
-                await self.do(live.end, self.ledger, upload)
-            elif live.upload.state is UploadState.COMPLETE:
-                raise StateConflict(
-                    "The upload is complete and cannot be given up.",
-                    why="It is an object now.",
-                    todo="Remove the object instead.",
-                )
-            await self._drop_bytes(live)
+        Raises what `complete` does.
+        """
+        async with self._lives.hold(key) as live:
+            if live.upload.completes and live.upload.state in _DUE:
+                async with live.turn:
+                    await self._publish(live)
+
+    async def expire(self, key: str) -> bool:
+        """End the upload if its time is over and nobody writes to it; return whether it was."""
+        async with self._lives.hold(key) as live, live.turn:
+            overdue = is_overdue(live.upload, now=self.clock.now())
+            if overdue and not live.leases:
+                await self._abandon(live, UploadState.EXPIRED, "its time was over")
+            return overdue and not live.leases
+
+    async def drop(self, key: str) -> None:
+        """Remove the bytes of an upload that was given up, if a crash left them."""
+        async with self._lives.hold(key) as live, live.turn:
+            if live.upload.state in GIVEN_UP:
+                await self._drop_bytes(live)
+
+    async def _abandon(self, live: Live, state: UploadState, reason: str) -> None:
+        """End the upload without an object: ledger first, then its bytes go. In its turn."""
+        await end_all(live.leases)
+        if not live.upload.state.is_final:
+            upload = move(live.upload, state, now=self.clock.now(), reason=reason)
+            await self.do(live.end, self.ledger, upload)
+        elif live.upload.state is UploadState.COMPLETE:
+            raise StateConflict(
+                "The upload is complete and cannot be given up.",
+                why="It is an object now.",
+                todo="Remove the object instead.",
+            )
+        await self._drop_bytes(live)
 
     async def _drop_bytes(self, live: Live) -> None:
         if live.upload.handle:
             await self.do(self.store.remove, live.upload.handle)
             await self.do(live.end, self.ledger, replace(live.upload, handle=""))
 
-    def hold(self, key: str) -> AbstractAsyncContextManager[Live]:
-        """The one Live of an upload, for as long as somebody holds it. Raises NotFound."""
-        return self._lives.hold(key)
-
     # --- inside ------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _hold(self, caller: Caller, key: str) -> AsyncIterator[Live]:
-        async with self.hold(key) as live:
+        async with self._lives.hold(key) as live:
             if not caller.owns(live.upload.tenant, live.upload.owner):
-                raise _no_such_upload()
+                raise no_such_upload()
             yield live
 
     def _load_soon(self, key: str) -> asyncio.Future[Live]:
@@ -266,9 +284,9 @@ class Engine:
     def _load(self, key: str) -> Live:
         upload = self.ledger.get(Upload, key)
         if upload is None:
-            raise _no_such_upload()
+            raise no_such_upload()
         held: int | None = None
-        if upload.state in {UploadState.OPEN, UploadState.FILLED}:
+        if upload.state in _UNSEALED:
             try:
                 held = self.store.extent(upload.handle)
             except NotFound:
@@ -280,25 +298,6 @@ class Engine:
         if held is not None and held < upload.offset:
             upload = recount(self.store, self.ledger, upload, held, now=self.clock.now())
         return load(self.ledger, upload, held)
-
-    def _check(self, caller: Caller, new: NewUpload) -> str | None:
-        if new.length is not None:
-            check_length(new.length, most=self.limits.length)
-        if len(new.metadata.encode()) > self.limits.metadata:
-            raise Malformed(
-                "The metadata is too large.",
-                field="Upload-Metadata",
-                why=f"At most {self.limits.metadata} bytes are kept.",
-                todo="Send less.",
-            )
-        name = None if new.name is None else check_name(new.name, longest=self.limits.name)
-        if not caller.reaches(name or ""):
-            raise Forbidden(
-                "You may not create that name.",
-                why=f"Your names begin with “{caller.prefix}”.",
-                todo="Choose a name there.",
-            )
-        return name
 
     async def _check_room(self, caller: Caller) -> None:
         unfinished = (UploadState.OPEN, UploadState.FILLED, UploadState.SEALING)
@@ -314,49 +313,47 @@ class Engine:
     def _expiry(self, now: int) -> int:
         return now + int(self.limits.lifetime * 1000)
 
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places for chunks, counted from its first step on. Raises LimitReached."""
+        if self._draining or self._chunks >= self.limits.uploads:
+            raise LimitReached(
+                "The server takes no more chunks now.",
+                why="It is stopping." if self._draining else "Too many are on their way.",
+                todo="Try again soon.",
+            )
+        self._chunks += 1
+        try:
+            yield
+        finally:
+            self._chunks -= 1
+
     async def _grant(
         self, live: Live, write: Write, source: Callable[[], Source]
     ) -> tuple[Lease | None, int | None]:
         """A lease for the write, and where it must end; no lease when there is nothing to come."""
         now = self.clock.now()
         require_live(live.upload, now=now)
-        if self._draining or len(self._writing) >= self.limits.uploads:
-            raise LimitReached(
-                "The server takes no more chunks now.",
-                why="It is stopping." if self._draining else "Too many are on their way.",
-                todo="Try again soon.",
-            )
         if write.length:
             refuse_beyond(live.upload, write)
-        whole = write.sequential
-        start, end = (0, None) if whole else (write.offset, write.end)
-        await end_all([lease for lease in live.leases if whole or lease.overlaps(start, end)])
+        await end_all([lease for lease in live.leases if gives_way(lease, write)])
         upload = live.upload
         if write.declares is not None:
             upload = declare(upload, write.declares, extent=live.extent, most=self.limits.length)
+            upload = filled(upload, now=now)
         bound = admit(upload, live.extent, write, most=self.limits.length)
-        nothing = write.length == 0 or write.offset == bound
-        if nothing or upload.state is not UploadState.OPEN:
-            if upload is not live.upload:
-                await self.do(live.change, self.ledger, self._declared(upload.length))
+        length = upload.length
+        if write.length == 0 or upload.state not in _UNSEALED:
+            if length != live.upload.length:
+                await self.do(live.learn, self.ledger, length, now=now)
             return None, bound
         lease = Lease(upload.fence + 1, write.offset, write.end, source())
-        await self.do(
-            live.grant, self.ledger, lease, length=upload.length, holder=self._holder, now=now
-        )
+        await self.do(live.grant, self.ledger, lease, length=length, holder=self._holder, now=now)
+        live.leases.append(lease)
         self._writing.add(lease)
+        if self._draining:
+            lease.stop()
         return lease, bound
-
-    def _declared(self, length: int | None) -> Callable[[Upload], Upload]:
-        """Learn a length that came without bytes; it may be that nothing is missing then."""
-
-        def change(upload: Upload) -> Upload:
-            upload = replace(upload, length=length)
-            filled = upload.state is UploadState.OPEN and length == upload.offset
-            now = self.clock.now()
-            return move(upload, UploadState.FILLED, now=now) if filled else upload
-
-        return change
 
     async def _receive(self, live: Live, lease: Lease, bound: int | None) -> None:
         def settle(spans: Sequence[Span]) -> None:
@@ -373,23 +370,19 @@ class Engine:
             lease.ended.set()
 
     async def _complete_if_due(self, live: Live) -> Upload:
-        due = {UploadState.FILLED, UploadState.SEALING}
-        if live.upload.completes and live.upload.state in due:
+        if live.upload.completes and live.upload.state in _DUE:
             await self._complete(live)
         return live.upload
 
     async def _complete(self, live: Live) -> Object:
         async with live.turn:
             require_live(live.upload, now=self.clock.now())
-            return await self.do(publish, self.store, self.ledger, live, now=self.clock.now())
+            return await self._publish(live)
 
-
-def _no_such_upload() -> NotFound:
-    return NotFound(
-        "There is no such upload.",
-        why="It never was, it was removed, or it is not yours.",
-        todo="Begin a new upload.",
-    )
+    async def _publish(self, live: Live) -> Object:
+        if live.upload.state in _DUE:
+            await end_all(live.leases)  # who still compares repeated bytes
+        return await self.do(publish, self.store, self.ledger, live, now=self.clock.now())
 
 
 def _new_key() -> str:

@@ -35,7 +35,7 @@ def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], 
         Outbox(
             tenant=made.tenant,
             owner=made.owner,
-            id=f"{REMOVE}:{segment.address}",
+            id=note_of(segment.address),
             kind=REMOVE,
             subject=segment.address,
             created_at=now,
@@ -50,6 +50,11 @@ def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], 
         *(Add(note) for note in notes),
     ]
     return changes, notes
+
+
+def note_of(address: str) -> str:
+    """The id of the note that says that an address must be removed."""
+    return f"{REMOVE}:{address}"
 
 
 def unlink(store: Store, ledger: Ledger, note: Outbox) -> None:
