@@ -1,8 +1,12 @@
 """Towpath as an ASGI application, for servers and applications of other people.
 
-With Granian: `granian --interface asgi --factory towpath.asgi:from_environment`. The lifespan
-protocol must be on. Bodies come by ASGI messages, so less of HTTP is offered than by
-`towpath serve`, and one process may serve a data directory.
+With Granian:
+
+    granian --interface asgi --factory --workers-kill-timeout 10s towpath.asgi:from_environment
+
+Rules: the lifespan protocol is on; one process serves a data directory. Bodies come by ASGI
+messages, and ASGI does not tell of a signal: uploads that are under way are not answered when the
+server stops, only settled, and a server that waits for them needs a limit for that.
 """
 
 from __future__ import annotations

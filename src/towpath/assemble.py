@@ -102,8 +102,8 @@ class Service:
         parts = await self.engine.do(self._look)
         if self.engine.draining:
             parts["server"] = "is stopping"
-        elif self.engine.governor.waiting > self.settings.workers:
-            parts["memory"] = f"{self.engine.governor.waiting} chunks wait for memory"
+        elif (governor := self.engine.governor).short and governor.waiting > governor.blocks:
+            parts["memory"] = f"{governor.waiting} chunks wait for memory"
         return all(said == "ok" for said in parts.values()), parts
 
     def about(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,7 @@ LEGAL = {
 NOTHING = Extent()
 
 
-def at(offset: int, length: int | None = 10, **fields: object) -> tuple[Upload, Extent]:
+def at(offset: int, length: int | None = 10, **fields: Any) -> tuple[Upload, Extent]:
     """An upload of which the first `offset` bytes are durable."""
     state = S.FILLED if offset == length else S.OPEN
     row = upload(offset=offset, length=length, **{"state": state, "expires_at": 100, **fields})

@@ -33,7 +33,7 @@ async def world(places: Places) -> AsyncIterator[World]:
     """An engine on them."""
     there = await World(places).open()
     yield there
-    await there.engine.close()
+    await there.close()
 
 
 @pytest.fixture
@@ -41,4 +41,4 @@ async def here() -> AsyncIterator[World]:
     """An engine in memory, for what no place makes different."""
     there = await World(Places()).open()
     yield there
-    await there.engine.close()
+    await there.close()

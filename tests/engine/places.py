@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -67,13 +68,13 @@ class MemoryBytes:
         return sorted(self._store.lost_and_found)
 
     def damage(self, at: str, offset: int) -> None:
-        held = self._store._objects[at.partition("/")[2]]  # noqa: SLF001  # no method breaks bytes
+        held = self._store._objects[at.partition("/")[2]]  # no method breaks bytes
         whole = bytearray(held.content)
         whole[offset] ^= 1
         held.content = bytes(whole)
 
     def shorten(self, at: str, size: int) -> None:
-        held = self._store._uploads[at.partition("/")[2]]  # noqa: SLF001  # no method loses bytes
+        held = self._store._uploads[at.partition("/")[2]]  # no method loses bytes
         del held.content[size:]
 
     def close(self) -> None:
@@ -161,7 +162,7 @@ class Places:
     ) -> None:
         """`kinds`: memory or local, a hyphen, memory or sqlite."""
         store, _, ledger = kinds.partition("-")
-        self.clock = FakeClock()
+        self.clock = FakeClock(time.time_ns() // 1_000_000)  # near the time that files get
         self.bytes: Bytes = MemoryBytes(self.clock, capacity)
         if store == "local" and root is not None:
             self.bytes = LocalBytes(self.clock, root / "data")

@@ -12,8 +12,8 @@ from towpath.engine.governor import Governor
 pytestmark = pytest.mark.anyio
 
 
-def governor(budget: int = 8, smallest: int = 1, largest: int = 4) -> Governor:
-    return Governor(budget, smallest=smallest, largest=largest)
+def governor(budget: int = 8, smallest: int = 1, largest: int = 4, blocks: int = 99) -> Governor:
+    return Governor(budget, smallest=smallest, largest=largest, blocks=blocks)
 
 
 async def taken(memory: Governor, count: int) -> list[bytearray]:
@@ -119,6 +119,34 @@ async def test_a_block_does_not_grow_while_somebody_waits_or_without_room() -> N
     await tasks[0]
     assert memory.grow(first) is first
     assert memory.reserved == 4
+
+
+async def test_no_more_blocks_are_out_than_there_are_threads() -> None:
+    memory = governor(budget=100, blocks=2)
+    first, second = await taken(memory, 2)
+    tasks = await waiting(memory, 2)
+    assert not memory.short
+    second = memory.grow(second)
+    memory.give(first)
+    await turns()
+    assert [task.done() for task in tasks] == [True, False]
+    memory.give(second)
+    await turns()
+    assert (tasks[1].done(), memory.reserved) == (True, 2)
+
+
+async def test_blocks_grow_while_others_wait_for_a_thread_and_not_for_memory() -> None:
+    memory = governor(budget=100, blocks=1)
+    block = await memory.take()
+    tasks = await waiting(memory, 1)
+    assert len(memory.grow(block)) == 4
+    tasks[0].cancel()
+
+
+async def test_growing_never_counts_both_blocks() -> None:
+    memory = governor(budget=4)
+    assert len(memory.grow(await memory.take())) == 4
+    assert memory.peak == 4
 
 
 async def test_blocks_are_used_again() -> None:

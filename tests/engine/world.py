@@ -6,12 +6,14 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
+from tests.engine.gates import GatedStore
 from tests.engine.places import Places
 from towpath.core.caller import EVERYTHING, Caller, Scope
 from towpath.core.command import NewUpload
 from towpath.core.limits import Limits
-from towpath.core.model import Object, Upload
+from towpath.core.model import Object, OnConflict, Upload
 from towpath.core.ports import Ending
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write
@@ -52,6 +54,7 @@ class World:
         self.places = places
         self.clock = places.clock
         self.limits = limits
+        self.gates: GatedStore  # what the engine takes for the store
         self.store: Store
         self.ledger: Ledger
         self.engine: Engine
@@ -63,7 +66,8 @@ class World:
         ledger: Callable[[Ledger], Ledger] = lambda ledger: ledger,
     ) -> World:
         """Begin a process on the places; `store` and `ledger` may put something around them."""
-        self.store = store(await asyncio.to_thread(self.places.bytes.open))
+        self.gates = GatedStore(await asyncio.to_thread(self.places.bytes.open))
+        self.store = store(self.gates)
         self.ledger = ledger(await asyncio.to_thread(self.places.facts.open))
         self.engine = Engine(
             store=self.store,
@@ -77,16 +81,26 @@ class World:
         )
         return self
 
+    async def close(self) -> None:
+        """End the process."""
+        self.gates.open_all()
+        await self.engine.close()
+
+    async def end(self) -> None:
+        """End the process and let go of the places' files."""
+        await self.close()
+        await asyncio.to_thread(self.places.close)
+
     async def reopen(
         self,
         store: Callable[[Store], Store] = lambda store: store,
         ledger: Callable[[Ledger], Ledger] = lambda ledger: ledger,
         *,
         crash: bool = False,
-        **limits: int | float | None,
+        **limits: float | None,
     ) -> None:
         """End the process and begin another one, with other limits if they are named."""
-        await self.engine.close()
+        await self.close()
         if crash:
             self.places.bytes.crash()
         self.limits = replace(self.limits, **limits)  # type: ignore[arg-type]
@@ -99,9 +113,10 @@ class World:
         name: str | None = None,
         caller: Caller = ANN,
         completes: bool = True,
+        on_conflict: OnConflict = OnConflict.KEEP_BOTH,
     ) -> str:
         """A new upload's id."""
-        new = NewUpload(length=length, name=name, completes=completes)
+        new = NewUpload(length=length, name=name, completes=completes, on_conflict=on_conflict)
         return (await self.engine.create(caller, new)).id
 
     async def write(
@@ -124,11 +139,18 @@ class World:
         write = Write(offset=offset, **how)  # type: ignore[arg-type]
         return await self.engine.write(caller, key, write, lambda: source)
 
-    async def put(self, data: bytes, name: str | None = None, **how: object) -> str:
+    async def put(
+        self,
+        data: bytes,
+        name: str | None = None,
+        *,
+        caller: Caller = ANN,
+        on_conflict: OnConflict = OnConflict.KEEP_BOTH,
+    ) -> str:
         """A complete object's id."""
-        key = await self.create(len(data), name=name)
+        key = await self.create(len(data), name=name, caller=caller, on_conflict=on_conflict)
         if data:
-            await self.write(key, 0, data, **how)
+            await self.write(key, 0, data, caller=caller)
         return key
 
     async def extent(self, key: str) -> Extent:
@@ -148,7 +170,7 @@ class World:
         """The upload's row, as the ledger has it."""
         return await self.engine.do(self.ledger.get, Upload, key)
 
-    def stalled(self, key: str, offset: int = 0, *pieces: Piece, **how: object) -> Stalled:
+    def stalled(self, key: str, offset: int = 0, *pieces: Piece, **how: Any) -> Stalled:
         """A writer that brings the pieces and then nothing more."""
         return Stalled(self, key, offset, pieces, how)
 

@@ -135,6 +135,14 @@ def _created(served: Served, key: str) -> str:
     return identity
 
 
+def test_a_creation_whose_body_is_not_taken_now_is_told_its_address(house: House, tus: Tus) -> None:
+    busy = Tus(house.get(tus.served.kind, uploads=0), chunked=tus.chunked)
+    answer = busy.create(3, b"abc")
+    require_problem(answer, 503, "limit-reached")
+    assert answer.number("retry-after") > 0
+    assert busy.offset(answer.fields["location"]) == 0
+
+
 def test_a_creation_that_waits_for_100_continue_is_told_to_go_on(tus: Tus) -> None:
     line = Line(tus.served)
     fields = {**CHUNK, "Upload-Length": 3, "Content-Length": 3, "Expect": "100-continue"}

@@ -73,7 +73,10 @@ class EventSink(Protocol):
 
 
 class Hooks(Protocol):
-    """What those who run a server may decide. Each may raise Refused with a reason."""
+    """What those who run a server may decide. Each may raise Vetoed or Refused with a reason."""
+
+    watches: bool
+    """whether `while_receiving` wants to be asked"""
 
     async def before_create(self, caller: Caller, new: NewUpload) -> NewUpload:
         """Refuse an upload, or change its name and metadata."""

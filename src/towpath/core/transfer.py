@@ -177,6 +177,16 @@ def admit(upload: Upload, extent: Extent, write: Write, *, most: int | None) -> 
     return bound
 
 
+def refuse_beyond(upload: Upload, write: Write) -> None:
+    """Refuse a chunk that can never fit before anybody is disturbed for it.
+
+    Raises TooLarge, StateConflict.
+    """
+    length = upload.length if upload.length is not None else write.declares
+    if length is not None and write.end is not None and write.end > length:
+        admit(replace(upload, length=length), Extent(write.offset, 0, ()), write, most=None)
+
+
 def settled(upload: Upload, extent: Extent, *, now: int, expires_at: int | None) -> Upload:
     """`upload` after `extent` became durable; FILLED once nothing is missing."""
     upload = replace(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
@@ -23,8 +23,8 @@ from towpath.core.limits import Limits
 from towpath.core.model import Object, Upload, UploadState
 from towpath.core.ports import Clock, EventSink, Hooks, Source
 from towpath.core.ranges import Extent
-from towpath.core.transfer import Write, move, require_live
-from towpath.engine.begin import check_new, check_room, first_row
+from towpath.core.transfer import Write, is_overdue, move, require_live
+from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
 from towpath.engine.endings import expect_nothing
 from towpath.engine.frontier import Frontier
 from towpath.engine.governor import Governor
@@ -36,18 +36,18 @@ from towpath.engine.publish import publish
 from towpath.engine.recount import recount
 from towpath.engine.shelf import find
 from towpath.engine.silence import CONSENT, SILENCE
+from towpath.engine.threads import result_of
 from towpath.engine.writing import Writing, expiry, proof_of
-from towpath.errors import (
-    DigestMismatch,
-    NotFound,
-    StateConflict,
-    Vetoed,
-)
+from towpath.errors import DigestMismatch, LengthConflict, NotFound, StateConflict, Vetoed
 from towpath.ledger.base import Add, Ledger, Query
 from towpath.store.base import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+GIVEN_UP = frozenset({UploadState.CANCELLED, UploadState.EXPIRED, UploadState.FAILED})
+_UNSEALED = frozenset({UploadState.OPEN, UploadState.FILLED})
+_DUE = frozenset({UploadState.FILLED, UploadState.SEALING})
 
 
 class Engine:
@@ -80,7 +80,7 @@ class Engine:
             holder=holder,
             events=events,
             hooks=hooks,
-            threads=self.threads,
+            do=self.do,
         )
 
     @property
@@ -94,9 +94,9 @@ class Engine:
         return self._writing.governor
 
     async def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run blocking work of store and ledger in a worker thread."""
+        """Run blocking work of store and ledger in a worker thread, to its end."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, lambda: work(*args, **kwargs))
+        return await result_of(loop.run_in_executor(self.threads, lambda: work(*args, **kwargs)))
 
     # --- verbs -------------------------------------------------------------------------------
 
@@ -124,8 +124,8 @@ class Engine:
         upload = await self._begin(caller, new, parts=tuple(parts))
         try:
             return await self.claim(caller, upload.id)
-        except NotFound:
-            await self.cancel(caller, upload.id, reason="a part of it is not there")
+        except (NotFound, LengthConflict):
+            await self.cancel(caller, upload.id, reason="its parts do not fit")
             raise
 
     async def write(
@@ -139,30 +139,31 @@ class Engine:
         """Receive a chunk; return the upload with all of it durable, complete if that filled it.
 
         `source` is called once the write is admitted; `behind` reads digests from its trailers.
-        Ends whoever writes there now. Raises the
-        Refused of core.transfer before a byte is read; Interrupted, TooLarge and StoreError after
-        keeping what became durable.
+        Ends whoever writes there now. Raises the Refused of core.transfer before a byte is read;
+        Interrupted, TooLarge, DigestMismatch and StoreError after keeping what became durable.
         """
         caller.require(Scope.WRITE)
-        async with self._hold(caller, key) as live:
-            async with live.turn:
-                lease, bound = await self._writing.grant(live, write, source)
-            if lease is not None:
-                await self._writing.receive(live, lease, bound, proof_of(write, behind))
-            else:
-                if write.length is None:
-                    await expect_nothing(source(), self.threads)
-                if (proof := proof_of(write, None)) is not None:
-                    proof.hold({})
-            if write.completes is not None:
-                await self.do(live.change, self.ledger, _says(write.completes))
-            return await self._complete_if_due(live)
+        proof = proof_of(write, behind)
+        with self._writing.place():
+            async with self._hold(caller, key) as live:
+                async with live.turn:
+                    lease, bound = await self._writing.grant(live, write, source)
+                if lease is not None:
+                    await self._writing.receive(live, lease, bound, proof)
+                else:
+                    if write.length is None:
+                        await expect_nothing(source(), self.threads)
+                    if proof is not None:
+                        proof.hold({})
+                if write.completes is not None and live.upload.completes != write.completes:
+                    await self.do(live.change, self.ledger, _says(write.completes))
+                return await self._complete_if_due(live)
 
     async def inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:
         """The upload and what of it is durable. Disturbs nobody. Raises NotFound, Expired."""
         async with self._hold(caller, key) as live:
             require_live(live.upload, now=self.clock.now())
-            return live.upload, live.extent
+            return live.facts
 
     async def claim(self, caller: Caller, key: str) -> Upload:
         """End whoever writes, at once, and return the upload with its true offset.
@@ -188,8 +189,15 @@ class Engine:
     async def cancel(self, caller: Caller, key: str, *, reason: str = "") -> None:
         """Give the upload up: its writers end, its bytes go. Raises StateConflict once complete."""
         caller.require(Scope.WRITE)
-        async with self._hold(caller, key) as live:
-            await self.abandon(live, UploadState.CANCELLED, reason or "cancelled by its owner")
+        async with self._hold(caller, key) as live, live.turn:
+            why = reason or "cancelled by its owner"
+            await self._abandon(live, UploadState.CANCELLED, why)
+
+    async def fail(self, caller: Caller, key: str, reason: str) -> None:
+        """Make the upload one that can never complete; its bytes go."""
+        caller.require(Scope.WRITE)
+        async with self._hold(caller, key) as live, live.turn:
+            await self._abandon(live, UploadState.FAILED, reason)
 
     async def list(
         self,
@@ -228,42 +236,56 @@ class Engine:
     # --- what sweep uses too -----------------------------------------------------------------
 
     async def finish(self, key: str) -> None:
-        """Complete what a crash left filled or sealing. Raises what `complete` does."""
-        async with self.hold(key) as live:
-            await self._complete_if_due(live)
+        """Complete what a crash left filled or sealing, overdue or not: all its bytes came.
 
-    async def abandon(self, live: Live, state: UploadState, reason: str) -> None:
-        """End the upload without an object: ledger first, then its bytes go."""
-        async with live.turn:
-            await end_all(live.leases)
-            if not live.upload.state.is_final:
-                upload = move(live.upload, state, now=self.clock.now(), reason=reason)
-                await self.do(live.end, self.ledger, upload)
-                self.events.tell(state.value, live.upload)
-            elif live.upload.state is UploadState.COMPLETE:
-                raise StateConflict(
-                    "The upload is complete and cannot be given up.",
-                    why="It is an object now.",
-                    todo="Remove the object instead.",
-                )
-            await self._drop_bytes(live)
+        Raises what `complete` does.
+        """
+        async with self._lives.hold(key) as live:
+            if live.upload.completes and live.upload.state in _DUE:
+                async with live.turn:
+                    await self._publish(live)
+
+    async def expire(self, key: str) -> bool:
+        """End the upload if its time is over and nobody writes to it; return whether it was."""
+        async with self._lives.hold(key) as live, live.turn:
+            overdue = is_overdue(live.upload, now=self.clock.now())
+            if overdue and not live.leases:
+                await self._abandon(live, UploadState.EXPIRED, "its time was over")
+            return overdue and not live.leases
+
+    async def drop(self, key: str) -> None:
+        """Remove the bytes of an upload that was given up, if a crash left them."""
+        async with self._lives.hold(key) as live, live.turn:
+            if live.upload.state in GIVEN_UP:
+                await self._drop_bytes(live)
+
+    async def _abandon(self, live: Live, state: UploadState, reason: str) -> None:
+        """End the upload without an object: ledger first, then its bytes go. In its turn."""
+        await end_all(live.leases)
+        if not live.upload.state.is_final:
+            upload = move(live.upload, state, now=self.clock.now(), reason=reason)
+            await self.do(live.end, self.ledger, upload)
+            self.events.tell(state.value, live.upload)
+        elif live.upload.state is UploadState.COMPLETE:
+            raise StateConflict(
+                "The upload is complete and cannot be given up.",
+                why="It is an object now.",
+                todo="Remove the object instead.",
+            )
+        await self._drop_bytes(live)
 
     async def _drop_bytes(self, live: Live) -> None:
         if live.upload.handle:
             await self.do(self.store.remove, live.upload.handle)
             await self.do(live.end, self.ledger, replace(live.upload, handle=""))
 
-    def hold(self, key: str) -> AbstractAsyncContextManager[Live]:
-        """The one Live of an upload, for as long as somebody holds it. Raises NotFound."""
-        return self._lives.hold(key)
-
     # --- inside ------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _hold(self, caller: Caller, key: str) -> AsyncIterator[Live]:
-        async with self.hold(key) as live:
+        async with self._lives.hold(key) as live:
             if not caller.owns(live.upload.tenant, live.upload.owner):
-                raise _no_such_upload()
+                raise no_such_upload()
             yield live
 
     def _load_soon(self, key: str) -> asyncio.Future[Live]:
@@ -272,9 +294,9 @@ class Engine:
     def _load(self, key: str) -> Live:
         upload = self.ledger.get(Upload, key)
         if upload is None:
-            raise _no_such_upload()
+            raise no_such_upload()
         held: int | None = None
-        if upload.handle and upload.state in {UploadState.OPEN, UploadState.FILLED}:
+        if upload.handle and upload.state in _UNSEALED:
             try:
                 held = self.store.extent(upload.handle)
             except NotFound:
@@ -304,9 +326,8 @@ class Engine:
         name = check_new(caller, new, self.limits)
         await self.do(check_room, self.ledger, caller, self.limits)
         now = self.clock.now()
-        upload = first_row(
-            caller, new, name, parts=parts, now=now, expires_at=expiry(self.limits, now)
-        )
+        ends = expiry(self.limits, now)
+        upload = first_row(caller, new, name, parts=parts, now=now, expires_at=ends)
         handle = "" if parts else await self.do(self.store.create, upload.id, new.length)
         upload = replace(upload, handle=handle)
         try:
@@ -321,52 +342,35 @@ class Engine:
 
     async def _complete_if_due(self, live: Live) -> Upload:
         upload = live.upload
-        due = {UploadState.FILLED, UploadState.SEALING}
         composed = bool(upload.parts) and upload.state is UploadState.OPEN
-        if upload.completes and (upload.state in due or composed):
+        if upload.completes and (upload.state in _DUE or composed):
             try:
                 await self._complete(live)
-            except StateConflict:
-                if not composed:
+            except StateConflict as error:
+                if not composed or isinstance(error, LengthConflict):
                     raise  # else a part is unfinished, and so is the whole
         return live.upload
 
     async def _complete(self, live: Live) -> Object:
         async with live.turn:
-            now = self.clock.now()
-            require_live(live.upload, now=now)
-            fresh = live.upload.state is not UploadState.COMPLETE
-            try:
-                if fresh:
-                    await self.hooks.before_complete(live.upload)
-                made = await self.do(publish, self.store, self.ledger, live, now=now)
-            except (DigestMismatch, Vetoed) as error:
-                await self._fail(live, str(error))
-                raise
+            require_live(live.upload, now=self.clock.now())
+            return await self._publish(live)
+
+    async def _publish(self, live: Live) -> Object:
+        if live.upload.state in _DUE:
+            await end_all(live.leases)  # who still compares repeated bytes
+        fresh = not live.upload.state.is_final
+        try:
             if fresh:
-                self.events.tell("completed", live.upload)
-            return made
-
-    async def fail(self, caller: Caller, key: str, reason: str) -> None:
-        """Make an upload one that can never complete; its bytes go."""
-        caller.require(Scope.WRITE)
-        async with self._hold(caller, key) as live:
-            await self.abandon(live, UploadState.FAILED, reason)
-
-    async def _fail(self, live: Live, reason: str) -> None:
-        failed = move(live.upload, UploadState.FAILED, now=self.clock.now(), reason=reason)
-        await self.do(live.end, self.ledger, failed)
-        self.events.tell("failed", live.upload)
-        await self._drop_bytes(live)
+                await self.hooks.before_complete(live.upload)
+            made = await self.do(publish, self.store, self.ledger, live, now=self.clock.now())
+        except (DigestMismatch, Vetoed) as error:
+            await self._abandon(live, UploadState.FAILED, str(error))
+            raise
+        if fresh:
+            self.events.tell("completed", live.upload)
+        return made
 
 
 def _says(completes: bool) -> Callable[[Upload], Upload]:
     return lambda upload: replace(upload, completes=completes)
-
-
-def _no_such_upload() -> NotFound:
-    return NotFound(
-        "There is no such upload.",
-        why="It never was, it was removed, or it is not yours.",
-        todo="Begin a new upload.",
-    )

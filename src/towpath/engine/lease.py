@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 from towpath.core.ports import Source
 
@@ -37,6 +38,15 @@ class Lease:
         """Tell the writer to end now. Idempotent."""
         self.stopping.set()
         self.source.stop()
+
+    async def or_stopped(self, work: asyncio.Future[Any]) -> bool:
+        """Wait for `work`, but no longer than until the lease is stopped; True if it is done."""
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        return work.done()
 
 
 async def end_all(leases: Iterable[Lease]) -> None:

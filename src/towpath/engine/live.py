@@ -15,7 +15,7 @@ from typing import TypeVar
 from towpath.core.model import Island, Row, Upload
 from towpath.core.model import Lease as LeaseRow
 from towpath.core.ranges import Extent, Span
-from towpath.core.transfer import settled
+from towpath.core.transfer import filled, settled
 from towpath.engine.frontier import Frontier
 from towpath.engine.lease import Lease
 from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update
@@ -33,8 +33,7 @@ class Live:
         islands: Sequence[Island],
         granted: Sequence[LeaseRow] = (),
     ) -> None:
-        self.upload = upload
-        self.extent = extent
+        self.facts = upload, extent  # one value, so that nobody sees one without the other
         self.leases: list[Lease] = []
         self._epoch = 0  # of the leases given out here; 0: none yet
         self._granted = {row.fence: row for row in granted}
@@ -43,6 +42,16 @@ class Live:
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}
 
+    @property
+    def upload(self) -> Upload:
+        """The row, as the ledger has it."""
+        return self.facts[0]
+
+    @property
+    def extent(self) -> Extent:
+        """What is durable."""
+        return self.facts[1]
+
     def grant(
         self, ledger: Ledger, lease: Lease, *, length: int | None, holder: str, now: int
     ) -> None:
@@ -50,7 +59,7 @@ class Live:
 
         Rows of leases that have ended go.
         """
-        alive = {other.fence for other in self.leases}
+        alive = {other.fence for other in tuple(self.leases)}
         ended = [row for fence, row in self._granted.items() if fence not in alive]
         row = LeaseRow(
             tenant=self.upload.tenant,
@@ -65,7 +74,7 @@ class Live:
         with self.guard:
             self.commit(
                 ledger,
-                replace(self.upload, fence=lease.fence, length=length),
+                filled(replace(self.upload, fence=lease.fence, length=length), now=now),
                 [*(Remove(LeaseRow, old.key) for old in ended), Add(row)],
             )
         for old in ended:
@@ -73,7 +82,6 @@ class Live:
         self._granted[lease.fence] = row
         self._epoch = self._epoch or lease.fence
         lease.epoch = self._epoch
-        self.leases.append(lease)
 
     def end(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:
         """Commit `upload` in a state in which nobody writes any more, with `changes`. Blocks.
@@ -126,8 +134,8 @@ class Live:
                 ledger,
                 upload,
                 [Expect(LeaseRow, (upload.id, fence)), *changes],
+                extent,
             )
-            self.extent = extent
             self._islands = islands
 
     def change(self, ledger: Ledger, change: Callable[[Upload], Upload]) -> None:
@@ -135,13 +143,23 @@ class Live:
         with self.guard:
             self.commit(ledger, change(self.upload))
 
-    def commit(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:
+    def learn(self, ledger: Ledger, length: int | None, *, now: int) -> None:
+        """Commit a length that came without bytes; it may be that nothing is missing then."""
+        self.change(ledger, lambda upload: filled(replace(upload, length=length), now=now))
+
+    def commit(
+        self,
+        ledger: Ledger,
+        upload: Upload,
+        changes: Sequence[Change] = (),
+        extent: Extent | None = None,
+    ) -> None:
         """Commit `upload` in place of the row that is known, with `changes`. Blocks.
 
         The caller holds `guard`.
         """
         ledger.commit([Update(upload), *changes])
-        self.upload = replace(upload, version=upload.version + 1)
+        self.facts = replace(upload, version=upload.version + 1), extent or self.extent
 
     def _fold(self, extent: Extent) -> tuple[list[Change], dict[int, Island]]:
         """Changes that make the island rows those of `extent`, and the rows after them."""
@@ -160,7 +178,7 @@ class Live:
                 )
                 changes.append(Add(row))
                 rows[span.start] = replace(row, version=1)
-            elif known.end != span.end:
+            elif (known.end, known.crc) != (span.end, span.crc):
                 row = replace(known, end=span.end, crc=span.crc)
                 changes.append(Update(row))
                 rows[span.start] = replace(row, version=row.version + 1)

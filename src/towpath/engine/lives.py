@@ -27,6 +27,7 @@ class Lives:
     def __init__(self, load: Callable[[str], asyncio.Future[Live]]) -> None:
         self._load = load
         self._entries: dict[str, _Entry] = {}
+        self._users = 0  # of all, those of a dropped Live too
         self._nobody = asyncio.Event()
         self._nobody.set()
 
@@ -36,8 +37,9 @@ class Lives:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = _Entry(self._load(key))
-            self._nobody.clear()
         entry.users += 1
+        self._users += 1
+        self._nobody.clear()
         try:
             yield await asyncio.shield(entry.loading)
         except Stale:
@@ -45,8 +47,11 @@ class Lives:
             raise
         finally:
             entry.users -= 1
+            self._users -= 1
             if not entry.users:
                 self._drop(key, entry)
+            if not self._users:
+                self._nobody.set()
 
     async def nobody(self) -> None:
         """Until no upload is held."""
@@ -55,5 +60,3 @@ class Lives:
     def _drop(self, key: str, entry: _Entry) -> None:
         if self._entries.get(key) is entry:
             del self._entries[key]
-        if not self._entries:
-            self._nobody.set()

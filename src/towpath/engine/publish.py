@@ -27,7 +27,7 @@ from towpath.errors import (
 from towpath.ledger.base import Add, Change, Ledger, Update
 from towpath.store.base import Manifest, Store
 
-_MOST_ALTERNATIVES = 10_000
+_MOST_TRIES = 10_000
 
 
 def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
@@ -49,8 +49,9 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
             why=f"It is {upload.state.value}; {live.extent.offset} bytes are durable.",
             todo="Send what is missing.",
         )
-    if upload.name is not None and upload.on_conflict is OnConflict.FAIL:
-        _require_free(ledger, upload, upload.name)
+    fails = upload.name is not None and upload.on_conflict is OnConflict.FAIL
+    if fails and ledger.get(Name, upload.tenant, upload.name or "") is not None:
+        raise _name_is_taken(upload.name or "")
     length = upload.length
     if not store.properties.seals_quickly and upload.state is UploadState.FILLED:
         live.change(ledger, lambda filled: move(filled, UploadState.SEALING, now=now))
@@ -152,16 +153,22 @@ def _commit(
     if upload.name is None:
         live.end(ledger, done, facts)
         return replace(made, version=1)
-    for _, path in zip(range(_MOST_ALTERNATIVES), alternatives(upload.name), strict=False):
-        naming, leftovers = _naming(ledger, upload, path, now=now)
-        if naming is None:
+    paths = alternatives(upload.name)
+    path = next(paths)
+    for _ in range(_MOST_TRIES):
+        taken = ledger.get(Name, upload.tenant, path)
+        if taken is not None and upload.on_conflict is OnConflict.FAIL:
+            raise _name_is_taken(path)
+        if taken is not None and upload.on_conflict is OnConflict.KEEP_BOTH:
+            path = next(paths)
             continue
+        naming, leftovers = _naming(ledger, upload, path, taken, now=now)
         try:
             live.end(ledger, replace(done, name=path), [*facts, *naming])
         except (Duplicate, Stale):
-            if ledger.get(Object, made.id) is not None:
+            if ledger.get(Upload, upload.id) != live.upload or ledger.get(Object, made.id):
                 raise
-            continue  # somebody took the name in between
+            continue  # what has the name moved in between: look at it again
         for leftover in leftovers:
             unlink(store, ledger, leftover)
         return replace(made, version=1)
@@ -173,30 +180,24 @@ def _commit(
 
 
 def _naming(
-    ledger: Ledger, upload: Upload, path: str, *, now: int
-) -> tuple[list[Change] | None, list[Outbox]]:
-    """Changes that give `path` to the upload, and what must be removed after; None: it is taken."""
+    ledger: Ledger, upload: Upload, path: str, taken: Name | None, *, now: int
+) -> tuple[list[Change], list[Outbox]]:
+    """Changes that give `path` to the upload, and what must be removed after."""
     name = Name(
         tenant=upload.tenant, owner=upload.owner, path=path, object=upload.id, updated_at=now
     )
-    taken = ledger.get(Name, upload.tenant, path)
     if taken is None:
         return [Add(name)], []
-    if upload.on_conflict is OnConflict.FAIL:
-        _require_free(ledger, upload, path)
-    if upload.on_conflict is OnConflict.KEEP_BOTH:
-        return None, []
     gone, leftovers = forget_name(ledger, taken, now=now)
     return [Update(replace(name, version=taken.version)), *gone], leftovers
 
 
-def _require_free(ledger: Ledger, upload: Upload, path: str) -> None:
-    if ledger.get(Name, upload.tenant, path) is not None:
-        raise NameConflict(
-            f"The name “{path}” is taken.",
-            why="An object has it, and the upload said to fail then.",
-            todo="Remove that object, or begin an upload with another name.",
-        )
+def _name_is_taken(path: str) -> NameConflict:
+    return NameConflict(
+        f"The name “{path}” is taken.",
+        why="An object has it, and the upload said to fail then.",
+        todo="Remove that object, or begin an upload with another name.",
+    )
 
 
 def _segment(made: Object, address: str) -> Segment:

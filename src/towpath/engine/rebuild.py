@@ -1,20 +1,28 @@
 """A ledger made again from the manifests that stand beside the objects.
 
-Rules: adds what is missing and changes nothing that is there; may be repeated; unfinished uploads
-cannot be rebuilt, their bytes stay where they are until a sweep moves them to lost+found.
+Rules: adds what is missing and changes nothing that is true; may be repeated; what was forgotten or
+given up stays so; unfinished uploads cannot be rebuilt, their bytes stay where they are until a
+sweep moves them to lost+found.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from towpath.core.digest import SHA256, parse_digests
-from towpath.core.model import Name, Object, Segment, Upload, UploadState
+from towpath.core.model import Island, Lease, Name, Object, Outbox, Segment, Upload, UploadState
 from towpath.core.names import alternatives
 from towpath.engine.compose import Composed, read_pieces, segments_of
+from towpath.engine.engine import GIVEN_UP
+from towpath.engine.live import every
+from towpath.engine.release import note_of
 from towpath.errors import Duplicate, StoreError
-from towpath.ledger.base import Add, Change, Ledger
+from towpath.ledger.base import Add, Change, Ledger, Remove, Update
 from towpath.store.base import Store, Stored
+
+_MOST_ALTERNATIVES = 10_000
+_LEFT_TO_SWEEP = GIVEN_UP | {UploadState.FILLED, UploadState.SEALING}
 
 
 @dataclass(slots=True)
@@ -51,13 +59,23 @@ def _add(ledger: Ledger, stored: Stored) -> bool:
     made, asked = _object(stored)
     if ledger.get(Object, made.id) is not None:
         return False
+    upload = ledger.get(Upload, made.id)
+    if upload is not None and upload.state in _LEFT_TO_SWEEP:
+        return False
+    if ledger.get(Outbox, note_of(stored.at)) is not None:
+        return False  # it was forgotten: its bytes are still to be removed
     facts: list[Change] = [Add(made), *(Add(segment) for segment in _segments(stored, made))]
-    if ledger.get(Upload, made.id) is None:
+    if upload is None:
         facts.append(Add(_upload(stored, made, asked)))
+    elif upload.state is UploadState.OPEN:  # the ledger is older than the object
+        done = replace(_upload(stored, made, asked), fence=upload.fence, version=upload.version)
+        facts.append(Update(done))
+        facts.extend(Remove(Island, row.key) for row in every(ledger, Island, upload))
+        facts.extend(Remove(Lease, row.key) for row in every(ledger, Lease, upload))
     if asked is None:
         ledger.commit(facts)
         return True
-    for path in alternatives(asked):
+    for path in islice(alternatives(asked), _MOST_ALTERNATIVES):
         if ledger.get(Name, made.tenant, path) is None:
             name = Name(
                 tenant=made.tenant,

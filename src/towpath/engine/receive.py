@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
 
 from towpath.core.limits import Limits
@@ -26,6 +26,7 @@ from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease
 from towpath.engine.meter import Meter
 from towpath.engine.proof import Proof
+from towpath.engine.threads import end_of, result_of
 from towpath.errors import StateConflict
 from towpath.store.base import Store
 
@@ -41,8 +42,6 @@ class Crew:
     receiving: Executor
     settling: Executor  # settles that run behind
     urgent: Executor  # settles that somebody waits for
-    queued: Callable[[], int]
-    """how many wait for a receiving thread"""
 
 
 class Receive:
@@ -68,8 +67,8 @@ class Receive:
         self._settle = settle
         self._proof = proof
         self._proven: list[Span] = []  # written, and to be settled once the proof holds
-        self._bound = bound
-        self._runs = extent.runs(lease.start, bound)
+        self._bound = bound if lease.end is None else lease.end
+        self._runs = extent.runs(lease.start, self._bound)
         self._meter = Meter(lease.start)
         self._run_end: int | None = lease.start
         self._durable_run = False
@@ -124,13 +123,14 @@ class Receive:
             while not ready.done():
                 due = self._settle_due()
                 if due is None:
-                    await ready
+                    await asyncio.wait({ready})
                     break
                 timer = asyncio.ensure_future(self._clock.sleep(due))
                 await asyncio.wait({ready, timer}, return_when=asyncio.FIRST_COMPLETED)
                 if timer.done():
                     await self._settle_late()
                 timer.cancel()
+            ready.result()
         finally:
             ready.cancel()
             if timer is not None:
@@ -142,6 +142,10 @@ class Receive:
             return None
         waited = self._clock.monotonic() - self._first_unsettled
         return max(self._limits.settle_seconds - waited, 0.0)
+
+    def _is_late(self) -> bool:
+        """True if bytes have waited for settle_seconds while no settle is on its way."""
+        return self._settle_due() == 0.0 and (self._settling is None or self._settling.done())
 
     async def _settle_late(self) -> None:
         """Settle what has waited for settle_seconds, if no settle is on its way."""
@@ -170,37 +174,39 @@ class Receive:
     async def _take(self) -> bytearray | None:
         """A block, or None when the lease is stopped while waiting for one."""
         taking = asyncio.ensure_future(self._crew.governor.take())
-        stopping = asyncio.ensure_future(self._lease.stopping.wait())
+        taken = False
         try:
-            await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if taking.done():
-                return taking.result()
-            taking.cancel()
-            try:
-                return await taking
-            except asyncio.CancelledError:
-                return None
+            taken = await self._lease.or_stopped(taking)
         finally:
-            stopping.cancel()
+            if not taken and not taking.cancel():
+                self._crew.governor.give(taking.result())
+        return taking.result() if taken else None
 
     async def _unless_stopped(self, future: Future[None]) -> None:
         """Wait for work in a thread; if the lease is stopped first, take it from the queue.
 
-        Work that has begun is waited for: its source is stopped, so it ends at once.
+        Work that has begun is waited for: its source is stopped, so it ends at once; should it
+        wait for a settle that is in the queue, that one is taken from there.
         """
-        waiting = asyncio.ensure_future(_ended(future))
-        stopping = asyncio.ensure_future(self._lease.stopping.wait())
-        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not waiting.done():
-            future.cancel()
-            await waiting
+        waiting = asyncio.wrap_future(future)
+        try:
+            await self._lease.or_stopped(waiting)
+        except asyncio.CancelledError:
+            self._lease.stop()
+            raise
+        finally:
+            if not waiting.done():
+                future.cancel()
+                if self._settling is not None:
+                    self._settling.cancel()
+            await end_of(waiting)
 
     async def _finish(self, *, discard: bool, quietly: bool) -> None:
         """Settle all that the store took, or forget what is not settled."""
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._crew.urgent, self._settle_rest, discard)
+            work = loop.run_in_executor(self._crew.urgent, self._settle_rest, discard)
+            await result_of(work)
         except Exception:
             if not quietly:
                 raise
@@ -227,11 +233,11 @@ class Receive:
                 self._compare()
             else:
                 self._write()
-                if self._meter.unsettled < self._limits.settle_points:
+                if self._meter.unsettled < self._limits.settle_points and not self._is_late():
                     continue
                 if self._proof is None:
                     self._settle_behind()
-                if self._crew.queued():
+                if self._crew.governor.waiting:
                     break
 
     def _next_run(self) -> None:
@@ -264,7 +270,7 @@ class Receive:
         """
         meter = self._meter
         read_into = self._source.read_into
-        while meter.position < stop:
+        while meter.position < stop and not self._is_late():
             view = memoryview(self._block)[: stop - meter.position]
             count = read_into(view)
             if not count:
@@ -323,7 +329,10 @@ class Receive:
 
     def _settle_behind(self) -> None:
         if self._settling is not None:
-            self._settling.result()
+            try:
+                self._settling.result()
+            except CancelledError:  # the lease was stopped: what is left is settled at the end
+                return
         self._begin_settle()
 
     def _settle_rest(self, discard: bool) -> None:
@@ -340,11 +349,3 @@ class Receive:
             spans.extend([*self._proven, *filter(None, [last])])
         if spans:
             self._settle(spans)
-
-
-async def _ended(future: Future[None]) -> None:
-    """Until a thread's work has ended in whatever way."""
-    waiting = asyncio.wrap_future(future)
-    await asyncio.wait({waiting})
-    if not waiting.cancelled():
-        waiting.exception()  # whoever asks the thread's future for its result sees it

@@ -44,7 +44,7 @@ def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], 
         Outbox(
             tenant=made.tenant,
             owner=made.owner,
-            id=f"{REMOVE}:{address}",
+            id=note_of(address),
             kind=REMOVE,
             subject=address,
             created_at=now,
@@ -59,6 +59,11 @@ def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], 
         *(Add(note) for note in notes),
     ]
     return changes, notes
+
+
+def note_of(address: str) -> str:
+    """The id of the note that says that an address must be removed."""
+    return f"{REMOVE}:{address}"
 
 
 def unlink(store: Store, ledger: Ledger, note: Outbox) -> None:

@@ -17,6 +17,8 @@ class Silence:
 class Consent:
     """Hooks that let everything pass."""
 
+    watches = False
+
     async def before_create(self, caller: Caller, new: NewUpload) -> NewUpload:
         return new
 

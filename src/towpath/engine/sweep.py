@@ -2,6 +2,7 @@
 
 Rules:
 - An upload with a writer never expires. Its row stays a while, so that a latecomer is told.
+- What is filled completes first, overdue or not, and is not given up because a disk failed once.
 - Bytes whose row says they are to go are removed again after a crash.
 - What is in the store without a row is moved to lost+found, never deleted, only when it is older
   than a grace time, and not while the store is newer than the ledger: then the ledger is the one
@@ -15,17 +16,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from towpath.core.model import Object, Outbox, Segment, Upload, UploadState
-from towpath.core.transfer import is_overdue
-from towpath.engine.engine import Engine
-from towpath.engine.release import REMOVE, forget_object, unlink
-from towpath.errors import NotFound, Stale, StoreError, TowpathError
+from towpath.engine.engine import GIVEN_UP, Engine
+from towpath.engine.release import REMOVE, forget_object, note_of, unlink
+from towpath.errors import NotFound, Refused, Stale, TowpathError
 from towpath.ledger.base import Query, Remove
 from towpath.store.base import Stored
 
 _log = logging.getLogger("towpath.sweep")
 
 _UNFINISHED = (UploadState.OPEN, UploadState.FILLED)
-_GIVEN_UP = (UploadState.CANCELLED, UploadState.EXPIRED, UploadState.FAILED)
+_TO_COMPLETE = (UploadState.FILLED, UploadState.SEALING)
 
 
 @dataclass(slots=True)
@@ -52,17 +52,18 @@ class Sweep:
     async def run(self) -> Swept:
         """Sweep once. An error with one thing is logged with its cause and does not stop it."""
         swept = Swept()
-        await self.finish(swept)
-        await self._expire(swept)
+        spared = await self.finish(swept)
+        await self._expire(swept, spared)
         await self._forget(swept)
         await self._discard_parts(swept)
         await self._unlink(swept)
         await self._orphans(swept)
         return swept
 
-    async def finish(self, swept: Swept) -> None:
-        """Complete what a crash left filled or sealing."""
-        query = Query(where={"state": (UploadState.FILLED, UploadState.SEALING)})
+    async def finish(self, swept: Swept) -> set[str]:
+        """Complete what a crash left filled or sealing; return what may succeed another time."""
+        spared: set[str] = set()
+        query = Query(where={"state": _TO_COMPLETE})
         async for upload in self._uploads(query):
             if not upload.completes:
                 continue
@@ -70,21 +71,22 @@ class Sweep:
                 await self._engine.finish(upload.id)
                 swept.completed += 1
             except TowpathError as error:
+                if not isinstance(error, Refused):
+                    spared.add(upload.id)
                 _log.warning(
                     "an upload could not be completed",
                     extra={"upload": upload.id, "error": str(error)},
                 )
+        return spared
 
-    async def _expire(self, swept: Swept) -> None:
+    async def _expire(self, swept: Swept, spared: set[str]) -> None:
         now = self._engine.clock.now()
         query = Query(where={"state": _UNFINISHED}, below=("expires_at", now + 1))
         async for upload in self._uploads(query):
+            if upload.id in spared:
+                continue
             try:
-                async with self._engine.hold(upload.id) as live:
-                    if live.leases or not is_overdue(live.upload, now=now):
-                        continue
-                    await self._engine.abandon(live, UploadState.EXPIRED, "its time was over")
-                swept.expired += 1
+                swept.expired += await self._engine.expire(upload.id)
             except TowpathError as error:
                 _log.warning(
                     "an upload could not be expired",
@@ -94,18 +96,17 @@ class Sweep:
     async def _forget(self, swept: Swept) -> None:
         """Remove bytes that a crash left with given-up uploads, and rows nobody asks for now."""
         horizon = self._engine.clock.now() - self._remember
-        async for upload in self._uploads(Query(where={"state": _GIVEN_UP})):
+        async for upload in self._uploads(Query(where={"state": tuple(GIVEN_UP)})):
             try:
                 if upload.handle:
-                    async with self._engine.hold(upload.id) as live:
-                        await self._engine.abandon(live, upload.state, upload.reason)
+                    await self._engine.drop(upload.id)
                 elif upload.updated_at < horizon:
                     remove = Remove(Upload, upload.key, upload.version)
                     await self._engine.do(self._engine.ledger.commit, [remove])
                     swept.forgotten += 1
             except (Stale, NotFound):
                 continue  # somebody was quicker
-            except StoreError as error:
+            except TowpathError as error:
                 _log.warning(
                     "bytes could not be removed",
                     extra={"upload": upload.id, "error": str(error)},
@@ -133,7 +134,7 @@ class Sweep:
             try:
                 await engine.do(unlink, engine.store, engine.ledger, note)
                 swept.unlinked += 1
-            except StoreError as error:
+            except TowpathError as error:
                 _log.warning(
                     "an object's bytes could not be removed",
                     extra={"address": note.subject, "error": str(error)},
@@ -155,7 +156,14 @@ class Sweep:
                         extra={"at": stored.at, "todo": "towpath ledger rebuild"},
                     )
                     return
-                await engine.do(engine.store.remove, stored.at, keep=True)
+                try:
+                    await engine.do(engine.store.remove, stored.at, keep=True)
+                except TowpathError as error:
+                    _log.warning(
+                        "could not be moved to lost+found",
+                        extra={"at": stored.at, "error": str(error)},
+                    )
+                    continue
                 _log.warning("moved to lost+found", extra={"at": stored.at, "kind": stored.kind})
                 swept.orphans += 1
 
@@ -163,8 +171,14 @@ class Sweep:
         ledger = self._engine.ledger
         if stored.kind == "upload":
             return ledger.count(Upload, Query(where={"handle": stored.at})) > 0
-        noted = ledger.get(Outbox, f"{REMOVE}:{stored.at}") is not None
-        return noted or ledger.count(Segment, Query(where={"address": stored.at})) > 0
+        if ledger.count(Segment, Query(where={"address": stored.at})) > 0:
+            return True
+        if ledger.get(Outbox, note_of(stored.at)) is not None:
+            return True
+        # Sealed before a crash: its upload is still to be completed.
+        key = "" if stored.manifest is None else str(stored.manifest.record.get("id", ""))
+        upload = ledger.get(Upload, key)
+        return upload is not None and upload.state in _TO_COMPLETE
 
     def _newer_than_ledger(self, stored: Stored) -> bool:
         """True if the ledger knows nothing that happened after this came into the store."""

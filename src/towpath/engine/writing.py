@@ -7,16 +7,16 @@ the whole are followed beside its settles; hooks are asked from time to time whe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import replace
-from typing import ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from towpath.core.limits import Limits
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import UploadState
 from towpath.core.ports import Clock, EventSink, Hooks, Source
-from towpath.core.ranges import Extent, Span
-from towpath.core.transfer import Write, admit, declare, move, require_live
+from towpath.core.ranges import Span
+from towpath.core.transfer import Write, admit, declare, filled, refuse_beyond, require_live
+from towpath.engine.admission import gives_way
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease, end_all
 from towpath.engine.live import Live
@@ -26,8 +26,7 @@ from towpath.errors import LimitReached, TakenOver, TowpathError
 from towpath.ledger.base import Ledger
 from towpath.store.base import Store
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_UNSEALED = frozenset({UploadState.OPEN, UploadState.FILLED})
 
 WATCH_SECONDS = 1.0
 """How often hooks are asked whether an upload may go on."""
@@ -51,11 +50,14 @@ class Writing:
         holder: str,
         events: EventSink,
         hooks: Hooks,
-        threads: Executor,
+        do: Callable[..., Awaitable[None]],
     ) -> None:
         self.draining = False
         self.governor = Governor(
-            limits.memory, smallest=limits.block_smallest, largest=limits.block_largest
+            limits.memory,
+            smallest=limits.block_smallest,
+            largest=limits.block_largest,
+            blocks=limits.workers,
         )
         self._store = store
         self._ledger = ledger
@@ -64,24 +66,19 @@ class Writing:
         self._holder = holder
         self._events = events
         self._hooks = hooks
-        self._threads = threads
+        self._do = do
+        self._chunks = 0  # admitted, or about to be
         self._leases: set[Lease] = set()
         self._hashing = ThreadPoolExecutor(4, "towpath-hash")
-        receiving = ThreadPoolExecutor(limits.workers, "towpath-receive")
         self._crew = Crew(
             store=store,
             limits=limits,
             governor=self.governor,
             clock=clock,
-            receiving=receiving,
+            receiving=ThreadPoolExecutor(limits.workers, "towpath-receive"),
             settling=ThreadPoolExecutor(8, "towpath-settle"),
             urgent=ThreadPoolExecutor(8, "towpath-urgent"),
-            queued=receiving._work_queue.qsize,  # noqa: SLF001  # the pool has no public count
         )
-
-    async def _do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
 
     @property
     def count(self) -> int:
@@ -99,49 +96,47 @@ class Writing:
         for pool in (crew.receiving, crew.settling, crew.urgent, self._hashing):
             await asyncio.to_thread(pool.shutdown)
 
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One of the places for chunks, counted from its first step on. Raises LimitReached."""
+        if self.draining or self._chunks >= self._limits.uploads:
+            raise LimitReached(
+                "The server takes no more chunks now.",
+                why="It is stopping." if self.draining else "Too many are on their way.",
+                todo="Try again soon.",
+            )
+        self._chunks += 1
+        try:
+            yield
+        finally:
+            self._chunks -= 1
+
     async def grant(
         self, live: Live, write: Write, source: Callable[[], Source]
     ) -> tuple[Lease | None, int | None]:
         """A lease for the write, and where it must end; no lease when there is nothing to come."""
         now = self._clock.now()
         require_live(live.upload, now=now)
-        if self.draining or len(self._leases) >= self._limits.uploads:
-            raise LimitReached(
-                "The server takes no more chunks now.",
-                why="It is stopping." if self.draining else "Too many are on their way.",
-                todo="Try again soon.",
-            )
         if write.length:
-            _refuse_beyond(live.upload, write)
-        whole = write.sequential
-        start, end = (0, None) if whole else (write.offset, write.end)
-        await end_all([lease for lease in live.leases if whole or lease.overlaps(start, end)])
+            refuse_beyond(live.upload, write)
+        await end_all([lease for lease in live.leases if gives_way(lease, write)])
         upload = live.upload
         if write.declares is not None:
             upload = declare(upload, write.declares, extent=live.extent, most=self._limits.length)
+            upload = filled(upload, now=now)
         bound = admit(upload, live.extent, write, most=self._limits.length)
-        nothing = write.length == 0 or write.offset == bound
-        if nothing or upload.state is not UploadState.OPEN:
-            if upload is not live.upload:
-                await self._do(live.change, self._ledger, self._declared(upload.length))
+        length = upload.length
+        if write.length == 0 or upload.state not in _UNSEALED:
+            if length != live.upload.length:
+                await self._do(live.learn, self._ledger, length, now=now)
             return None, bound
         lease = Lease(upload.fence + 1, write.offset, write.end, source())
-        await self._do(
-            live.grant, self._ledger, lease, length=upload.length, holder=self._holder, now=now
-        )
+        await self._do(live.grant, self._ledger, lease, length=length, holder=self._holder, now=now)
+        live.leases.append(lease)
         self._leases.add(lease)
+        if self.draining:
+            lease.stop()
         return lease, bound
-
-    def _declared(self, length: int | None) -> Callable[[Upload], Upload]:
-        """Learn a length that came without bytes; it may be that nothing is missing then."""
-
-        def change(upload: Upload) -> Upload:
-            upload = replace(upload, length=length)
-            filled = upload.state is UploadState.OPEN and length == upload.offset
-            now = self._clock.now()
-            return move(upload, UploadState.FILLED, now=now) if filled else upload
-
-        return change
 
     async def receive(
         self, live: Live, lease: Lease, bound: int | None, proof: Proof | None
@@ -162,16 +157,17 @@ class Writing:
             )
             self._events.tell("progress", live.upload)
 
-        watching = asyncio.ensure_future(self._watch(live, lease))
+        watching = asyncio.ensure_future(self._watch(live, lease)) if self._hooks.watches else None
         try:
             handle = live.upload.handle
             await Receive(self._crew, handle, lease, live.extent, bound, settle, proof).run()
         except TakenOver:
-            if watching.done() and not watching.cancelled():
+            if watching is not None and watching.done() and not watching.cancelled():
                 watching.result()  # a hook stopped it, and says why
             raise
         finally:
-            watching.cancel()
+            if watching is not None:
+                watching.cancel()
             self._leases.discard(lease)
             live.leases.remove(lease)
             lease.ended.set()
@@ -192,10 +188,3 @@ def proof_of(write: Write, behind: Behind | None) -> Proof | None:
     if write.digests or write.trailing:
         return Proof(write.digests, write.trailing, behind)
     return None
-
-
-def _refuse_beyond(upload: Upload, write: Write) -> None:
-    """Refuse a chunk that can never fit before anybody is disturbed for it."""
-    length = upload.length if upload.length is not None else write.declares
-    if length is not None and write.end is not None and write.end > length:
-        admit(replace(upload, length=length), Extent(write.offset, 0, ()), write, most=None)

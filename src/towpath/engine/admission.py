@@ -1,4 +1,4 @@
-"""A new upload, from what a caller says: whether it may be, and the row that it begins as."""
+"""What is asked of a newcomer before anything changes: its name, its size, and whether it fits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from towpath.core.digest import format_digests
 from towpath.core.limits import Limits
 from towpath.core.model import Upload, UploadState
 from towpath.core.names import check_name
-from towpath.core.transfer import check_length
+from towpath.core.transfer import Write, check_length
 from towpath.engine.frontier import FOLLOWED
-from towpath.errors import Forbidden, LimitReached, Malformed
+from towpath.engine.lease import Lease
+from towpath.errors import Forbidden, LimitReached, Malformed, NotFound
 from towpath.ledger.base import Ledger, Query
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -91,3 +92,19 @@ def first_row(
 def new_key() -> str:
     """160 random bits in [0-9a-z]: nobody guesses one."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(31))
+
+
+def gives_way(lease: Lease, write: Write) -> bool:
+    """True if the lease must end for the write: they overlap, or it reaches beyond the new end."""
+    if write.sequential or lease.overlaps(write.offset, write.end):
+        return True
+    return write.declares is not None and (lease.end is None or lease.end > write.declares)
+
+
+def no_such_upload() -> NotFound:
+    """A foreign upload is answered like one that does not exist."""
+    return NotFound(
+        "There is no such upload.",
+        why="It never was, it was removed, or it is not yours.",
+        todo="Begin a new upload.",
+    )
