@@ -180,6 +180,7 @@ class Stalled:
     def __init__(
         self, world: World, key: str, offset: int, pieces: Iterable[Piece], how: dict[str, object]
     ) -> None:
+        self.key = key
         self.source = FakeSource([*pieces, STALL])
         self.task = asyncio.ensure_future(world.write(key, offset, self.source, **how))
 
