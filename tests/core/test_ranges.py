@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -81,7 +82,7 @@ def test_runs_cut_a_stretch_into_durable_and_missing(
     runs = list(extent.runs(*stretch))
     seen = [(n, durable) for start, end, durable in runs for n in range(start, end or 0)]
     assert seen == [(number, number in model) for number in range(*stretch)]
-    assert all(a[2] != b[2] for a, b in zip(runs, runs[1:], strict=False))
+    assert all(a[2] != b[2] for a, b in pairwise(runs))
 
 
 @given(attempts, st.integers(0, SIZE))

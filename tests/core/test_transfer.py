@@ -33,10 +33,10 @@ LEGAL = {
 NOTHING = Extent()
 
 
-def at(offset: int, length: int | None = 10, **fields: object) -> tuple[Upload, Extent]:
+def at(offset: int, length: int | None = 10, *, state: S | None = None) -> tuple[Upload, Extent]:
     """An upload of which the first `offset` bytes are durable."""
-    state = S.FILLED if offset == length else S.OPEN
-    row = upload(offset=offset, length=length, **{"state": state, "expires_at": 100, **fields})
+    state = state or (S.FILLED if offset == length else S.OPEN)
+    row = upload(offset=offset, length=length, state=state, expires_at=100)
     return row, Extent(offset, 0)
 
 

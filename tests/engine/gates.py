@@ -38,13 +38,13 @@ class Gate:
 
 
 class GatedStore:
-    """A store around another one. `on_block` is called when a write has taken a block."""
+    """A store around another one. `on_block` gets the end of each block that was taken."""
 
     def __init__(self, store: Store) -> None:
         self.properties = store.properties
         self.inner = store
         self.calls: list[tuple[str, str]] = []
-        self.on_block: Callable[[str, int], None] = lambda handle, end: None
+        self.on_block: Callable[[int], None] | None = None
         self.dead = False  # the process is gone: nothing more reaches the store
         self._gates: dict[tuple[str, str | None], Gate] = {}
 
@@ -77,15 +77,16 @@ class GatedStore:
 
     def write(self, handle: str, fence: int, offset: int, blocks: Iterable[memoryview]) -> int:
         self._pass("write", handle)
-        return self.inner.write(handle, fence, offset, self._watch(handle, offset, blocks))
+        return self.inner.write(handle, fence, offset, self._watch(offset, blocks))
 
-    def _watch(self, handle: str, at: int, blocks: Iterable[memoryview]) -> Iterator[memoryview]:
+    def _watch(self, at: int, blocks: Iterable[memoryview]) -> Iterator[memoryview]:
         for block in blocks:
             if self.dead:
                 raise Crash
             yield block
             at += len(block)
-            self.on_block(handle, at)
+            if self.on_block is not None:
+                self.on_block(at)
 
     def settle(self, handle: str) -> None:
         self._pass("settle", handle)

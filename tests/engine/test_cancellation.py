@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.anyio
 DATA = content(20 * KIB)
 
 
-async def cancelled(task: asyncio.Future[object]) -> bool:
+async def cancelled(task: asyncio.Task[Any]) -> bool:
     await asyncio.wait({task})
     return task.cancelled()
 

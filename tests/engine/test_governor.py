@@ -12,9 +12,7 @@ from towpath.engine.governor import Governor
 pytestmark = pytest.mark.anyio
 
 
-def governor(
-    budget: int = 8, smallest: int = 1, largest: int = 4, blocks: int = 99
-) -> Governor:
+def governor(budget: int = 8, smallest: int = 1, largest: int = 4, blocks: int = 99) -> Governor:
     return Governor(budget, smallest=smallest, largest=largest, blocks=blocks)
 
 

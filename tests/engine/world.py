@@ -96,7 +96,7 @@ class World:
         ledger: Callable[[Ledger], Ledger] = lambda ledger: ledger,
         *,
         crash: bool = False,
-        **limits: int | float | None,
+        **limits: float | None,
     ) -> None:
         """End the process and begin another one, with other limits if they are named."""
         await self.close()
@@ -161,7 +161,7 @@ class World:
         opened = await self.shelf.open(caller, key)
         return await self.engine.do(_all_of, opened.read(0, opened.object.length))
 
-    async def object(self, key: str) -> Object | None:
+    async def made(self, key: str) -> Object | None:
         """The object's row."""
         return await self.engine.do(self.ledger.get, Object, key)
 

@@ -132,7 +132,8 @@ def admit(upload: Upload, extent: Extent, write: Write, *, most: int | None) -> 
     """Where the write must end: the upload's length, or `most`, or None for no bound.
 
     Raises StateConflict unless the upload is open (a sequential write of nothing at the end of
-    a filled or complete one is a repeated last request, and admitted), OffsetConflict, TooLarge, LimitReached.
+    a filled or complete one is a repeated last request, and admitted), OffsetConflict, TooLarge,
+    LimitReached.
     """
     repeat = write.sequential and write.offset == upload.length == extent.offset
     if repeat and write.length in {0, None} and not upload.state.is_final:

@@ -182,10 +182,9 @@ class Engine:
     async def cancel(self, caller: Caller, key: str, *, reason: str = "") -> None:
         """Give the upload up: its writers end, its bytes go. Raises StateConflict once complete."""
         caller.require(Scope.WRITE)
-        async with self._hold(caller, key) as live:
-            async with live.turn:
-                why = reason or "cancelled by its owner"
-                await self._abandon(live, UploadState.CANCELLED, why)
+        async with self._hold(caller, key) as live, live.turn:
+            why = reason or "cancelled by its owner"
+            await self._abandon(live, UploadState.CANCELLED, why)
 
     async def list(
         self,
