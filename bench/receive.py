@@ -6,317 +6,45 @@ A WAY is `name` or `name:block-KiB`; `name:block:wait-ms` for those that wait in
 
 bare      blocking recv_into + pwrite in a plain socket server, no checksum: the yardstick
 barecrc   the same with CRC64NVME over each block
-buffered  asyncio transport switched to a BufferedProtocol, four reused blocks, an executor call a block
+buffered  transport switched to a BufferedProtocol, four reused blocks, an executor call a block
 poll      loop's reading paused; a worker thread: non-blocking recv_into, else poll with time-out
 timeout   the same with socket.settimeout instead of poll
 low       like poll, with SO_RCVLOWAT so that poll wakes for 128 KiB at least
 source    `towpath.web.socket_source` as the engine uses it
 direct    the whole way: uvicorn, our protocol, take(), the answer
-plain     uvicorn untouched, `towpath.web.asgi_source` over receive()
+asgi      uvicorn with our protocol, the body by `towpath.web.asgi_source` over receive()
+plain     the same with uvicorn untouched
 
-Prints GiB/s (best, median), the ratio of the bests and medians to `bare`, and the CPU seconds of the server per GiB.
+With --tls only buffered, asgi and plain can take part. Prints GiB/s (best, median), the ratios of
+best and median to the first way, and the CPU seconds of the server per GiB.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
-import os
-import resource
-import select
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import uvloop
-from awscrt import checksums
+from bench.receive_ways import MIB, certificate, serve
 
-MIB = 1024 * 1024
 PIECE = bytes(MIB)
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
 
 
-class Sink:
-    """A preallocated file that each round writes anew."""
-
-    def __init__(self, path: Path) -> None:
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self.offset = 0
-        self.crc = 0
-
-    def write(self, block: memoryview) -> None:
-        """Checksum and write one block, as the engine does."""
-        self.crc = checksums.crc64nvme(block, self.crc)
-        self.bare_write(block)
-
-    def bare_write(self, block: memoryview) -> None:
-        """Write one block."""
-        self.offset += os.pwrite(self.descriptor, block, self.offset)
-
-
-def spent() -> bytes:
-    """CPU seconds of this process, the body of every answer."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return b"%.4f" % (usage.ru_utime + usage.ru_stime)
-
-
-def head_of(connection: socket.socket) -> int:
-    """Read a request head and nothing more; return its Content-Length."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += connection.recv(1)
-    return int(head.lower().split(b"content-length:")[1].split()[0])
-
-
-def serve_bare(listener: socket.socket, path: Path, block: int, checksum: bool) -> None:
-    """The yardstick."""
-    view = memoryview(bytearray(block))
-    while True:
-        connection, _ = listener.accept()
-        left, sink = head_of(connection), Sink(path)
-        write = sink.write if checksum else sink.bare_write
-        while left:
-            count = connection.recv_into(view[: min(block, left)])
-            write(view[:count])
-            left -= count
-        answer = spent()
-        connection.sendall(ANSWER % (len(answer), answer))
-        connection.close()
-        os.close(sink.descriptor)
-
-
-class Buffered(asyncio.BufferedProtocol):
-    """Way (a): the loop receives into reused blocks, an executor writes them."""
-
-    def __init__(self, owner: RawServer, transport: asyncio.Transport, left: int, block: int):
-        self.owner, self.transport, self.left = owner, transport, left
-        self.free = [memoryview(bytearray(block)) for _ in range(4)]
-        self.full: asyncio.Queue[tuple[memoryview, int]] = asyncio.Queue()
-        self.block: memoryview | None = self.free.pop()
-        self.at = 0
-
-    def get_buffer(self, hint: int) -> memoryview:
-        """Where the loop shall receive to."""
-        assert self.block is not None
-        return self.block[self.at : self.at + self.left]
-
-    def buffer_updated(self, count: int) -> None:
-        """The loop has received."""
-        assert self.block is not None
-        self.at += count
-        self.left -= count
-        if self.at == len(self.block) or not self.left:
-            self.full.put_nowait((self.block, self.at))
-            self.at = 0
-            self.block = self.free.pop() if self.free and self.left else None
-            if self.block is None:
-                self.transport.pause_reading()
-
-    def give_back(self, block: memoryview) -> None:
-        """A block is written."""
-        self.free.append(block)
-        if self.block is None and self.left:
-            self.block = self.free.pop()
-            self.transport.resume_reading()
-
-
-class RawServer(asyncio.Protocol):
-    """Reads a head, pauses the transport and lets `way` receive the body."""
-
-    def __init__(self, way: Any) -> None:
-        self.way = way
-        self.head = b""
-
-    def connection_made(self, transport: Any) -> None:
-        """A client came."""
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        """The head, and what came with it."""
-        self.head += data
-        if b"\r\n\r\n" not in self.head:
-            return
-        head, early = self.head.split(b"\r\n\r\n", 1)
-        self.transport.pause_reading()
-        length = int(head.lower().split(b"content-length:")[1].split()[0])
-        self.task = asyncio.ensure_future(self.receive(length, early))
-
-    async def receive(self, length: int, early: bytes) -> None:
-        """The body and the answer."""
-        await self.way(self, length, early)
-        answer = spent()
-        self.transport.write(ANSWER % (len(answer), answer))
-        self.transport.close()
-
-
-def buffered_way(path: Path, block: int, pool: ThreadPoolExecutor) -> Any:
-    """Way (a)."""
-
-    async def receive(server: RawServer, length: int, early: bytes) -> None:
-        loop, sink = asyncio.get_running_loop(), Sink(path)
-        sink.write(memoryview(early))
-        receiver = Buffered(server, server.transport, length - len(early), block)
-        server.transport.set_protocol(receiver)
-        server.transport.resume_reading()
-        while sink.offset < length:
-            full, count = await receiver.full.get()
-            await loop.run_in_executor(pool, sink.write, full[:count])
-            receiver.give_back(full)
-        server.transport.set_protocol(server)
-        os.close(sink.descriptor)
-
-    return receive
-
-
-def threaded_way(path: Path, block: int, wait: float, how: str, pool: ThreadPoolExecutor) -> Any:
-    """Way (b), as bare as can be: a thread on a duplicate of the socket."""
-
-    def work(duplicate: socket.socket, sink: Sink, length: int) -> bool:
-        view = memoryview(bytearray(block))
-        poller = select.poll()
-        poller.register(duplicate, select.POLLIN)
-        if how == "timeout":
-            duplicate.settimeout(wait)
-        if how == "low":
-            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(block, 128 * 1024))
-        while sink.offset < length:
-            try:
-                count = duplicate.recv_into(view[: length - sink.offset])
-            except TimeoutError:
-                return False
-            except BlockingIOError:
-                if how == "low":  # the last bytes are fewer than the mark
-                    low = min(block, 128 * 1024, length - sink.offset)
-                    duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
-                if not poller.poll(wait * 1000):
-                    return False
-                continue
-            sink.write(view[:count])
-        return True
-
-    async def receive(server: RawServer, length: int, early: bytes) -> None:
-        loop, sink = asyncio.get_running_loop(), Sink(path)
-        sink.write(memoryview(early))
-        number = server.transport.get_extra_info("socket").fileno()
-        duplicate = socket.socket(fileno=os.dup(number))
-        duplicate.setblocking(False)
-        while not await loop.run_in_executor(pool, work, duplicate, sink, length):
-            readable = asyncio.Event()
-            loop.add_reader(duplicate, readable.set)
-            await readable.wait()
-            loop.remove_reader(duplicate)
-        duplicate.close()
-        os.close(sink.descriptor)
-
-    return receive
-
-
-async def drain(source: Any, sink: Sink, block: int, pool: ThreadPoolExecutor) -> None:
-    """The engine's loop over any `Source`: the block grows from 64 KiB while it is filled."""
-    loop = asyncio.get_running_loop()
-
-    def work() -> None:
-        size = min(block, 64 * 1024)
-        view = memoryview(bytearray(size))
-        while count := source.read_into(view):
-            sink.write(view[:count])
-            if count == size and size < block:
-                size *= 2
-                view = memoryview(bytearray(size))
-
-    while source.ending is None:
-        await source.ready()
-        await loop.run_in_executor(pool, work)
-
-
-def source_way(path: Path, block: int, pool: ThreadPoolExecutor) -> Any:
-    """Our source, without HTTP around it."""
-    from towpath.web.limits import WireLimits
-    from towpath.web.pace import Pace
-    from towpath.web.socket_source import SocketSource
-    from towpath.web.wire import Wire
-
-    async def receive(server: RawServer, length: int, early: bytes) -> None:
-        sink = Sink(path)
-        wire = Wire(server.transport.get_extra_info("socket").fileno())
-        source = SocketSource(
-            wire, length=length, early=early, pace=Pace(WireLimits()), on_end=lambda: None
-        )
-        await drain(source, sink, block, pool)
-        source.close()
-        os.close(sink.descriptor)
-
-    return receive
-
-
-def serve_raw(listener: socket.socket, way: Any) -> None:
-    """Serve one of the ways without HTTP library."""
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: RawServer(way), sock=listener)
-        await server.serve_forever()
-
-    uvloop.run(main())
-
-
-def serve_uvicorn(listener: socket.socket, path: Path, block: int, direct: bool) -> None:
-    """Serve through uvicorn: with our protocol, or untouched."""
-    import uvicorn
-
-    from towpath.web import contract
-    from towpath.web.asgi_source import AsgiSource
-    from towpath.web.limits import WireLimits
-    from towpath.web.registry import Registry
-
-    pool = ThreadPoolExecutor(4)
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        sink = Sink(path)
-        length = int(dict(scope["headers"])[b"content-length"])
-        if direct:
-            source = scope["extensions"]["towpath.direct"].take()
-        else:
-            source = AsgiSource(receive, length=length, limits=WireLimits())
-        await drain(source, sink, block, pool)
-        os.close(sink.descriptor)
-        answer = spent()
-        headers = [(b"content-length", b"%d" % len(answer))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
-
-    http: Any = contract.http_class(Registry(WireLimits(), pool)) if direct else "httptools"
-    config = uvicorn.Config(app, http=http, loop="uvloop", lifespan="off", log_level="error")
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-def serve(way: str, target: Path, descriptor: int) -> None:
-    """Be the server of one way until killed."""
-    listener = socket.socket(fileno=descriptor)
-    name, block, wait = (*way.split(":"), "1024", "20")[:3] if ":" in way else (way, "1024", "20")
-    path, size, pool = target, int(block) * 1024, ThreadPoolExecutor(4)
-    if name in ("bare", "barecrc"):
-        serve_bare(listener, path, size, name == "barecrc")
-    elif name == "buffered":
-        serve_raw(listener, buffered_way(path, size, pool))
-    elif name in ("poll", "timeout", "low"):
-        serve_raw(listener, threaded_way(path, size, int(wait) / 1000, name, pool))
-    elif name == "source":
-        serve_raw(listener, source_way(path, size, pool))
-    else:
-        serve_uvicorn(listener, path, size, name == "direct")
-
-
-def send(port: int, mib: int) -> tuple[float, float]:
+def send(port: int, mib: int, tls: bool) -> tuple[float, float]:
     """Send one body; return GiB/s and the server's CPU seconds so far."""
-    with socket.create_connection(("127.0.0.1", port)) as client:
+    client = socket.create_connection(("127.0.0.1", port))
+    if tls:
+        context = ssl.create_default_context(cafile=str(certificate()[0]))
+        context.check_hostname = False
+        client = context.wrap_socket(client)
+    with client:
         began = time.perf_counter()
         client.sendall(
             b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
@@ -329,7 +57,7 @@ def send(port: int, mib: int) -> tuple[float, float]:
     return mib / 1024 / took, float(answer.split(b"\r\n\r\n")[1])
 
 
-def measure(ways: list[str], mib: int, rounds: int, target: Path) -> None:
+def measure(ways: list[str], mib: int, rounds: int, target: Path, tls: bool) -> None:
     """Start a server per way, send to each in turn, print the table."""
     servers: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
     speeds: dict[str, list[float]] = {way: [] for way in ways}
@@ -343,15 +71,16 @@ def measure(ways: list[str], mib: int, rounds: int, target: Path) -> None:
             listener = socket.create_server(("127.0.0.1", 0))
             number = listener.fileno()
             command = [sys.executable, __file__, "--serve", way, "--target", str(target)]
-            process = subprocess.Popen([*command, "--listener", str(number)], pass_fds=[number])
+            command += ["--listener", str(number), *(["--tls"] if tls else [])]
+            process = subprocess.Popen(command, pass_fds=[number])
             servers[way] = process, listener.getsockname()[1]
             listener.close()
-            send(servers[way][1], 64)
+            send(servers[way][1], 64, tls)
         for number in range(rounds):
             shift = number % len(ways)  # nobody always runs after the same neighbour
             for way in ways[shift:] + ways[:shift]:
-                _, before = send(servers[way][1], 1)
-                speed, after = send(servers[way][1], mib)
+                _, before = send(servers[way][1], 1, tls)
+                speed, after = send(servers[way][1], mib, tls)
                 speeds[way].append(speed)
                 cpu[way].append((after - before) / (mib / 1024))
     finally:
@@ -380,14 +109,17 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--target", type=Path, default=Path("/dev/shm/towpath-bench"))
+    parser.add_argument("--tls", action="store_true")
     parser.add_argument("--serve", default="")
     parser.add_argument("--listener", type=int, default=-1)
     given = parser.parse_args()
     if given.serve:
-        serve(given.serve, given.target, given.listener)
+        serve(given.serve, given.target, given.listener, given.tls)
     else:
-        ways = given.ways or ["bare", "barecrc", "buffered", "poll", "source", "direct", "plain"]
-        measure(ways, given.mib, given.rounds, given.target)
+        ways = given.ways or ["bare", "barecrc", "buffered", "source", "direct", "plain"]
+        if given.tls:
+            ways = given.ways or ["buffered", "asgi", "plain"]
+        measure(ways, given.mib, given.rounds, given.target, given.tls)
 
 
 if __name__ == "__main__":

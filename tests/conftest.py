@@ -1,12 +1,21 @@
-"""What every test gets: an event loop that nobody blocks, and a seed that belongs to the commit."""
+"""What every test gets: an event loop that nobody blocks, and a seed that belongs to the commit.
 
+TOWPATH_TEST_COMMAND replaces the program that whole-program tests start.
+"""
+
+import os
+import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
+
+from towpath.testing.server import TOWPATH
+
+pytest_plugins = ["tests.web.fixtures"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,6 +50,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 def commit_seed(pytestconfig: pytest.Config) -> int:
     """Seed for tests that run a sample: the same for one commit, another for the next."""
     return _seed(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def program() -> Sequence[str]:
+    """The words that start the program under test."""
+    return shlex.split(os.environ.get("TOWPATH_TEST_COMMAND", "")) or TOWPATH
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -29,11 +30,12 @@ from towpath.web.app import FILES, App
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.files import Files
-from towpath.web.gate import Gate, LoopbackGate, TokenGate, read_tokens
+from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
 from towpath.web.limits import WireLimits
 from towpath.web.log import configure
 from towpath.web.registry import Registry
-from towpath.web.server import run
+from towpath.web.server import Server, run
+from towpath.web.server import server as make_server
 
 _log = logging.getLogger("towpath")
 
@@ -195,18 +197,39 @@ def gate_of(settings: Settings) -> Gate:
     """Who is let in. Raises SettingsError when that would be everybody from everywhere."""
     if settings.tokens is not None:
         return TokenGate(read_tokens(settings.tokens))
-    if not _is_loopback(settings.host) and not settings.anonymous_anywhere:
+    if not is_loopback(settings.host) and not settings.anonymous_anywhere:
         raise SettingsError(
             f"Without tokens the server does not listen on {settings.host}.",
             why="Everybody who reaches that address could read and write everything.",
             todo="Make a token file with `towpath token new` and give it with --tokens, or say "
             "--anonymous-anywhere if that is what you want.",
         )
-    return LoopbackGate(settings.hosts, anywhere=settings.anonymous_anywhere)
+    own = (f"[{settings.host}]" if ":" in settings.host else settings.host,)
+    return LoopbackGate(own + settings.hosts, anywhere=settings.anonymous_anywhere)
 
 
-def _is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1", "[::1]"} or host.startswith("127.")
+def server(settings: Settings, *, announce: Callable[[str], None]) -> Server:
+    """A server that is ready to run. `announce` is told its URL once it listens.
+
+    Raises SettingsError, StoreBusy, StoreError, LedgerError.
+    """
+    gate = gate_of(settings)  # refuses bad settings before a directory is made
+    running = service(settings)
+    registry = Registry(wire_limits(settings), ThreadPoolExecutor(16, "towpath-send"))
+    http = http_class(registry) if settings.direct else "httptools"
+    if settings.direct and (why := available()):
+        _log.warning("bodies are received the slow way", extra={"why": why})
+    tls = settings.tls_cert, settings.tls_key
+    return make_server(
+        application(running, gate),
+        host=settings.host,
+        port=settings.port,
+        http=http,
+        tls=(tls[0], tls[1]) if tls[0] and tls[1] else None,
+        patience=settings.shutdown_seconds,
+        drain=running.drain,
+        announce=announce,
+    )
 
 
 def serve(*, config: Path | None = None, **flags: object) -> int:
@@ -215,25 +238,9 @@ def serve(*, config: Path | None = None, **flags: object) -> int:
     Raises SettingsError, StoreBusy, StoreError, LedgerError before it listens.
     """
     settings = load(flags, file=config)
+    _allow_files()
     configure(settings.log_level, settings.log_format)
-    gate = gate_of(settings)  # refuses bad settings before a directory is made
-    running = service(settings)
-    registry = Registry(wire_limits(settings), ThreadPoolExecutor(16, "towpath-send"))
-    http = http_class(registry) if settings.direct else "httptools"
-    if settings.direct and (why := available()):
-        _log.warning("bodies are received the slow way", extra={"why": why})
-    run(
-        application(running, gate),
-        host=settings.host,
-        port=settings.port,
-        http=http,
-        tls=(settings.tls_cert, settings.tls_key)
-        if settings.tls_cert and settings.tls_key
-        else None,
-        patience=settings.shutdown_seconds,
-        drain=running.drain,
-        announce=_announce,
-    )
+    run(server(settings, announce=_announce))
     return 0
 
 
@@ -246,6 +253,16 @@ def rebuild_ledger(*, config: Path | None = None, **flags: object) -> Rebuilt:
     finally:
         ledger.close()
         store.close()
+
+
+def _allow_files() -> None:
+    """Let this process open as many files as the system lets it: a body in flight costs three."""
+    try:
+        import resource  # noqa: PLC0415  # POSIX only
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _announce(url: str) -> None:

@@ -9,6 +9,7 @@ TowpathError
 │   ├── Expired            there was one
 │   ├── OffsetConflict     bytes would leave a gap or land on durable ones
 │   ├── StateConflict      the upload is not in a state for this
+│   │   └── LengthConflict its length is another than the one that was said
 │   ├── NameConflict       the name is taken, or its version has moved
 │   ├── TooLarge           more bytes than the upload or a limit allows
 │   └── LimitReached       a count or rate is used up; later it may work
@@ -109,6 +110,12 @@ class StateConflict(Refused):
     """The upload is not in a state for this."""
 
     code = "state-conflict"
+
+
+class LengthConflict(StateConflict):
+    """The upload's length is another than the one that was said."""
+
+    code = "length-conflict"
 
 
 class NameConflict(Refused):
@@ -224,10 +231,14 @@ class SettingsError(TowpathError):
 
 
 class TransferError(TowpathError):
-    """A client's transfer failed. `retryable` says whether the same call may work later."""
+    """A client's transfer failed. `retryable` says whether the same call may work later.
+
+    `retry_after`: seconds that the server asked to wait for, None if it did not.
+    """
 
     code = "transfer"
     retryable: bool = False
+    retry_after: float | None = None
 
 
 class ServerUnreachable(TransferError):

@@ -28,37 +28,37 @@ class Settings:
     """Everything a server is told. Sizes in bytes, times in seconds; 0 switches a limit off."""
 
     # where
-    host: str = "127.0.0.1"
-    port: int = 8000
-    data: Path = Path("towpath-data")
+    host: str = "127.0.0.1"  # the address to listen on
+    port: int = 8000  # 0: any that is free
+    data: Path = Path("towpath-data")  # the folder that holds everything
     # who
     tokens: Path | None = None  # TOML file of hashed bearer tokens
     anonymous_anywhere: bool = False  # serve other machines without tokens
     hosts: tuple[str, ...] = ()  # further names in Host that anonymous callers may use
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    tls_cert: Path | None = None  # certificate chain, in PEM
+    tls_key: Path | None = None  # its private key, in PEM
     # how durable
-    durability: Durability = "strict"
+    durability: Durability = "strict"  # or relaxed: survives kill -9, not a power cut
     min_free: int = 256 * MIB  # disk space that uploads never use up
     # limits
-    memory: int = 256 * MIB
-    workers: int = 16
-    settle_bytes: int = 8 * MIB
-    settle_seconds: float = 0.5
+    memory: int = 256 * MIB  # for all blocks together
+    workers: int = 16  # threads that receive
+    settle_bytes: int = 8 * MIB  # received and not yet durable, of one upload, at most
+    settle_seconds: float = 0.5  # that a byte waits to be made durable, at most
     uploads: int = 1024  # that receive at once
-    max_length: int = 0
+    max_length: int = 0  # of one upload, in bytes; 0: no limit
     lifetime: float = 24 * 3600.0  # of an upload that nobody goes on with
-    header_bytes: int = 64 * KIB
+    header_bytes: int = 64 * KIB  # of a request's head
     head_seconds: float = 20.0  # for a request's head
     idle_seconds: float = 60.0  # between two bytes of a body
     slowest_rate: int = 64  # bytes a second, over a minute
     # upkeep
-    sweep_seconds: float = 600.0
-    scrub_every: float = 30 * 86400.0
+    sweep_seconds: float = 600.0  # between two sweeps
+    scrub_every: float = 30 * 86400.0  # after which an object is read again; 0: never
     scrub_rate: int = 50 * MIB  # bytes a second
-    shutdown_seconds: float = 10.0
-    log_format: LogFormat = "text"
-    log_level: str = "info"
+    shutdown_seconds: float = 10.0  # that connections get to end in
+    log_format: LogFormat = "text"  # or json
+    log_level: str = "info"  # debug, info, warning or error
     direct: bool = True  # receive bodies straight from the socket where that is possible
 
     def limits(self) -> Limits:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -82,7 +82,7 @@ def test_runs_cut_a_stretch_into_durable_and_missing(
     runs = list(extent.runs(*stretch))
     seen = [(n, durable) for start, end, durable in runs for n in range(start, end or 0)]
     assert seen == [(number, number in model) for number in range(*stretch)]
-    assert all(a[2] != b[2] for a, b in pairwise(runs))
+    assert all(a[2] != b[2] for a, b in itertools.pairwise(runs))
 
 
 @given(attempts, st.integers(0, SIZE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,10 +34,10 @@ LEGAL = {
 NOTHING = Extent()
 
 
-def at(offset: int, length: int | None = 10, *, state: S | None = None) -> tuple[Upload, Extent]:
+def at(offset: int, length: int | None = 10, **fields: Any) -> tuple[Upload, Extent]:
     """An upload of which the first `offset` bytes are durable."""
-    state = state or (S.FILLED if offset == length else S.OPEN)
-    row = upload(offset=offset, length=length, state=state, expires_at=100)
+    state = S.FILLED if offset == length else S.OPEN
+    row = upload(offset=offset, length=length, **{"state": state, "expires_at": 100, **fields})
     return row, Extent(offset, 0)
 
 
@@ -99,7 +100,7 @@ def test_bytes_are_admitted_only_while_the_upload_may_take_them(state: S) -> Non
         (S.SEALING, 0, True),
         (S.SEALING, None, True),
         (S.COMPLETE, 0, True),
-        (S.COMPLETE, None, False),
+        (S.COMPLETE, None, True),
         (S.CANCELLED, 0, False),
         (S.EXPIRED, 0, False),
         (S.FAILED, 0, False),

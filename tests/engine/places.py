@@ -68,13 +68,13 @@ class MemoryBytes:
         return sorted(self._store.lost_and_found)
 
     def damage(self, at: str, offset: int) -> None:
-        held = self._store._objects[at.partition("/")[2]]  # noqa: SLF001  # no method breaks bytes
+        held = self._store._objects[at.partition("/")[2]]  # no method breaks bytes
         whole = bytearray(held.content)
         whole[offset] ^= 1
         held.content = bytes(whole)
 
     def shorten(self, at: str, size: int) -> None:
-        held = self._store._uploads[at.partition("/")[2]]  # noqa: SLF001  # no method loses bytes
+        held = self._store._uploads[at.partition("/")[2]]  # no method loses bytes
         del held.content[size:]
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 DATA = content(20 * KIB)
 
 
-async def cancelled(task: asyncio.Task[Any]) -> bool:
+async def cancelled(task: asyncio.Future[Any]) -> bool:
     await asyncio.wait({task})
     return task.cancelled()
 

@@ -140,8 +140,6 @@ class EngineMachine(RuleBasedStateMachine):
             await writer.ended()
         self.stalled.clear()
 
-    # --- what clients do ---------------------------------------------------------------------
-
     @initialize(target=uploads)
     def begin(self) -> Sent:
         return self._create(3 * KIB, True, True)
@@ -332,8 +330,6 @@ class EngineMachine(RuleBasedStateMachine):
             return
         with pytest.raises(NotFound):
             self.do(self.world.read(upload.key))
-
-    # --- what happens to servers -------------------------------------------------------------
 
     @rule(hours=st.sampled_from([0, 1, 30]))
     def sweep(self, hours: int) -> None:

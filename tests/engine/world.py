@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from tests.engine.gates import GatedStore
 from tests.engine.places import Places
@@ -169,7 +170,7 @@ class World:
         """The upload's row, as the ledger has it."""
         return await self.engine.do(self.ledger.get, Upload, key)
 
-    def stalled(self, key: str, offset: int = 0, *pieces: Piece, **how: object) -> Stalled:
+    def stalled(self, key: str, offset: int = 0, *pieces: Piece, **how: Any) -> Stalled:
         """A writer that brings the pieces and then nothing more."""
         return Stalled(self, key, offset, pieces, how)
 

@@ -1,7 +1,5 @@
 """What an SQL ledger does that no other ledger could: groups, durability, a database's errors."""
 
-# ruff: noqa: SLF001  groups, pragmas and a full disk cannot be seen or made from outside
-
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -17,7 +17,8 @@ from tests.tidy import tree
 # who may read the environment -> why
 READS_ENVIRONMENT = {
     "src/towpath/settings": "it is where flags, environment and files become values",
-    "src/towpath/testing/server.py": "it hands its environment on to the server it starts",
+    "src/towpath/client/surroundings.py": "a client has no settings but what its caller says",
+    "src/towpath/testing/program.py": "it hands its environment on to the program it starts",
 }
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
 

@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 
 from towpath.core.model import Upload, UploadState
 from towpath.core.ranges import MOST_ISLANDS, Extent, too_many_islands
-from towpath.errors import Expired, NotFound, OffsetConflict, StateConflict, TooLarge
+from towpath.errors import (
+    Expired,
+    LengthConflict,
+    NotFound,
+    OffsetConflict,
+    StateConflict,
+    TooLarge,
+)
 
 _MAY_FOLLOW: dict[UploadState, frozenset[UploadState]] = {
     UploadState.OPEN: frozenset(
@@ -96,12 +103,12 @@ def is_overdue(upload: Upload, *, now: int) -> bool:
 def declare(upload: Upload, length: int, *, extent: Extent, most: int | None) -> Upload:
     """`upload` with its length known. Once known it stays.
 
-    Raises StateConflict if another length is known, or less than what is durable already;
+    Raises LengthConflict if another length is known, or less than what is durable already;
     TooLarge if it is more than `most` bytes.
     """
     if upload.length is not None:
         if upload.length != length:
-            raise StateConflict(
+            raise LengthConflict(
                 "The upload's length is known and does not change.",
                 why=f"It is {upload.length} bytes, not {length}.",
                 todo="Send the length once, with the first request that knows it.",
@@ -110,7 +117,7 @@ def declare(upload: Upload, length: int, *, extent: Extent, most: int | None) ->
     check_length(length, most=most)
     durable = max((extent.offset, *(island.end for island in extent.islands)))
     if length < durable:
-        raise StateConflict(
+        raise LengthConflict(
             "The upload cannot be that short.",
             why=f"{durable} bytes have arrived, {length} were declared.",
             todo="Declare the true length.",
@@ -136,9 +143,8 @@ def admit(upload: Upload, extent: Extent, write: Write, *, most: int | None) -> 
     LimitReached.
     """
     repeat = write.sequential and write.offset == upload.length == extent.offset
-    if repeat and write.length in {0, None} and not upload.state.is_final:
-        return upload.length
-    if upload.state is UploadState.COMPLETE and repeat and write.length == 0:
+    stands = not upload.state.is_final or upload.state is UploadState.COMPLETE
+    if repeat and write.length in {0, None} and stands:
         return upload.length
     if upload.state not in {UploadState.OPEN, UploadState.FILLED}:
         raise StateConflict(
@@ -164,6 +170,16 @@ def admit(upload: Upload, extent: Extent, write: Write, *, most: int | None) -> 
             todo="Send no more bytes than the upload has left.",
         )
     return bound
+
+
+def refuse_beyond(upload: Upload, write: Write) -> None:
+    """Refuse a chunk that can never fit before anybody is disturbed for it.
+
+    Raises TooLarge, StateConflict.
+    """
+    length = upload.length if upload.length is not None else write.declares
+    if length is not None and write.end is not None and write.end > length:
+        admit(replace(upload, length=length), Extent(write.offset, 0, ()), write, most=None)
 
 
 def settled(upload: Upload, extent: Extent, *, now: int, expires_at: int | None) -> Upload:

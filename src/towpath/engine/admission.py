@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from towpath.core.caller import Caller
 from towpath.core.command import NewUpload
 from towpath.core.limits import Limits
-from towpath.core.model import Upload
 from towpath.core.names import check_name
-from towpath.core.ranges import Extent
-from towpath.core.transfer import Write, admit, check_length
+from towpath.core.transfer import Write, check_length
 from towpath.engine.lease import Lease
 from towpath.errors import Forbidden, Malformed, NotFound
 
@@ -34,13 +30,6 @@ def check_new(caller: Caller, new: NewUpload, limits: Limits) -> str | None:
             todo="Choose a name there.",
         )
     return name
-
-
-def refuse_beyond(upload: Upload, write: Write) -> None:
-    """Refuse a chunk that can never fit before anybody is disturbed for it. Raises TooLarge."""
-    length = upload.length if upload.length is not None else write.declares
-    if length is not None and write.end is not None and write.end > length:
-        admit(replace(upload, length=length), Extent(write.offset, 0, ()), write, most=None)
 
 
 def gives_way(lease: Lease, write: Write) -> bool:

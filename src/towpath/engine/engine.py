@@ -30,15 +30,16 @@ from towpath.core.transfer import (
     filled,
     is_overdue,
     move,
+    refuse_beyond,
     require_live,
 )
-from towpath.engine.admission import check_new, gives_way, no_such_upload, refuse_beyond
+from towpath.engine.admission import check_new, gives_way, no_such_upload
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease, end_all
 from towpath.engine.live import Live, load
 from towpath.engine.lives import Lives
 from towpath.engine.publish import publish
-from towpath.engine.receive import Crew, Receive
+from towpath.engine.receive import Crew, Receive, expect_nothing
 from towpath.engine.recount import recount
 from towpath.engine.threads import result_of
 from towpath.errors import LimitReached, NotFound, StateConflict
@@ -150,6 +151,8 @@ class Engine:
                     lease, bound = await self._grant(live, write, source)
                 if lease is not None:
                     await self._receive(live, lease, bound)
+                elif write.length is None:
+                    await expect_nothing(source(), self.threads)
                 return await self._complete_if_due(live)
 
     async def inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:
@@ -331,7 +334,7 @@ class Engine:
         """A lease for the write, and where it must end; no lease when there is nothing to come."""
         now = self.clock.now()
         require_live(live.upload, now=now)
-        if write.length is not None:
+        if write.length:
             refuse_beyond(live.upload, write)
         await end_all([lease for lease in live.leases if gives_way(lease, write)])
         upload = live.upload

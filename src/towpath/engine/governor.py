@@ -20,10 +20,7 @@ class Governor:
     """Blocks out of one budget. All methods but `take` may be called from any thread."""
 
     def __init__(self, budget: int, *, smallest: int, largest: int, blocks: int) -> None:
-        """`blocks`: how many may be out at once.
-
-        Raises ValueError for a budget that has no room for one block.
-        """
+        """`blocks`: how many may be out at once. Raises ValueError for a budget below one block."""
         if budget < smallest:
             raise ValueError(f"{budget} bytes have no room for one block of {smallest}.")
         self.budget = budget

@@ -37,9 +37,9 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
             why=f"It is {upload.state.value}; {live.extent.offset} bytes are durable.",
             todo="Send what is missing.",
         )
-    path = upload.name if upload.on_conflict is OnConflict.FAIL else None
-    if path is not None and ledger.get(Name, upload.tenant, path) is not None:
-        raise _name_is_taken(path)
+    fails = upload.name is not None and upload.on_conflict is OnConflict.FAIL
+    if fails and ledger.get(Name, upload.tenant, upload.name or "") is not None:
+        raise _name_is_taken(upload.name or "")
     length = upload.length
     if not store.properties.seals_quickly and upload.state is UploadState.FILLED:
         live.change(ledger, lambda filled: move(filled, UploadState.SEALING, now=now))

@@ -18,7 +18,7 @@ from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
 
 from towpath.core.limits import Limits
-from towpath.core.ports import Clock, Ending
+from towpath.core.ports import Clock, Ending, Source
 from towpath.core.ranges import Extent, Span
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease
@@ -203,21 +203,13 @@ class Receive:
     def _judge(self) -> None:
         """Raise what the way the source ended says."""
         if self._overlong:
-            raise TooLarge(
-                "More bytes came than there is room for.",
-                why=f"The chunk ends at {self._bound}.",
-                todo="Ask for the offset and send only what is missing.",
-            )
+            raise _too_much(self._bound)
         ending = self._source.ending
         if ending is Ending.WHOLE:
             if self._lease.end is None or self.position == self._lease.end:
                 return
             ending = Ending.CUT
-        raise _INTERRUPTIONS.get(ending, Cut)(
-            f"The chunk ended at {self.position}.",
-            why=_REASONS.get(ending, "The sender went away."),
-            todo="Ask for the offset and send the rest.",
-        )
+        raise _interrupted(ending, self.position)
 
     # --- in a worker thread ------------------------------------------------------------------
 
@@ -335,6 +327,33 @@ class Receive:
             spans.append(last)
         if spans:
             self._settle(spans)
+
+
+async def expect_nothing(source: Source, threads: Executor) -> None:
+    """Raises TooLarge if a byte comes, Interrupted if it does not end well."""
+    block, loop = memoryview(bytearray(1)), asyncio.get_running_loop()
+    while source.ending is None:
+        await source.ready()
+        if await loop.run_in_executor(threads, source.read_into, block):
+            raise _too_much(None)
+    if source.ending is not Ending.WHOLE:
+        raise _interrupted(source.ending, 0)
+
+
+def _too_much(bound: int | None) -> TooLarge:
+    return TooLarge(
+        "More bytes came than the upload has left.",
+        why="It has all its bytes." if bound is None else f"It ends at {bound}.",
+        todo="Ask for the offset and send only what is missing.",
+    )
+
+
+def _interrupted(ending: Ending | None, position: int) -> Interrupted:
+    return _INTERRUPTIONS.get(ending, Cut)(
+        f"The chunk ended at {position}.",
+        why=_REASONS.get(ending, "The sender went away."),
+        todo="Ask for the offset and send the rest.",
+    )
 
 
 _INTERRUPTIONS: dict[Ending | None, type[Interrupted]] = {

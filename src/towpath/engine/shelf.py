@@ -37,10 +37,17 @@ class Opened:
     store: Store
 
     def read(self, start: int, end: int) -> Reading:
-        """Bytes start <= b < end. Blocks. Raises StoreError, NotFound."""
+        """Bytes start <= b < end. Blocks. Raises StoreError: StoreLost if they are gone."""
         first = self.segments[0] if self.segments else None
         if first is not None and len(self.segments) == 1:
-            return self.store.read(first.address, first.start + start, first.start + end)
+            try:
+                return self.store.read(first.address, first.start + start, first.start + end)
+            except NotFound as error:
+                raise StoreLost(
+                    "The object's bytes are gone.",
+                    why="The ledger knows the object, the store does not hold it.",
+                    todo="Restore it from a copy, or remove it and upload it again.",
+                ) from error
         return _Chained(self.store, list(_pieces(self.segments, start, end)))
 
 

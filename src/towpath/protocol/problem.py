@@ -22,6 +22,7 @@ _STATUS: dict[type[BaseException], int] = {
     errors.Expired: 410,
     errors.OffsetConflict: 409,
     errors.StateConflict: 409,
+    errors.LengthConflict: 400,
     errors.NameConflict: 409,
     errors.TooLarge: 413,
     errors.LimitReached: 503,
@@ -50,12 +51,11 @@ def status_of(error: BaseException) -> int:
 def refuse(error: BaseException) -> Reply:
     """The reply to an error. What is not in the tree is answered without its text."""
     status = status_of(error)
+    what, why, todo, code = "The server failed.", "", "", "internal"
     if isinstance(error, TowpathError):
         what, why, todo, code = error.what, error.why, error.todo, error.code
-    else:
-        what, code = "The server failed.", "internal"
-        why = "An error that should not happen happened; it is in the server's log."
-        todo = "Try again; if it stays, tell who runs the server the request's id."
+    why = why or "The server's log says more."
+    todo = todo or "Try again; if it stays, tell who runs the server the request's id."
     extra: dict[str, str | int] = {}
     fields: list[tuple[str, str]] = []
     match error:

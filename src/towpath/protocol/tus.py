@@ -7,7 +7,6 @@ when its last byte is durable. HEAD is a claim: it ends whoever writes and tells
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 from towpath.core.command import (
@@ -57,6 +56,8 @@ def parse(head: Head) -> Command | Reply:
         return Discover()
     if head.method == "GET":
         return Fetch(key=_key(key))
+    if head.method not in {"POST", "HEAD", "PATCH", "DELETE"}:
+        return _wrong_method(head.method, key)
     if head.get("tus-resumable") != VERSION:
         if head.method == "HEAD" and key and "tus-resumable" not in head.fields:
             return Fetch(key=_key(key))
@@ -70,10 +71,14 @@ def parse(head: Head) -> Command | Reply:
             return _parse_append(head, _key(key))
         case "DELETE", True:
             return Cancel(key=_key(key))
+    return _wrong_method(head.method, key)
+
+
+def _wrong_method(method: str, key: str) -> Reply:
     allow = "OPTIONS, GET, HEAD, PATCH, DELETE" if key else "OPTIONS, POST"
     return problem(
         405,
-        f"{head.method} is not for this address.",
+        f"{method} is not for this address.",
         why=f"Here it is {allow}.",
         todo="POST to create an upload; HEAD, PATCH or DELETE at the Location it answers.",
         code="method",
@@ -152,7 +157,15 @@ def _length(head: Head) -> int | None:
 
 def _content_length(head: Head) -> int | None:
     """Body bytes that are announced; None for a chunked body, 0 when there is none."""
-    if "transfer-encoding" in head.fields:
+    coding = head.get("transfer-encoding")
+    if coding is not None:
+        if coding.strip().lower() != "chunked":
+            raise Malformed(
+                "The body's coding is not undone here.",
+                field="Transfer-Encoding",
+                why="Only chunked is.",
+                todo="Send the bytes as they are.",
+            )
         return None
     length = head.get("content-length")
     return 0 if length is None else read_size(length, field="Content-Length")
@@ -200,10 +213,10 @@ def read_metadata(field: str) -> dict[str, str]:
             try:
                 value = base64.b64decode(encoded.strip(), validate=True)
                 values[key] = value.decode()
-            except binascii.Error:
-                why = f"The value of “{key[:40]}” is not base64."
             except UnicodeDecodeError:
                 why = f"The value of “{key[:40]}” is not UTF-8 text."
+            except ValueError:
+                why = f"The value of “{key[:40]}” is not base64."
         if why:
             raise Malformed(
                 "Upload-Metadata cannot be read.",

@@ -73,8 +73,12 @@ class LocalStore:
             # A key that became an object stays one: nothing is made that could replace it.
             if self._dir.stat(OBJECTS, key) is None:
                 if self._dir.stat(UPLOADS, key) is None:
-                    if self._free() < (1 if size is None else size):
-                        raise StoreFull("The disk has no room for this upload.")
+                    if (free := self._free()) < (1 if size is None else size):
+                        raise StoreFull(
+                            "The disk has no room for this upload.",
+                            why=f"{max(free, 0)} bytes of it are free for uploads.",
+                            todo="Send a smaller file, or ask who runs the server to make room.",
+                        )
                     os.close(self._dir.open(UPLOADS, key, os.O_RDWR | os.O_CREAT))
                 self._held.get(key).size = size
         return f"{UPLOADS}/{key}"
@@ -293,7 +297,12 @@ class LocalStore:
         if start != held.window:
             held.window = start
             if self._min_free and self._free() < end - at:
-                raise StoreFull("The disk is as full as it may be.", written=at)
+                raise StoreFull(
+                    "The disk is as full as it may be.",
+                    written=at,
+                    why="What is left of it is kept free.",
+                    todo="Go on when who runs the server has made room.",
+                )
             last = stop if held.size is None else min(stop, held.size)
             if last > end:
                 self._ahead.reserve(descriptor, start, last)

@@ -27,7 +27,7 @@ from towpath.web.body import send_object, send_reply
 from towpath.web.files import Files
 from towpath.web.gate import Gate
 from towpath.web.limits import WireLimits
-from towpath.web.log import request_id
+from towpath.web.log import request_id, upload_id
 from towpath.web.page import PAGE
 
 Scope = MutableMapping[str, Any]
@@ -109,7 +109,7 @@ class App:
         fields = join_fields(scope["headers"])
         given = fields.get("x-request-id", "")
         identity = given if _WORD.match(given) else secrets.token_hex(8)
-        token = request_id.set(identity)
+        tokens = request_id.set(identity), upload_id.set("")
         answer = _Answer(send, identity)
         began = time.perf_counter()
         path: str = scope["path"]
@@ -128,7 +128,8 @@ class App:
                         "seconds": round(time.perf_counter() - began, 4),
                     },
                 )
-            request_id.reset(token)
+            request_id.reset(tokens[0])
+            upload_id.reset(tokens[1])
 
     async def _route(
         self, scope: Scope, fields: dict[str, str], receive: Receive, answer: _Answer
@@ -146,7 +147,7 @@ class App:
         elif answer.always:
             await self._serve_files(scope, fields, receive, answer)
         elif path == API or path.startswith(API + "/"):
-            caller = self._gate.admit(fields)
+            caller = self._gate.admit(fields, _peer(scope))
             inner = {**scope, "root_path": API, "towpath.caller": caller}
             await self._control(inner, receive, answer)
         else:
@@ -169,7 +170,7 @@ class App:
         )
         caller: Caller | None = None
         if head.method != "OPTIONS":
-            caller = self._gate.admit(fields)
+            caller = self._gate.admit(fields, _peer(scope))
         sources: list[Source] = []
 
         def source() -> Source:
@@ -231,6 +232,12 @@ class _Answer:
             headers.append((b"x-request-id", self._identity.encode()))
             message = {**message, "headers": headers}
         await self._send(message)
+
+
+def _peer(scope: Scope) -> str | None:
+    """The address that asks; None if the server does not tell, as with a Unix socket."""
+    client = scope.get("client")
+    return client[0] if client else None
 
 
 def _source(scope: Scope, fields: dict[str, str], receive: Receive, limits: WireLimits) -> Source:

@@ -116,7 +116,8 @@ class AsgiSource:
         await self._wait(seconds)
         with self._news:
             if not self._queue and self._ending is None:
-                self._ending = self._last or Ending.SLOW
+                last: Ending | None = self._last  # it may have come while we waited
+                self._ending = last or Ending.SLOW
             slow = self._ending is Ending.SLOW
         if slow:
             self._close()

@@ -42,6 +42,6 @@ def http_class(registry: Registry) -> type[asyncio.Protocol] | str:
     """
     if available():
         return "auto"
-    from towpath.web.direct import DirectProtocol
+    from towpath.web.direct import DirectProtocol  # noqa: PLC0415  # only for versions it fits
 
     return type("DirectProtocol", (DirectProtocol,), {"registry": registry})

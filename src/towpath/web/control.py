@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
 
 from towpath.core.caller import Caller
@@ -88,6 +89,14 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
+def _text(value: str) -> str:
+    """What a database can hold as text. Raises ValueError, which FastAPI answers with 400."""
+    if "\0" in value:
+        raise ValueError("a null character stands in it")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_text)]
 CallerIs = Annotated[Caller, Depends(_caller)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -98,35 +107,35 @@ def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any
 
     @app.get("/names")
     async def list_names(
-        caller: CallerIs, prefix: str = "", after: str | None = None, limit: Limit = 100
+        caller: CallerIs, prefix: Text = "", after: Text | None = None, limit: Limit = 100
     ) -> NamePage:
         found = await shelf.list(caller, prefix=prefix, after=after, limit=limit)
         names = [_name(name, made, files) for name, made in found]
         return NamePage(names=names, next=names[-1].path if len(names) == limit else None)
 
     @app.get("/names/{path:path}")
-    async def stat_name(caller: CallerIs, path: str) -> NameRecord:
+    async def stat_name(caller: CallerIs, path: Text) -> NameRecord:
         return _name(*await shelf.stat(caller, path), files)
 
     @app.delete("/names/{path:path}", status_code=204)
-    async def forget_name(caller: CallerIs, path: str) -> None:
+    async def forget_name(caller: CallerIs, path: Text) -> None:
         await shelf.forget(caller, path)
 
     @app.get("/uploads")
     async def list_uploads(
-        caller: CallerIs, state: str = "", after: str | None = None, limit: Limit = 100
+        caller: CallerIs, state: str = "", after: Text | None = None, limit: Limit = 100
     ) -> UploadPage:
         found = await engine.list(caller, states=_states(state), after=after, limit=limit)
         uploads = [_upload(upload, files) for upload in found]
         return UploadPage(uploads=uploads, next=uploads[-1].id if len(uploads) == limit else None)
 
     @app.get("/uploads/{key}")
-    async def inspect_upload(caller: CallerIs, key: str) -> UploadRecord:
+    async def inspect_upload(caller: CallerIs, key: Text) -> UploadRecord:
         upload, _ = await engine.inspect(caller, key)
         return _upload(upload, files)
 
     @app.delete("/uploads/{key}", status_code=204)
-    async def cancel_upload(caller: CallerIs, key: str) -> None:
+    async def cancel_upload(caller: CallerIs, key: Text) -> None:
         await engine.cancel(caller, key)
 
     @app.get("/server")
@@ -198,15 +207,35 @@ def _answer_errors(app: FastAPI) -> None:
             )
         )
 
-    async def elsewhere(_request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        what = "There is nothing at this address." if status == 404 else "That cannot be done here."
-        todo = "See which calls there are in the documentation."
-        return _response(problem(status, what, why=str(status), todo=todo, code="not-found"))
+    async def elsewhere(request: Request, error: Exception) -> Response:
+        headers = error.headers if isinstance(error, HTTPException) else None
+        allow = (headers or {}).get("Allow")
+        if allow is None:
+            return _response(_nowhere())
+        return _response(
+            problem(
+                405,
+                f"{request.method} is not for this address.",
+                why=f"Here it is {allow}.",
+                todo="See which calls there are in the documentation.",
+                code="method",
+                fields=(("allow", allow),),
+            )
+        )
 
     app.add_exception_handler(TowpathError, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, elsewhere)
+
+
+def _nowhere() -> Reply:
+    return problem(
+        404,
+        "There is nothing at this address.",
+        why="The API has no such call.",
+        todo="See which calls there are in the documentation.",
+        code="not-found",
+    )
 
 
 def _response(reply: Reply) -> Response:

@@ -16,7 +16,6 @@ Everything here runs on the loop. The parser and the socket's reader never both 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -26,14 +25,16 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from towpath.protocol.problem import problem
 from towpath.web.exchange import App, Exchange
 from towpath.web.registry import Registry
+from towpath.web.wire import unacknowledged
 
 STREAMS = {socket.AF_INET, socket.AF_INET6, socket.AF_UNIX}
 
 
 class Door:
-    """What a cycle has for a transport: the same, but it closes only when the answer can be read."""
+    """What a cycle has for a transport: it closes only when the answer can be read."""
 
     def __init__(self, protocol: DirectProtocol) -> None:
         self._protocol = protocol
@@ -60,14 +61,19 @@ def refusing(status: int, detail: str) -> App:
 
 
 def _problem(status: int, detail: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    title = HTTPStatus(status).phrase
-    body = json.dumps({"title": title, "status": status, "detail": detail}).encode()
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-    ]
-    return headers, body
+    title, todo, code = _WORDS[status]
+    reply = problem(status, title, why=detail, todo=todo, code=code)
+    headers = [(name.encode(), value.encode()) for name, value in reply.fields]
+    headers += [(b"content-length", b"%d" % len(reply.body)), (b"connection", b"close")]
+    return headers, reply.body
+
+
+_WORDS = {
+    400: ("The request cannot be read.", "Send HTTP/1.1 as RFC 9112 has it.", "malformed"),
+    408: ("The request did not come in time.", "Ask again on a new connection.", "too-slow"),
+    414: ("The request's target is too long.", "Send a shorter one.", "target-too-long"),
+    431: ("The request's head is too large.", "Send less metadata.", "head-too-large"),
+}
 
 
 class DirectProtocol(HttpToolsProtocol):
@@ -94,6 +100,8 @@ class DirectProtocol(HttpToolsProtocol):
         self._heads = 0
         self._head_seen = 0  # bytes of the head that is open, at least
         self._timer: asyncio.TimerHandle | None = None  # for a head, a leftover body, a linger
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._unsent = 0  # bytes that the client had not taken when the stall timer was set
         self._exchanges: dict[RequestResponseCycle, Exchange] = {}
         self._running: Exchange | None = None
 
@@ -109,6 +117,7 @@ class DirectProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: everybody who waits on it learns it."""
         self._unset_timer()
+        self._unset_stall_timer()
         super().connection_lost(exc)
         for exchange in self._exchanges.values():
             exchange.cycle.disconnected = not exchange.cycle.response_complete
@@ -122,6 +131,16 @@ class DirectProtocol(HttpToolsProtocol):
             return None
         exchange.cycle.keep_alive = False
         return True
+
+    def pause_writing(self) -> None:
+        """The client takes less than we write; it must go on taking."""
+        super().pause_writing()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """What was written is out, nearly."""
+        self._unset_stall_timer()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Bytes that nobody takes from the socket itself: heads, and bodies of the plain way."""
@@ -191,7 +210,7 @@ class DirectProtocol(HttpToolsProtocol):
         """The last byte of a request."""
         self._in_body = False
         super().on_message_complete()
-        cycle = self.cycle
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
         if cycle is not None and cycle.response_complete and cycle.more_body:
             cycle.more_body = False  # a leftover body is swallowed: the connection is idle
             self._unset_timer()
@@ -247,7 +266,7 @@ class DirectProtocol(HttpToolsProtocol):
             exchange.end()
             self._exchanges.pop(exchange.cycle, None)
             taken = exchange.source is not None
-            if left and (taken or left > self.limits.keep_bytes) or left is None:
+            if left is None or (left and (taken or left > self.limits.keep_bytes)):
                 self._linger()
         if self.lingering:
             self.server_state.total_requests += 1
@@ -260,7 +279,8 @@ class DirectProtocol(HttpToolsProtocol):
 
     def begin_anew(self) -> None:
         """A taken body was read to its end: what comes now is a new request for a new parser."""
-        if self.parser is None or self.transport.is_closing() or self.lingering:
+        parser: httptools.HttpRequestParser | None = self.parser  # none once uvicorn gave it up
+        if parser is None or self.transport.is_closing() or self.lingering:
             return
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
@@ -306,7 +326,12 @@ class DirectProtocol(HttpToolsProtocol):
         if self._running is not None and self._running.left != 0:
             self._linger()
         else:
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close when what was written is out; a client that does not take it is cut off."""
+        self.transport.close()
+        self._watch_writing()
 
     def _linger(self) -> None:
         """Send our FIN, swallow a bounded amount for a bounded time, then close (RFC 9112 9.6).
@@ -320,9 +345,13 @@ class DirectProtocol(HttpToolsProtocol):
             self._running.end()
         self._unset_keepalive_if_required()
         self._set_timer(self.limits.linger_seconds)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.flow.resume_reading()
+        try:
+            if self.transport.can_write_eof():  # not with TLS
+                self.transport.write_eof()
+        except OSError:  # the client has torn the connection down
+            self.transport.abort()
+        else:
+            self.flow.resume_reading()
 
     def _set_timer(self, seconds: float) -> None:
         self._unset_timer()
@@ -334,10 +363,31 @@ class DirectProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _watch_writing(self) -> None:
+        self._unset_stall_timer()
+        if self.transport.get_write_buffer_size() and self.limits.stall_seconds:
+            self._unsent = self._count_unsent()
+            self._stall_timer = self.loop.call_later(self.limits.stall_seconds, self._judge_writing)
+
+    def _count_unsent(self) -> int:
+        number = self.transport.get_extra_info("socket").fileno()
+        return self.transport.get_write_buffer_size() + unacknowledged(number)
+
+    def _judge_writing(self) -> None:
+        if self._count_unsent() >= self._unsent:
+            self.transport.abort()
+        else:
+            self._watch_writing()
+
+    def _unset_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
     def _time_is_over(self) -> None:
         self._timer = None
         if self.lingering:
-            self.transport.close()
+            self._close()
         elif self.flow.read_paused:  # it is us who do not read
             self._set_timer(self.limits.head_seconds)
         elif self._in_head:

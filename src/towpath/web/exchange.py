@@ -15,14 +15,15 @@ Extensions in `scope["extensions"]`:
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
+    STATUS_LINE,
     RequestResponseCycle,
 )
 
@@ -34,6 +35,9 @@ from towpath.web.wire import Wire
 
 if TYPE_CHECKING:
     from towpath.web.direct import DirectProtocol
+
+# What sendfile(2) says of the file; everything else is said of the connection.
+FILE_ERRORS = {errno.EBADF, errno.EINVAL, errno.EIO, errno.EOVERFLOW, errno.ESTALE}
 
 Message = MutableMapping[str, Any]
 App = Callable[
@@ -155,7 +159,7 @@ class Exchange:
     # The answer
 
     async def send(self, message: Message) -> None:
-        """ASGI send, with our two messages more."""
+        """ASGI send, with two messages more."""
         if message["type"] == "towpath.sendfile":
             await self._send_file(message)
         elif message["type"] == "towpath.informational":
@@ -177,12 +181,12 @@ class Exchange:
         return left is None or left > self.protocol.registry.limits.keep_bytes
 
     def _send_informational(self, message: Message) -> None:
-        cycle, status = self.cycle, HTTPStatus(message["status"])
+        cycle, status = self.cycle, message["status"]
         if not 100 <= status < 200 or status == 101 or cycle.response_started:
-            raise RuntimeError(f"{int(status)} cannot be sent as an interim response here")
+            raise RuntimeError(f"{status} cannot be sent as an interim response here")
         if cycle.disconnected or cycle.scope["http_version"] != "1.1":
             return
-        lines = [b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode())]
+        lines = [STATUS_LINE[status]]
         for name, value in message.get("headers", []):
             if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
                 raise RuntimeError(f"header {name!r} cannot be sent")
@@ -216,8 +220,10 @@ class Exchange:
                 sent = await send_range(
                     wire, duplicate, offset, count, pool=registry.senders, stall_seconds=stall
                 )
-        except OSError:  # gone or stalled: nothing more can be said to this client
+        except OSError as error:  # gone, stalled or unreadable: no more can be said to this client
             cycle.disconnected = True
+            if error.errno in FILE_ERRORS:
+                raise
         finally:
             wire.close()  # if this task is cancelled, the thread lets go a moment later
             self._wire = None
@@ -239,7 +245,8 @@ class Exchange:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the application in place of uvicorn's call of it."""
-        assert self.app is not None
+        if self.app is None:
+            raise RuntimeError("an exchange runs an application")
         extensions = scope.setdefault("extensions", {})
         extensions["towpath.informational"] = {}
         if self.protocol.plain:

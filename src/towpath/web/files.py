@@ -15,11 +15,12 @@ from towpath.core.ports import Source
 from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Opened, Shelf
-from towpath.errors import Interrupted, NotFound, StoreError, TooLarge
+from towpath.errors import NotFound, TooLarge, TowpathError
 from towpath.protocol import tus
 from towpath.protocol.download import Delivery, deliver
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem, refuse
+from towpath.web.log import upload_id
 
 Sourcing = Callable[[], Source]
 
@@ -43,6 +44,8 @@ class Files:
             return command
         if isinstance(command, Discover) or caller is None:
             return self._render(command, None, head)
+        if not isinstance(command, Create):
+            upload_id.set(command.key)
         match command:
             case Fetch():
                 return await self._fetch(caller, head, command.key)
@@ -64,11 +67,12 @@ class Files:
         if write is not None and None not in {length, write.length}:
             _refuse_overlong(length or 0, write)
         upload = await self._engine.create(caller, command.new)
+        upload_id.set(upload.id)
         if write is None:
             return self._render(command, upload, head)
         try:
             upload = await self._engine.write(caller, upload.id, write, source)
-        except (Interrupted, TooLarge, StoreError) as error:
+        except TowpathError as error:
             # The upload exists and keeps what came: its address is told even so.
             return refuse(error).with_fields(tus.location(head, upload))
         return self._render(command, upload, head)

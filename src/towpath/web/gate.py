@@ -13,6 +13,7 @@ import hmac
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 
@@ -28,8 +29,11 @@ _NOBODY = hashlib.sha256(b"").digest()
 class Gate(Protocol):
     """Says who asks."""
 
-    def admit(self, fields: Mapping[str, str]) -> Caller:
-        """The caller. `fields` are lower-case. Raises Unauthenticated, Forbidden."""
+    def admit(self, fields: Mapping[str, str], peer: str | None = None) -> Caller:
+        """The caller. `fields` are lower-case; `peer` is the address that asks, if it is known.
+
+        Raises Unauthenticated, Forbidden.
+        """
         ...
 
 
@@ -47,7 +51,7 @@ class TokenGate:
     def __init__(self, tokens: Mapping[str, Token]) -> None:
         self._tokens = dict(tokens)
 
-    def admit(self, fields: Mapping[str, str]) -> Caller:
+    def admit(self, fields: Mapping[str, str], peer: str | None = None) -> Caller:
         scheme, _, text = fields.get("authorization", "").partition(" ")
         parts = text.strip().split("_", 2)
         known = len(parts) == 3 and scheme.lower() == "bearer" and parts[0] == "tow"
@@ -71,9 +75,15 @@ class LoopbackGate:
         self._hosts = frozenset(host.lower() for host in (*LOOPBACK, *hosts))
         self._anywhere = anywhere
 
-    def admit(self, fields: Mapping[str, str]) -> Caller:
+    def admit(self, fields: Mapping[str, str], peer: str | None = None) -> Caller:
         if self._anywhere:
             return ANONYMOUS
+        if peer is not None and _is_elsewhere(peer):
+            raise Forbidden(
+                "Only this machine is served.",
+                why="No tokens are set, and the request comes from another machine.",
+                todo="Ask who runs the server to set tokens.",
+            )
         host = fields.get("host", "")
         if _without_port(host) not in self._hosts:
             raise Forbidden(
@@ -89,6 +99,22 @@ class LoopbackGate:
                 todo="Open the server's own page, or start the server with tokens.",
             )
         return ANONYMOUS
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address of this machine alone; a name could come to mean another."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_elsewhere(peer: str) -> bool:
+    """True for the address of another machine; what is no address came by no network."""
+    try:
+        return not ip_address(peer.removeprefix("::ffff:")).is_loopback
+    except ValueError:
+        return False
 
 
 def _without_port(host: str) -> str:

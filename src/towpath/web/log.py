@@ -14,16 +14,27 @@ from typing import Any
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The request that this code runs for."""
+upload_id: ContextVar[str] = ContextVar("upload_id", default="")
+"""The upload that this request is about, once it is known."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
-    """What was added to the record by name, with the request's id."""
+    """What was added to the record by name, with the ids of the request and the upload."""
     found = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-    if current := request_id.get():
-        found.setdefault("request", current)
+    if request := request_id.get():
+        found.setdefault("request", request)
+    if upload := upload_id.get():
+        found.setdefault("upload", upload)
     return found
+
+
+def _word(value: object) -> object:
+    """A value in a line of text: one word without control characters, or quoted."""
+    if not isinstance(value, str) or (value.isprintable() and value.isascii() and " " not in value):
+        return value
+    return ascii(value)
 
 
 class TextFormatter(logging.Formatter):
@@ -33,10 +44,11 @@ class TextFormatter(logging.Formatter):
         moment = datetime.fromtimestamp(record.created, UTC)
         line = f"{moment:%Y-%m-%d %H:%M:%S} {record.levelname.lower():7} {record.getMessage()}"
         for name, value in extras(record).items():
-            line += f" {name}={ascii(value) if isinstance(value, str) and ' ' in value else value}"
+            line += f" {name}={_word(value)}"
+        line = line.replace("\r", "\\r").replace("\n", "\\n")
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return line.replace("\r", "\\r") if not record.exc_info else line
+        return line
 
 
 class JsonFormatter(logging.Formatter):

@@ -6,7 +6,6 @@ and the process ends in time; a second signal ends it at once.
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 import sys
@@ -17,8 +16,11 @@ from typing import Any
 import uvicorn
 
 
-class _Server(uvicorn.Server):
-    """Says when it is up, and drains before it waits for connections."""
+class Server(uvicorn.Server):
+    """Says when it is up, and drains before it waits for connections.
+
+    `run` serves until a signal, or until `should_exit` is set.
+    """
 
     def __init__(
         self,
@@ -48,18 +50,18 @@ class _Server(uvicorn.Server):
         return f"{'https' if self.config.is_ssl else 'http'}://{name}:{port}"
 
 
-def run(
-    app: Any,  # noqa: ANN401  # an ASGI application, which uvicorn types loosely
+def server(
+    app: Any,  # an ASGI application, which uvicorn types loosely
     *,
     host: str,
     port: int,
-    http: Any,  # noqa: ANN401  # a protocol class or its name
+    http: Any,  # a protocol class or its name
     tls: tuple[Path, Path] | None,
     patience: float,
     drain: Callable[[], Awaitable[None]],
     announce: Callable[[str], None],
-) -> None:
-    """Serve until a signal. `tls`: certificate and key; `patience`: seconds to end in."""
+) -> Server:
+    """A server to run. `tls`: certificate and key; `patience`: seconds to end in."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -77,12 +79,15 @@ def run(
         ssl_certfile=tls[0] if tls else None,
         ssl_keyfile=tls[1] if tls else None,
     )
-    server = _Server(config, drain=drain, announce=announce)
+    return Server(config, drain=drain, announce=announce)
+
+
+def run(serving: Server) -> None:
+    """Serve until a signal."""
     # uvicorn raises the signal again once it has stopped; by then it has done its work.
     before = {number: signal.signal(number, _ignore) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(server.serve())
+        serving.run()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

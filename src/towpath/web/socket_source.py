@@ -77,7 +77,7 @@ class SocketSource:
         count = min(len(self._early), len(view))
         if count:
             view[:count] = self._early[:count]
-            self._early = self._early[count:]
+            self._early = self._early[count:] or memoryview(b"")  # an empty slice would hold it all
         return count
 
     def _receive(self, view: memoryview, *, wait: bool) -> tuple[int, Ending | None]:

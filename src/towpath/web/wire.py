@@ -10,20 +10,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import select
 import socket
 import sys
+import termios
 import threading
 from collections.abc import Callable
 
 
 def _bell() -> tuple[int, int]:
     """Two ends of something that makes poll return: (to poll, to write eight bytes to)."""
-    if sys.platform == "linux":
-        bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        return bell, bell
-    return os.pipe()
+    eventfd = getattr(os, "eventfd", None)  # Linux has it
+    if eventfd is None:
+        return os.pipe()
+    bell = eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    return bell, bell
+
+
+def unacknowledged(descriptor: int) -> int:
+    """Bytes that the kernel took from us and the peer has not acknowledged.
+
+    They shrink long before a full socket becomes writable again: so a slow reader is told from one
+    that has stopped.
+    """
+    answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(answer, sys.byteorder)
 
 
 class Wire:

@@ -1,0 +1,1 @@
+"""The command `towpath`: stdout is data, stderr is progress and messages."""

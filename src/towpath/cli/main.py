@@ -1,0 +1,100 @@
+"""`towpath`: the commands, each imported when it is used, so that the others cost nothing.
+
+Rules: every way out goes through `main`, which turns errors into one line and an exit code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from towpath.cli.exits import INTERRUPTED, USAGE
+from towpath.cli.output import Output
+
+# name -> where it is, what --help says of it
+COMMANDS = {
+    "serve": ("towpath.cli.serve:serve", "Start a server."),
+    "put": ("towpath.cli.put:put", "Upload files and folders; run again to go on."),
+    "get": ("towpath.cli.get:get", "Download objects; run again to go on."),
+    "ls": ("towpath.cli.names:ls", "List names on the server."),
+    "stat": ("towpath.cli.names:stat", "Show what the server knows of a name."),
+    "rm": ("towpath.cli.names:rm", "Remove names from the server."),
+    "transfers": ("towpath.cli.resume:transfers", "List what is not finished."),
+    "resume": ("towpath.cli.resume:resume", "Go on with transfers that stopped."),
+    "token": ("towpath.cli.token:token", "Make tokens for a server."),
+    "ledger": ("towpath.cli.ledger:ledger", "Look after a server's ledger."),
+    "version": ("towpath.cli.version:version", "Show versions."),
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table says so
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from towpath import __version__
+
+        print(f"towpath {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """Haul very large files: resumable, verified, in bounded memory.
+
+    A transfer that stopped goes on where it was when the same command runs again.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command; return what the process should exit with."""
+    output = Output(debug="--debug" in (sys.argv if args is None else args))
+    try:
+        result: Any = cli.main(args, prog_name="towpath", standalone_mode=False, obj=output)
+        return result if isinstance(result, int) else 0
+    except click.UsageError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        output.say("towpath: Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone: not a matter for a message
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last door: nobody else would say it
+        return output.error(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""`towpath ls`, `stat` and `rm`: the names that a server knows."""
+
+from __future__ import annotations
+
+import click
+
+from towpath.cli.amounts import size
+from towpath.cli.exits import OK, PARTLY
+from towpath.cli.options import Caller, caller_options
+from towpath.errors import TowpathError
+
+
+@click.command()
+@click.argument("prefix", default="")
+@click.option("-l", "--long", is_flag=True, help="With sizes and times.")
+@caller_options
+def ls(caller: Caller, prefix: str, long: bool) -> None:
+    """List the names on the server that begin with PREFIX."""
+    output = caller.output
+    with caller.client() as client:
+        for name in client.names(prefix):
+            output.record("name", **name.to_dict())
+            if not long:
+                output.line(name.path)
+                continue
+            mark = "  DAMAGED" if name.damaged else ""
+            when = moment(name.updated_at or name.created_at)
+            output.line(f"{size(name.length):>10}  {when}  {name.path}{mark}")
+
+
+@click.command()
+@click.argument("name")
+@caller_options
+def stat(caller: Caller, name: str) -> None:
+    """Show what the server knows of NAME."""
+    with caller.client() as client:
+        found = client.stat(name)
+    caller.output.record("name", **found.to_dict())
+    rows = {
+        "name": found.path,
+        "size": f"{size(found.length)} ({found.length} bytes)",
+        "type": found.media_type or "unknown",
+        "created": moment(found.created_at),
+        "updated": moment(found.updated_at),
+        "version": str(found.version),
+        **found.digests,
+        "id": found.id,
+        **(
+            {"damaged": "yes: the stored bytes are not the ones that came"} if found.damaged else {}
+        ),
+    }
+    for key, value in rows.items():
+        caller.output.line(f"{key + ':':<11} {value}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@caller_options
+def rm(caller: Caller, names: tuple[str, ...]) -> int:
+    """Remove names from the server."""
+    codes = []
+    with caller.client() as client:
+        for name in names:
+            try:
+                client.remove(name)
+            except TowpathError as error:
+                codes.append(caller.output.error(error, about=name))
+            else:
+                caller.output.record("removed", name=name)
+                caller.output.say(f"Removed {name}.")
+    if not codes:
+        return OK
+    return codes[0] if len(codes) == len(names) and len(set(codes)) == 1 else PARTLY
+
+
+def moment(rfc3339: str) -> str:
+    """2026-11-21T08:00:00.123Z -> 2026-11-21 08:00, in the time of the server: UTC."""
+    return rfc3339[:16].replace("T", " ")

@@ -1,0 +1,155 @@
+"""`towpath transfers` and `towpath resume`: what is not finished.
+
+Rules: what this machine remembers is shown also when the server cannot be reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.cli.amounts import size
+from towpath.cli.carry import Begin, Job, News, carry
+from towpath.cli.exits import OK
+from towpath.cli.options import Caller, caller_options, transfer_options
+from towpath.client.progress import rfc3339
+from towpath.client.resume import Note, Notebook
+from towpath.client.surroundings import state_folder
+from towpath.errors import NotFound, StateConflict, TowpathError
+
+if TYPE_CHECKING:
+    from towpath.client import BlockingTransfer, Client
+
+
+@click.command()
+@click.option("--forget", metavar="ID", help="Give one up, here and on the server.")
+@caller_options
+def transfers(caller: Caller, forget: str | None) -> int:
+    """List what is not finished: first on this machine, then on the server."""
+    notes = list(Notebook(state_folder()).all())
+    if forget is not None:
+        return _forget(caller, find(notes, forget))
+    for note in notes:
+        caller.output.record("transfer", **facts(note))
+        caller.output.line(row(note.id, note.direction, note.offset, note.length, shown(note)))
+    known = {note.url.rpartition("/")[2] for note in notes}
+    try:
+        with caller.client() as client:
+            for upload in client.uploads():
+                if upload.id in known:
+                    continue
+                caller.output.record("upload", **upload.to_dict())
+                name = upload.name or "(no name)"
+                caller.output.line(row("-", "elsewhere", upload.offset, upload.length, name))
+    except TowpathError as error:
+        return caller.output.error(error, about="Uploads on the server")
+    return OK
+
+
+@click.command()
+@click.argument("transfer", default="", metavar="[ID]")
+@click.option("--all", "every", is_flag=True, help="All that this machine remembers.")
+@click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
+@transfer_options
+def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
+    """Go on with a transfer that stopped; `towpath transfers` lists the IDs.
+
+    The first characters of an ID are enough, and none are needed when there is only one.
+    """
+    notes = list(Notebook(state_folder()).all())
+    if not every:
+        notes = [find(notes, transfer)]
+    elif not notes:
+        caller.output.say("There is nothing to resume.")
+    code = OK
+    for server in dict.fromkeys(note.server for note in notes):
+        if caller.explicit and server.rstrip("/") != caller.url.rstrip("/"):
+            raise StateConflict(
+                f"That transfer is with {server}.", todo="Leave out --url, or give that one."
+            )
+        mine = [note for note in notes if note.server == server]
+        client = caller.client(server, parallel=said["parallel"], retries=said["retries"])
+        code = (
+            carry(
+                client,
+                _jobs(mine),
+                output=caller.output,
+                show=caller.show(),
+                parallel=said["parallel"],
+            )
+            or code
+        )
+    return code
+
+
+def find(notes: list[Note], start: str) -> Note:
+    """The one note whose id begins so. Raises NotFound, StateConflict."""
+    found = [note for note in notes if note.id.startswith(start)]
+    if not found:
+        what = (
+            f"There is no unfinished transfer {start}." if start else "There is nothing to resume."
+        )
+        raise NotFound(what, todo="`towpath transfers` lists those that there are.")
+    if len(found) > 1:
+        which = ", ".join(note.id for note in found)
+        raise StateConflict(
+            f"{len(found)} transfers are not finished.", why=f"They are {which}.", todo="Name one."
+        )
+    return found[0]
+
+
+def facts(note: Note) -> dict[str, object]:
+    """For JSON."""
+    return {
+        "id": note.id,
+        "direction": note.direction,
+        "server": note.server,
+        "name": note.name,
+        "path": note.path,
+        "transferred_bytes": note.offset,
+        "total_bytes": note.length,
+        "created_at": rfc3339(note.created_at),
+        "updated_at": rfc3339(note.updated_at),
+    }
+
+
+def row(note_id: str, kind: str, offset: int, length: int | None, name: str) -> str:
+    """One line of the list."""
+    share = f"{offset * 100 / length:.0f} %" if length else "?"
+    total = size(length) if length is not None else "?"
+    return f"{note_id:<12}  {kind:<9}  {share:>5} of {total:>9}  {name}"
+
+
+def shown(note: Note) -> str:
+    """Source and destination."""
+    here, there = note.path, note.name
+    return f"{here} -> {there}" if note.direction == "upload" else f"{there} -> {here}"
+
+
+def _forget(caller: Caller, note: Note) -> int:
+    with caller.client(note.server) as client:
+        client.forget(note)
+    caller.output.record("forgotten", id=note.id)
+    caller.output.say(f"Forgot {note.id}.")
+    return OK
+
+
+def _jobs(notes: list[Note]) -> Iterator[Job]:
+    for note in notes:
+        label = note.path if note.direction == "upload" else note.name
+        yield Job(
+            label, _begin(note), lambda result: str(getattr(result, _DATA[type(result).__name__]))
+        )
+
+
+_DATA = {"UploadResult": "name", "DownloadResult": "path"}
+
+
+def _begin(note: Note) -> Begin:
+    def begin(client: Client, news: News) -> BlockingTransfer[Any]:
+        return client.resume(note, progress=news)
+
+    return begin

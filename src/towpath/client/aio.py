@@ -1,0 +1,304 @@
+"""The client for asyncio: transfers, and the calls about names and uploads.
+
+Rules: every blocking call runs in a thread; leaving the context because of an error pauses what is
+under way and keeps its state; leaving it otherwise waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from uuid import uuid4
+
+from towpath.client.control import Control
+from towpath.client.download import Download, DownloadTask
+from towpath.client.peer import Peer, Reply, expect
+from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
+from towpath.client.resume import Note, Notebook, transfer_id
+from towpath.client.retry import Patience
+from towpath.client.stream import StreamTask, StreamUpload
+from towpath.client.surroundings import state_folder
+from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
+from towpath.client.upload import Upload, UploadTask
+from towpath.errors import BadAnswer, Malformed, NotFound
+
+Make = Callable[[Control, Meter], Flow[Any]]
+Location = str | os.PathLike[str]
+
+
+class AsyncClient:
+    """A client of the server at `url`.
+
+    `token` is sent to that server only. `state_dir` holds what is remembered of unfinished
+    transfers. `timeout`: seconds that one wait for the server may last. `retries`: failures in a
+    row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
+    a whole transfer, however often it is tried. `parallel`: transfers at the same time.
+    `chunk_size`: bytes of one request, by default all that is left of the file. `verify`: compare
+    checksums from end to end. `ca`: a PEM file to trust in place of the system's.
+    """
+
+    def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        state_dir: Location | None = None,
+        timeout: float = 60.0,
+        retries: int = 10,
+        deadline: float | None = None,
+        parallel: int = 4,
+        chunk_size: int | None = None,
+        verify: bool = True,
+        ca: Location | None = None,
+    ) -> None:
+        self._peer = Peer(url, token, timeout=timeout, ca=ca)
+        self._notebook = Notebook(Path(state_dir) if state_dir is not None else state_folder())
+        self._patience = partial(Patience, retries, deadline)
+        self._gate = asyncio.Semaphore(parallel)
+        self._chunk_size = chunk_size
+        self._verify = verify
+        self._transfers: list[Transfer[Any]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                for transfer in self._transfers:
+                    if not transfer.collected and transfer.progress.state is not _PAUSED:
+                        await transfer.wait()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Pause what is under way, keep its state, and hang up."""
+        await asyncio.gather(*(transfer.close() for transfer in self._transfers))
+        self._transfers.clear()
+        self._peer.done_with()
+
+    def upload(
+        self,
+        source: Location | BinaryIO,
+        name: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        on_conflict: str = "",
+        restart: bool = False,
+        progress: OnProgress | None = None,
+    ) -> Transfer[UploadResult]:
+        """Start to upload a file, or go on where an earlier call for it stopped.
+
+        `name`: what it is called on the server; by default as here, `folder/` puts it there.
+        `on_conflict`: keep-both, replace or fail. `restart`: forget what was sent before.
+        An open binary file is read once from where it is: such an upload needs a name and
+        cannot go on in another process. Raises Malformed for a source without a name.
+        """
+        keep = dict(metadata or {})
+        if not isinstance(source, (str, os.PathLike)):
+            return self._stream(source, name, keep, on_conflict, progress)
+        path = absolute(source)
+        name = name_for(name, Path(path).name)
+        task = UploadTask(
+            id=transfer_id(Direction.UPLOAD, self._peer.url, name, path),
+            path=path,
+            name=name,
+            metadata=keep,
+            on_conflict=on_conflict,
+            restart=restart,
+            verify=self._verify,
+            chunk_size=self._chunk_size,
+        )
+        return self._start(
+            task.id,
+            Direction.UPLOAD,
+            lambda control, meter: Upload(task, self._peer, self._notebook, control, meter),
+            progress,
+        )
+
+    def download(
+        self,
+        name: str,
+        path: Location = ".",
+        *,
+        overwrite: bool = False,
+        restart: bool = False,
+        progress: OnProgress | None = None,
+    ) -> Transfer[DownloadResult]:
+        """Start to download an object, or go on where an earlier call for it stopped.
+
+        `name`: its name on the server, or its URL. `path`: a file; `folder/` puts it there.
+        An existing file is replaced only with `overwrite`. `restart`: forget what came before.
+        """
+        local = os.fspath(path)
+        target = absolute(local)
+        if local.endswith(("/", os.sep)) or local in (".", ".."):
+            target = str(Path(target) / local_name(name))
+        task = DownloadTask(
+            id=transfer_id(Direction.DOWNLOAD, self._peer.url, name, target),
+            name=name,
+            path=target,
+            overwrite=overwrite,
+            restart=restart,
+            verify=self._verify,
+        )
+        return self._start(
+            task.id,
+            Direction.DOWNLOAD,
+            lambda control, meter: Download(task, self._peer, self._notebook, control, meter),
+            progress,
+        )
+
+    def resume(self, note: Note, *, progress: OnProgress | None = None) -> Transfer[Any]:
+        """Go on with a transfer from `unfinished`."""
+        if note.direction is Direction.DOWNLOAD:
+            return self.download(note.name, note.path, progress=progress)
+        return self.upload(
+            note.path,
+            note.name,
+            metadata=note.metadata,
+            on_conflict=note.on_conflict,
+            progress=progress,
+        )
+
+    async def unfinished(self) -> list[Note]:
+        """What this machine remembers of transfers with this server that are not finished."""
+        notes = await in_thread(lambda: list(self._notebook.all()))
+        return [note for note in notes if note.server == self._peer.url]
+
+    async def forget(self, note: Note) -> None:
+        """Give an unfinished transfer up: remove what is half done, here and at the server."""
+        transfer = self.resume(note)
+        await transfer.cancel()
+
+    async def names(self, prefix: str = "", *, page: int = 1000) -> AsyncIterator[NameRecord]:
+        """The names that begin with `prefix`, in order; `page` of them a request."""
+        async for found in self._pages("names", "names", prefix=prefix, limit=page):
+            yield NameRecord.read(found)
+
+    async def uploads(
+        self, states: Iterable[str] = ("open", "filled"), *, page: int = 1000
+    ) -> AsyncIterator[UploadRecord]:
+        """The uploads that the server has in one of `states`."""
+        query = {"state": ",".join(states), "limit": page}
+        async for found in self._pages("uploads", "uploads", **query):
+            yield UploadRecord.read(found)
+
+    async def stat(self, name: str) -> NameRecord:
+        """What the server knows of a name. Raises NotFound."""
+        return NameRecord.read((await self._ask("GET", "names", name)).json())
+
+    async def remove(self, name: str) -> None:
+        """Take a name away. Raises NotFound."""
+        await self._ask("DELETE", "names", name)
+
+    async def cancel(self, upload: str) -> None:
+        """Give up an upload that the server has, by its id there. Raises NotFound."""
+        await self._ask("DELETE", "uploads", upload)
+
+    async def server(self) -> Mapping[str, Any]:
+        """What the server says of itself."""
+        return (await self._ask("GET", "server")).json()
+
+    def _stream(
+        self,
+        source: BinaryIO,
+        name: str | None,
+        metadata: Mapping[str, str],
+        on_conflict: str,
+        progress: OnProgress | None,
+    ) -> Transfer[UploadResult]:
+        if not name or name.endswith("/"):
+            raise Malformed("A stream needs a name.", field="name", todo="Say what to call it.")
+        task = StreamTask(
+            id=uuid4().hex[:12],
+            source=source,
+            name=name_for(name, ""),
+            metadata=metadata,
+            on_conflict=on_conflict,
+            chunk_size=self._chunk_size,
+        )
+        return self._start(
+            task.id,
+            Direction.UPLOAD,
+            lambda control, meter: StreamUpload(task, self._peer, control, meter),
+            progress,
+        )
+
+    def _start(
+        self, name: str, direction: Direction, make: Make, progress: OnProgress | None
+    ) -> Transfer[Any]:
+        self._transfers = [
+            known for known in self._transfers if not (known.done and known.collected)
+        ]
+        transfer: Transfer[Any] = Transfer(
+            name,
+            direction,
+            make,
+            patience=self._patience,
+            gate=self._gate,
+            on_progress=progress,
+        )
+        self._transfers.append(transfer)
+        return transfer
+
+    async def _pages(self, path: str, key: str, **query: object) -> AsyncIterator[dict[str, Any]]:
+        after: str | None = None
+        while True:
+            url = self._peer.api(path, **query, after=after)
+            reply = await in_thread(partial(self._peer.ask, "GET", url, again=True))
+            page = expect(reply).json()
+            if not isinstance(page.get(key), list):
+                raise BadAnswer("The server's list cannot be read.")
+            for found in page[key]:
+                yield found
+            before, after = after, page.get("next")
+            if not after or after == before:
+                return
+
+    async def _ask(self, method: str, *segments: str) -> Reply:
+        url = self._peer.api(*segments)
+        reply = await in_thread(lambda: self._peer.ask(method, url, again=True))
+        if reply.status == 404 and not reply.body:
+            raise NotFound(f"The server has no {segments[-1]}.")
+        return expect(reply)
+
+
+_PAUSED = TransferState.PAUSED
+
+
+def name_for(wanted: str | None, own: str) -> str:
+    """The name on the server: `wanted`, in the folder `wanted/`, or as the file itself."""
+    name = (wanted or own).lstrip("/")
+    return name + own if name.endswith("/") or not name else name
+
+
+def absolute(path: Location) -> str:
+    """The path from the root, with links kept: what was said is the name.
+
+    Only a relative path asks the system, for the working folder; the blocking client does so
+    in its caller's thread, which no event loop shares.
+    """
+    given = os.fspath(path)
+    return os.path.normpath(given) if os.path.isabs(given) else os.path.abspath(given)  # noqa: PTH100, PTH117
+
+
+def local_name(name: str) -> str:
+    """The last part of a server's name, if a file may be called so. Raises Malformed."""
+    last = name.rstrip("/").rpartition("/")[2]
+    if last in ("", ".", "..") or "\0" in last or os.sep in last or (os.altsep or "\0") in last:
+        raise Malformed(
+            f"{name!r} gives no name for a file.", field="path", todo="Say what to call it here."
+        )
+    return last

@@ -1,0 +1,136 @@
+"""From a URL to a connection: origins, proxies, TLS.
+
+Rules: raises ServerUnreachable when nobody answers, which may pass, and TransferError when the
+other side cannot be trusted, which will not.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import ssl
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from towpath.client.surroundings import proxy_for, tls_context
+from towpath.client.wire import Connection
+from towpath.errors import ServerUnreachable, SettingsError, TransferError
+
+_PORTS = {"http": 80, "https": 443}
+_CONNECT_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port: who is spoken to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """What stands in the Host field."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+def split(url: str) -> tuple[Origin, str]:
+    """An http or https URL as its origin and what follows. Raises SettingsError."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(f"{url!r} is no URL.", why=f"{error}.") from error
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise SettingsError(
+            f"{url!r} is not the URL of a server.", todo="Give one such as https://up.example.org."
+        )
+    if parts.username is not None:
+        raise SettingsError("The URL holds a password.", todo="Give a token instead.")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Origin(parts.scheme, parts.hostname, port or _PORTS[parts.scheme]), target
+
+
+class Dialer:
+    """Opens connections. `ca`: a PEM file to trust in place of the usual ones."""
+
+    def __init__(self, *, ca: str | os.PathLike[str] | None, timeout: float) -> None:
+        self._ca = ca
+        self._timeout = timeout
+        self._context: ssl.SSLContext | None = None
+
+    def dial(self, origin: Origin) -> Connection:
+        """A fresh connection to `origin`, by way of a proxy if the environment names one."""
+        proxy = proxy_for(origin.scheme, origin.host)
+        try:
+            if proxy is None:
+                sock, absolute = self._reach(origin.host, origin.port), ""
+            else:
+                sock, absolute = self._by_proxy(proxy, origin)
+            if origin.scheme == "https":
+                sock = self._wrapped(sock, origin.host)
+        except ssl.SSLCertVerificationError as error:
+            raise TransferError(
+                f"{origin} cannot be trusted.",
+                why=f"Its certificate: {error.verify_message}.",
+                todo="If it is your own, give its certificate authority (--ca FILE).",
+            ) from error
+        except OSError as error:
+            raise ServerUnreachable(
+                f"Nobody answers at {origin}.",
+                why=f"{error}.",
+                todo="Check the address, and whether the server runs.",
+            ) from error
+        return Connection(sock, timeout=self._timeout, absolute=absolute)
+
+    def _reach(self, host: str, port: int) -> socket.socket:
+        sock = socket.create_connection((host, port), min(self._timeout, _CONNECT_SECONDS))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def _wrapped(self, sock: socket.socket, host: str) -> ssl.SSLSocket:
+        if self._context is None:
+            self._context = tls_context(self._ca)
+        try:
+            return self._context.wrap_socket(sock, server_hostname=host)
+        except OSError:
+            sock.close()
+            raise
+
+    def _by_proxy(self, proxy: str, origin: Origin) -> tuple[socket.socket, str]:
+        """A socket to the proxy, and what requests say before their path."""
+        parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+        if parts.scheme != "http" or not parts.hostname:
+            raise SettingsError(f"The proxy {proxy!r} cannot be used.", why="It is not http://.")
+        sock = self._reach(parts.hostname, parts.port or 80)
+        if origin.scheme == "http" and parts.username is None:
+            return sock, f"http://{origin.authority}"
+        target = f"{origin.host}:{origin.port}"
+        secret = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+        if parts.username is not None:
+            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(secret).decode()}")
+        sock.sendall("\r\n".join([*lines, "", ""]).encode())
+        status = _status_of_tunnel(sock)
+        if not status.startswith("2"):
+            sock.close()
+            raise ServerUnreachable(
+                f"The proxy does not lead to {origin}.", why=f"It answered {status}."
+            )
+        return sock, ""
+
+
+def _status_of_tunnel(sock: socket.socket) -> str:
+    """Read the proxy's answer byte by byte: what follows it belongs to the tunnel."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n") and len(head) < 16_384:
+        byte = sock.recv(1)
+        if not byte:
+            raise ConnectionResetError("the proxy hung up")
+        head += byte
+    return head.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")[2]

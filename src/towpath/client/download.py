@@ -1,0 +1,311 @@
+"""Carry one object from the server into a local file: `NAME.part` first, its name at last.
+
+Rules: runs in one worker thread; the final name never stands for bytes that were not compared with
+what the server announced; a cut download goes on with Range and If-Range, so that bytes of two
+objects are never mixed.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from towpath.client import words
+from towpath.client.blocks import Blocks, crc64nvme
+from towpath.client.control import Control
+from towpath.client.peer import Peer, expect
+from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.records import DownloadResult
+from towpath.client.resume import Marker, Note, Notebook, sync_folder
+from towpath.client.retry import Patience
+from towpath.client.wire import Answer
+from towpath.errors import BadAnswer, DigestMismatch, NameConflict, TowpathError, TransferError
+
+_NOTHING: tuple[int, int | None] = (0, 0)  # offset, CRC64NVME of what lies before it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadTask:
+    """What is to be downloaded, and where to."""
+
+    id: str
+    name: str  # on the server, or the URL of an object
+    path: str  # absolute
+    overwrite: bool = False
+    restart: bool = False  # forget what came before
+    verify: bool = True
+
+
+class Download:
+    """One download on its way. `run` may be called again after it stopped."""
+
+    def __init__(
+        self, task: DownloadTask, peer: Peer, notebook: Notebook, control: Control, meter: Meter
+    ) -> None:
+        self._task = task
+        self._peer = peer
+        self._notebook = notebook
+        self._control = control
+        self._meter = meter
+        self._restart = task.restart
+        self._target = Path(task.path)
+        self._part = self._target.with_name(self._target.name + ".part")
+        self._known = _NOTHING
+        self._announced: int | None = None  # the object's CRC64NVME, as the server says
+        self._begun = False
+
+    def run(self, patience: Patience) -> DownloadResult:
+        """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
+        began = time.monotonic()
+        self._refuse_existing()
+        with self._notebook.lock(self._task.id):
+            note = None if self._restart else self._notebook.read(self._task.id)
+            with self._open_part(note) as file:
+                self._restart = False
+                self._blocks = Blocks(file)
+                self._known, self._begun = _NOTHING, False
+                self._marker = Marker(self._notebook, note or self._fresh())
+                try:
+                    self._carry(patience)
+                except BaseException:
+                    if self._blocks.length:
+                        self._marker.begin(*self._known)
+                    else:
+                        self._forget()
+                    raise
+                self._verify()
+                self._blocks.sync()
+            self._publish()
+            self._notebook.remove(self._task.id)
+        self._meter.state(TransferState.COMPLETE)
+        crc = self._known[1]
+        return DownloadResult(
+            transfer_id=self._task.id,
+            name=self._task.name,
+            path=self._task.path,
+            url=self._marker.note.url,
+            length=self._known[0],
+            crc64nvme=None if crc is None else f"{crc:016x}",
+            verified=crc is not None and self._announced is not None,
+            resumed_from=self._meter.resumed_from,
+            received_bytes=self._meter.sent,
+            seconds=time.monotonic() - began,
+        )
+
+    def discard(self) -> None:
+        """Remove what came so far, and forget it."""
+        if self._notebook.read(self._task.id) is not None:
+            self._forget()
+
+    def _fresh(self) -> Note:
+        task = self._task
+        return Note(
+            id=task.id,
+            direction=Direction.DOWNLOAD,
+            server=self._peer.url,
+            name=task.name,
+            path=task.path,
+            url="",
+        )
+
+    def _refuse_existing(self) -> None:
+        if not self._task.overwrite and self._target.exists():
+            raise NameConflict(
+                f"{self._task.path} exists.",
+                why="A download replaces nothing by itself.",
+                todo="Choose another path, or say so (--overwrite).",
+            )
+
+    def _open_part(self, note: Note | None) -> io.FileIO:
+        """The file that bytes go to. One that we know nothing of is not ours to overwrite."""
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        if note is None and not self._restart:
+            flags |= os.O_EXCL
+        try:
+            handle = os.open(self._part, flags, 0o666)
+        except FileExistsError as error:
+            raise NameConflict(
+                f"{self._part} exists.",
+                why="It is not from a download that is remembered here.",
+                todo="Remove it, or start over (--restart).",
+            ) from error
+        except OSError as error:
+            raise TransferError(
+                f"{self._part} cannot be written.", why=f"{error.strerror}."
+            ) from error
+        file = io.FileIO(handle, "r+")
+        if note is None:
+            file.truncate(0)
+        return file
+
+    def _carry(self, patience: Patience) -> None:
+        """Try until every byte is here."""
+        while True:
+            before = self._known[0]
+            try:
+                self._locate()
+                self._receive()
+                return
+            except TowpathError as error:
+                if self._known[0] > before:
+                    patience.progress()
+                wait = patience.after(error)
+                self._meter.retry()
+                self._control.sleep(wait)
+
+    def _locate(self) -> None:
+        """Find the object's URL; a name may point to another object than it did."""
+        note = self._marker.note
+        if "://" in self._task.name:
+            url, etag, length = self._peer.address(self._task.name), note.etag, note.length
+        else:
+            reply = self._peer.ask("GET", self._peer.api("names", self._task.name), again=True)
+            record = expect(reply).json()
+            if not isinstance(record.get("href"), str):
+                raise BadAnswer("The server did not say where the object is.")
+            url = self._peer.address(record["href"])
+            etag, length = record.get("etag") or note.etag, record.get("length")
+        if note.url != url or note.etag != etag:
+            note = replace(note, url=url, etag=etag, length=length, offset=0, marks=())
+            self._blocks.truncate(0)
+            self._known = _NOTHING
+        self._marker.note = replace(note, length=length)
+
+    def _receive(self) -> None:
+        """Ask for what is missing and write it."""
+        note, offset = self._marker.note, self._blocks.length
+        crc = self._crc_at(offset)
+        if offset and offset == note.length:
+            self._begin(offset)
+            self._announced = words.crc_of(expect(self._peer.ask("HEAD", note.url)).fields)
+            return
+        fields: dict[str, str] = {}
+        if offset and note.etag and not note.etag.startswith("W/"):
+            fields = {"Range": f"bytes={offset}-", "If-Range": note.etag}
+        with self._peer.open("GET", note.url, fields, check=self._control.check) as exchange:
+            answer = exchange.answer()
+            start = self._start_of(answer, offset)
+            if start != offset:
+                self._blocks.truncate(start)
+                offset, crc = start, 0 if self._task.verify else None
+            self._known = (offset, crc)
+            self._begin(offset)
+            while view := self._fill(answer, offset):
+                offset += len(view)
+                crc = None if crc is None else crc64nvme(view, crc)
+                self._known = (offset, crc)
+                self._marker.passed(offset, crc)
+                self._meter.moved(len(view))
+        if self._meter.total is not None and offset != self._meter.total:
+            raise BadAnswer(
+                "The object is not as long as announced.",
+                why=f"It has {offset} bytes; {self._meter.total} were announced.",
+            )
+
+    def _fill(self, answer: Answer, offset: int) -> memoryview:
+        self._control.check()
+        try:
+            return self._blocks.fill(answer.read_into, offset)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise TransferError(
+                f"{self._part} cannot be written.",
+                why=f"{error.strerror}.",
+                todo="Make space, then run it again: it goes on here." if full else "",
+            ) from error
+
+    def _start_of(self, answer: Answer, asked: int) -> int:
+        """Where the bytes of the answer belong; learns length, ETag and digest from its head."""
+        if answer.status not in (200, 206):
+            raise words.refusal(answer.status, answer.fields, answer.text())
+        start, total = 0, words.number(answer.fields, "content-length")
+        if answer.status == 206:
+            start, total = _content_range(answer.fields)
+            if start != asked:
+                raise BadAnswer(
+                    "The server sent another range.", why=f"It begins at {start}, not at {asked}."
+                )
+        self._announced = words.crc_of(answer.fields)
+        self._meter.total = total
+        etag = answer.fields.get("etag", "")
+        note = replace(self._marker.note, etag=etag, length=total, offset=start)
+        self._marker.note = note if start else replace(note, marks=())
+        return start
+
+    def _begin(self, offset: int) -> None:
+        if self._marker.note.length is not None:
+            self._meter.total = self._marker.note.length
+        if not self._begun:
+            self._begun = True
+            self._meter.begin(offset)
+        self._meter.at(offset)
+        self._meter.state(TransferState.RUNNING)
+        self._marker.begin(offset, self._known[1])
+
+    def _crc_at(self, offset: int) -> int | None:
+        if not self._task.verify:
+            self._known = (offset, None)
+        elif self._known[0] != offset or self._known[1] is None:
+            start, crc = self._marker.note.before(offset)
+            self._known = (offset, self._blocks.crc(start, offset, crc, self._control.check))
+        return self._known[1]
+
+    def _verify(self) -> None:
+        crc = self._known[1]
+        if crc is not None and self._announced is not None and crc != self._announced:
+            self._forget()
+            raise DigestMismatch(
+                f"What came of {self._task.name} are not the bytes that the server announced.",
+                why=f"Their CRC64NVME is {crc:016x}, not {self._announced:016x}.",
+                todo="They were removed; download it again.",
+            )
+
+    def _forget(self) -> None:
+        self._part.unlink(missing_ok=True)
+        self._notebook.remove(self._task.id)
+
+    def _publish(self) -> None:
+        """Give the file its name, and replace nothing unless that was asked for."""
+        try:
+            if self._task.overwrite:
+                self._part.replace(self._target)
+            elif os.name == "nt":
+                self._part.rename(self._target)
+            else:
+                _rename_to_free(self._part, self._target)
+        except FileExistsError as error:
+            raise NameConflict(
+                f"{self._task.path} exists now.",
+                why="It came up while the download ran.",
+                todo=f"The bytes are whole and verified in {self._part}.",
+            ) from error
+        sync_folder(self._target.parent)
+
+
+def _rename_to_free(part: Path, target: Path) -> None:
+    """Rename, but raise FileExistsError when the name is taken."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if target.exists():
+            raise FileExistsError(target) from None
+        part.rename(target)
+    else:
+        part.unlink()
+
+
+def _content_range(fields: Mapping[str, str]) -> tuple[int, int | None]:
+    """First byte and total length of a partial answer."""
+    unit, _, rest = fields.get("content-range", "").partition(" ")
+    span, _, total = rest.partition("/")
+    first = span.partition("-")[0]
+    if unit != "bytes" or not first.isdigit():
+        raise BadAnswer("The server did not say which bytes these are.")
+    return int(first), int(total) if total.isdigit() else None

@@ -1,0 +1,199 @@
+"""The server a client speaks to: its address, the caller's token, and a few idle connections.
+
+Rules: the token goes to the server's own origin and nowhere else; blocking, called in worker
+threads, from several at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from towpath.client import words
+from towpath.client.dial import Dialer, Origin, split
+from towpath.client.wire import Answer, Connection
+from towpath.errors import BadAnswer, Cut
+
+_IDLE = 4  # connections that are kept
+_IDLE_SECONDS = 20.0
+_AGENT = "towpath"
+
+
+def _nobody() -> None:
+    """No wish to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer whose body is short and here."""
+
+    status: int
+    fields: Mapping[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """True for a success."""
+        return 200 <= self.status < 300
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises BadAnswer."""
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise BadAnswer("The answer is not the JSON it should be.", todo="Is it a Towpath?")
+        return found
+
+
+class Exchange:
+    """One request on its way: send its body, then take its answer."""
+
+    def __init__(self, connection: Connection, done: Callable[[Connection, bool], None]) -> None:
+        self._connection = connection
+        self._done = done
+        self.send = connection.send
+        self.current: Answer | None = None
+
+    def answer(self) -> Answer:
+        """Wait for the answer's head."""
+        self.current = self._connection.answer()
+        return self.current
+
+    def reply(self) -> Reply:
+        """Wait for the answer and its short body."""
+        answer = self.answer()
+        return Reply(answer.status, answer.fields, answer.text())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._done(self._connection, self.current is not None and self.current.is_reusable)
+
+
+class Peer:
+    """A Towpath (or, for uploads, any tus 1.0 server) at `url`."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout: float = 60.0,
+        ca: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.url = url if url.endswith("/") else f"{url}/"
+        self.origin, _ = split(self.url)
+        self._token = token
+        self._dialer = Dialer(ca=ca, timeout=timeout)
+        self._idle: list[tuple[Origin, Connection]] = []
+        self._lock = threading.Lock()
+
+    def address(self, reference: str, base: str | None = None) -> str:
+        """A reference from the server as a URL, on https if the server itself is.
+
+        A server behind a proxy that ends TLS may not know that it is https, so what it
+        says of its own host is corrected.
+        """
+        url = urljoin(base or self.url, reference)
+        parts = urlsplit(url)
+        ours = parts.hostname == self.origin.host
+        if ours and (parts.scheme, self.origin.scheme) == ("http", "https"):
+            parts = parts._replace(scheme="https", netloc=self.origin.authority)
+        return parts.geturl()
+
+    def api(self, *segments: str, **query: object) -> str:
+        """A URL of the control API."""
+        path = "/".join(quote(segment, safe="/") for segment in segments)
+        known = {key: value for key, value in query.items() if value not in (None, "")}
+        return self.address(f"api/v1/{path}" + (f"?{urlencode(known)}" if known else ""))
+
+    def open(
+        self,
+        method: str,
+        url: str,
+        fields: Mapping[str, str] | None = None,
+        *,
+        length: int | None = None,
+        check: Callable[[], None] = _nobody,
+    ) -> Exchange:
+        """Send the head of a request. `length`: bytes of body that `send` will bring."""
+        origin, target = split(url)
+        head = {"Host": origin.authority, "User-Agent": _AGENT, **(fields or {})}
+        if length is not None:
+            head["Content-Length"] = str(length)
+        if self._token and origin == self.origin:
+            head["Authorization"] = f"Bearer {self._token}"
+        connection = self._take(origin) or self._dialer.dial(origin)
+
+        def done(used: Connection, reusable: bool) -> None:
+            self._give(origin, used) if reusable else used.close()
+
+        try:
+            connection.request(method, target, head.items(), check)
+        except BaseException:
+            connection.close()
+            raise
+        return Exchange(connection, done)
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        fields: Mapping[str, str] | None = None,
+        *,
+        check: Callable[[], None] = _nobody,
+        again: bool = False,
+    ) -> Reply:
+        """A request without a body, and its answer. `again`: repeat once if an idle line broke."""
+        length = 0 if method in ("POST", "PATCH") else None
+        try:
+            with self.open(method, url, fields, length=length, check=check) as exchange:
+                return exchange.reply()
+        except Cut:
+            if not again:
+                raise
+        return self.ask(method, url, fields, check=check)
+
+    def done_with(self) -> None:
+        """Close the idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
+
+    def _take(self, origin: Origin) -> Connection | None:
+        with self._lock:
+            mine = [pair for pair in self._idle if pair[0] == origin]
+            if not mine:
+                return None
+            pair = mine[-1]
+            self._idle.remove(pair)
+        connection = pair[1]
+        if time.monotonic() - connection.idle_since < _IDLE_SECONDS and not connection.is_stale:
+            return connection
+        connection.close()
+        return self._take(origin)
+
+    def _give(self, origin: Origin, connection: Connection) -> None:
+        connection.idle_since = time.monotonic()
+        with self._lock:
+            self._idle.append((origin, connection))
+            spare = self._idle.pop(0) if len(self._idle) > _IDLE else None
+        if spare is not None:
+            spare[1].close()
+
+
+def expect(reply: Reply) -> Reply:
+    """The reply, if it is a success; else the error it stands for is raised."""
+    if reply.ok:
+        return reply
+    raise words.refusal(reply.status, reply.fields, reply.body)

@@ -1,0 +1,102 @@
+"""What calls of a client return, as frozen values. Bytes are bytes; times are RFC 3339 text.
+
+Rules: made from the server's JSON by name; unknown fields are passed over, so that a newer server
+can say more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from towpath.errors import BadAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    @classmethod
+    def read(cls, found: Mapping[str, Any]) -> Self:
+        """From the server's JSON. Raises BadAnswer when a field is missing."""
+        known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
+        try:
+            return cls(**known)
+        except TypeError as error:
+            raise BadAnswer("The server's answer lacks a field.", why=f"{error}.") from error
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRecord(_Record):
+    """A name on the server and the object it points to."""
+
+    path: str
+    id: str
+    length: int
+    created_at: str
+    updated_at: str = ""
+    version: int = 0
+    media_type: str | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    damaged: bool = False  # the server found bytes that are not the ones it took
+    href: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRecord(_Record):
+    """An upload that the server knows."""
+
+    id: str
+    state: str
+    offset: int
+    length: int | None = None
+    name: str | None = None
+    created_at: str = ""
+    updated_at: str = ""
+    expires_at: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadResult:
+    """An upload that is complete."""
+
+    transfer_id: str
+    name: str  # as the server has it in the end
+    path: str
+    url: str
+    length: int
+    crc64nvme: str | None  # hex, of what was read here; None if nobody asked to verify
+    verified: bool  # the server announced the same
+    resumed_from: int
+    sent_bytes: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadResult:
+    """A download that lies under its final name."""
+
+    transfer_id: str
+    name: str
+    path: str
+    url: str
+    length: int
+    crc64nvme: str | None  # hex, of what was written; None if nobody asked to verify
+    verified: bool  # the server announced the same
+    resumed_from: int
+    received_bytes: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)

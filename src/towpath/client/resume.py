@@ -1,0 +1,219 @@
+"""What a client remembers of a transfer, so that the same call goes on where it stopped.
+
+Rules: one JSON file a transfer, `<id>.json`, replaced whole (written beside, synced, renamed) and
+checksummed; one `<id>.lock` while a process carries the transfer. The id follows from server, name
+and path alone, so a changed file is found again and noticed. No secret is ever written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from towpath.client.filelock import hold
+from towpath.client.progress import Direction
+from towpath.errors import SourceChanged, TransferError
+
+_log = logging.getLogger(__name__)
+
+VERSION = 1
+SPAN = 64 * 1024 * 1024  # bytes between two marks
+_KEPT = 64  # marks; a server that fell back further makes the client read its prefix again
+_SAVE_SECONDS = 0.5  # marks are not written more often
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which file it is, and in which state: another size or time means other bytes."""
+
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Source:
+        """From what the system says."""
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino)
+
+    def insist(self, now: Source, path: str) -> None:
+        """Raise SourceChanged unless `now` is the same."""
+        if now != self:
+            changes = [
+                f"{one.name} was {getattr(self, one.name)}, is {getattr(now, one.name)}"
+                for one in fields(self)
+                if getattr(self, one.name) != getattr(now, one.name)
+            ]
+            raise SourceChanged(
+                f"{path} has changed since this transfer began.",
+                why=f"Its {'; its '.join(changes)}.",
+                todo="To send the file as it is now, start over (--restart).",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """One transfer that is not finished. Times are seconds since 1970."""
+
+    id: str
+    direction: Direction
+    server: str
+    name: str  # on the server
+    path: str  # here, absolute
+    url: str  # of the upload, or of the object
+    etag: str = ""
+    source: Source | None = None
+    length: int | None = None
+    offset: int = 0  # as last known; the truth is asked for
+    marks: tuple[tuple[int, int], ...] = ()  # (offset, CRC64NVME of the bytes before it)
+    on_conflict: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    created_at: float = field(default_factory=time.time)
+    updated_at: float = field(default_factory=time.time)
+
+    def before(self, offset: int) -> tuple[int, int]:
+        """The last mark at or before `offset`; (0, 0) if there is none."""
+        return max((mark for mark in self.marks if mark[0] <= offset), default=(0, 0))
+
+    def marked(self, offset: int, crc: int | None) -> Note:
+        """At `offset`, with one more mark (None: nobody computes it); those beyond it are void."""
+        marks = tuple(mark for mark in self.marks if mark[0] < offset)
+        if crc is not None and offset:
+            marks = (*marks, (offset, crc))[-_KEPT:]
+        return replace(self, marks=marks, offset=offset, updated_at=time.time())
+
+
+def transfer_id(direction: Direction, server: str, name: str, path: str) -> str:
+    """What a transfer is called on this machine: the same call has the same id."""
+    key = f"{direction}\0{server}\0{name}\0{path}"
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+class Notebook:
+    """The folder of notes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, note_id: str) -> Note | None:
+        """The note of that id; None if there is none or it is torn."""
+        path = self._path(note_id)
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            found = None
+        note = found.get("note") if isinstance(found, dict) else None
+        if not isinstance(note, dict) or found["checksum"] != _checksum(note):
+            aside = path.with_suffix(".damaged")
+            path.replace(aside)
+            _log.warning("A note of a transfer was damaged; it lies at %s now.", aside)
+            return None
+        if found["version"] != VERSION:
+            raise TransferError(
+                f"{path} was written by another version of Towpath.",
+                todo="Finish the transfer with that version, or start over (--restart).",
+            )
+        return _note(note)
+
+    def write(self, note: Note) -> None:
+        """Keep it, also if the power fails."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        body = asdict(note)
+        text = json.dumps({"version": VERSION, "checksum": _checksum(body), "note": body})
+        handle, beside = tempfile.mkstemp(prefix=f"{note.id}.", suffix=".new", dir=self.folder)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(beside).replace(self._path(note.id))
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+        sync_folder(self.folder)
+
+    def remove(self, note_id: str) -> None:
+        """Forget it."""
+        self._path(note_id).unlink(missing_ok=True)
+
+    def all(self) -> Iterator[Note]:
+        """Every note, oldest first."""
+        found = (self.read(path.stem) for path in self.folder.glob("*.json"))
+        yield from sorted((note for note in found if note), key=lambda note: note.created_at)
+
+    @contextmanager
+    def lock(self, note_id: str) -> Iterator[None]:
+        """Carry the transfer alone. Raises StateConflict when another process does."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with hold(self.folder / f"{note_id}.lock"):
+            yield
+
+    def _path(self, note_id: str) -> Path:
+        return self.folder / f"{note_id}.json"
+
+
+class Marker:
+    """Keeps a running transfer's note: a mark every SPAN bytes, written at most twice a second."""
+
+    def __init__(self, notebook: Notebook, note: Note) -> None:
+        self._notebook = notebook
+        self.note = note
+        self._next = note.offset + SPAN
+        self._written = time.monotonic()
+        notebook.write(note)
+
+    def passed(self, offset: int, crc: int | None) -> None:
+        """The bytes before `offset` went by, and this is their CRC64NVME."""
+        if offset >= self._next:
+            self._next = offset + SPAN
+            self.note = self.note.marked(offset, crc)
+            if time.monotonic() - self._written >= _SAVE_SECONDS:
+                self.write()
+
+    def begin(self, offset: int, crc: int | None) -> None:
+        """The other side has `offset` bytes, and this is their CRC64NVME: go on from there."""
+        self.note = self.note.marked(offset, crc)
+        self._next = offset + SPAN
+        self.write()
+
+    def write(self) -> None:
+        """Make it last."""
+        self._notebook.write(self.note)
+        self._written = time.monotonic()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` last, where the system knows how."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _checksum(note: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()
+
+
+def _note(found: Mapping[str, Any]) -> Note:
+    source = found["source"]
+    return Note(
+        **{
+            **found,
+            "direction": Direction(found["direction"]),
+            "source": None if source is None else Source(**source),
+            "marks": tuple((offset, crc) for offset, crc in found["marks"]),
+        }
+    )

@@ -1,0 +1,60 @@
+"""How often and when a transfer tries again.
+
+Rules: what was refused stays refused; only what may pass is tried again. A count of failures in a
+row bounds it, and every byte that got through starts the count anew. Waits grow twofold with full
+jitter, and are never shorter than the server asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+
+from towpath.errors import (
+    Interrupted,
+    LedgerError,
+    LimitReached,
+    OffsetConflict,
+    StoreBusy,
+    TowpathError,
+    TransferError,
+)
+
+_log = logging.getLogger(__name__)
+
+_FIRST, _LONGEST = 0.5, 30.0  # seconds
+
+
+def may_pass(error: TowpathError) -> bool:
+    """True when the same request may work later."""
+    if isinstance(error, TransferError):
+        return error.retryable
+    return isinstance(error, (Interrupted, LedgerError, LimitReached, OffsetConflict, StoreBusy))
+
+
+class Patience:
+    """Counts failures in a row. `deadline`: seconds for the whole transfer, None for no end."""
+
+    def __init__(self, retries: int, deadline: float | None = None) -> None:
+        self._retries = retries
+        self._ends = None if deadline is None else time.monotonic() + deadline
+        self._failures = 0
+
+    def progress(self) -> None:
+        """Something got through: count anew."""
+        self._failures = 0
+
+    def after(self, error: TowpathError) -> float:
+        """Seconds to wait before the next try; raises `error` when there shall be none."""
+        self._failures += 1
+        if not may_pass(error) or self._failures > self._retries:
+            raise error
+        longest = min(_LONGEST, _FIRST * 2 ** (self._failures - 1))
+        wait = random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
+        if isinstance(error, (LimitReached, TransferError)):
+            wait = max(wait, error.retry_after or 0.0)
+        if self._ends is not None and time.monotonic() + wait > self._ends:
+            raise error
+        _log.info("Trying again in %.1f s, after: %s", wait, error)
+        return wait

@@ -1,0 +1,256 @@
+"""The same client for code without asyncio: a thin face over AsyncClient on a background loop.
+
+Rules: no logic of its own. A coroutine handed to the loop may return a Transfer, and a Transfer is
+awaitable: it must come back as it is, not as its result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, BinaryIO, Generic, Self, TypeVar
+
+from towpath.client.aio import AsyncClient, Location, absolute
+from towpath.client.progress import Progress
+from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
+from towpath.client.resume import Note
+from towpath.client.transfer import OnProgress, Transfer
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class _Loop:
+    """An event loop in a thread of its own, started with the first call."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._live, name="towpath-loop", daemon=True)
+        self._started = False
+
+    def _live(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def call(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine there and wait for what it returns. Raises TimeoutError."""
+        if not self._started:
+            self._started = True
+            self._thread.start()
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(timeout)
+        except BaseException:
+            future.cancel()
+            raise
+
+    def each(self, values: AsyncIterator[T]) -> Iterator[T]:
+        """What an asynchronous iterator yields, one after the other."""
+
+        async def step() -> tuple[T] | None:
+            async for value in values:
+                return (value,)
+            return None
+
+        while (found := self.call(step())) is not None:
+            yield found[0]
+
+    def end(self) -> None:
+        """Stop and close it."""
+        if self._started:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+
+class BlockingTransfer(Generic[R]):
+    """A Transfer whose methods wait. Iterate over it for the newest Progress."""
+
+    def __init__(self, loop: _Loop, transfer: Transfer[R]) -> None:
+        self._loop = loop
+        self._transfer = transfer
+
+    @property
+    def id(self) -> str:
+        """What it is called on this machine; the same call has the same id."""
+        return self._transfer.id
+
+    @property
+    def progress(self) -> Progress:
+        """The newest value."""
+        return self._transfer.progress
+
+    @property
+    def done(self) -> bool:
+        """True when `result` returns at once."""
+        return self._transfer.done
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the result, at most `timeout` seconds (TimeoutError; it goes on then)."""
+        return self._loop.call(self._transfer.wait(), timeout)
+
+    def wait(self, timeout: float | None = None) -> R:
+        """The same as `result`."""
+        return self.result(timeout)
+
+    def __iter__(self) -> Iterator[Progress]:
+        return self._loop.each(aiter(self._transfer))
+
+    def pause(self) -> None:
+        """Stop soon and keep everything; returns when no more bytes move."""
+        self._loop.call(self._transfer.pause())
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._loop.call(self._transfer.resume())
+
+    def cancel(self, *, cleanup: bool = True) -> None:
+        """End it for good. `cleanup`: also remove what is half done, here and at the server."""
+        self._loop.call(self._transfer.cancel(cleanup=cleanup))
+
+
+class Client:
+    """AsyncClient for code without asyncio; see there for the arguments and the methods."""
+
+    def __init__(  # noqa: PLR0913 - the same as AsyncClient's
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        state_dir: Location | None = None,
+        timeout: float = 60.0,
+        retries: int = 10,
+        deadline: float | None = None,
+        parallel: int = 4,
+        chunk_size: int | None = None,
+        verify: bool = True,
+        ca: Location | None = None,
+    ) -> None:
+        self._client = AsyncClient(
+            url,
+            token,
+            state_dir=state_dir,
+            timeout=timeout,
+            retries=retries,
+            deadline=deadline,
+            parallel=parallel,
+            chunk_size=chunk_size,
+            verify=verify,
+            ca=ca,
+        )
+        self._loop = _Loop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._loop.call(self._client.__aexit__(kind, error, trace))
+        finally:
+            self._loop.end()
+
+    def close(self) -> None:
+        """Pause what is under way, keep its state, and hang up."""
+        try:
+            self._loop.call(self._client.close())
+        finally:
+            self._loop.end()
+
+    def upload(
+        self,
+        source: Location | BinaryIO,
+        name: str | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        on_conflict: str = "",
+        restart: bool = False,
+        progress: OnProgress | None = None,
+    ) -> BlockingTransfer[UploadResult]:
+        """Start to upload a file, or go on where an earlier call for it stopped."""
+        if isinstance(source, (str, os.PathLike)):
+            source = absolute(source)
+
+        async def start() -> Transfer[UploadResult]:
+            return self._client.upload(
+                source,
+                name,
+                metadata=metadata,
+                on_conflict=on_conflict,
+                restart=restart,
+                progress=progress,
+            )
+
+        return BlockingTransfer(self._loop, self._loop.call(start()))
+
+    def download(
+        self,
+        name: str,
+        path: Location = ".",
+        *,
+        overwrite: bool = False,
+        restart: bool = False,
+        progress: OnProgress | None = None,
+    ) -> BlockingTransfer[DownloadResult]:
+        """Start to download an object, or go on where an earlier call for it stopped.
+
+        A `path` that is a folder is one also without a slash at its end.
+        """
+        folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112
+        target = absolute(path) + ("/" if folder else "")
+
+        async def start() -> Transfer[DownloadResult]:
+            return self._client.download(
+                name, target, overwrite=overwrite, restart=restart, progress=progress
+            )
+
+        return BlockingTransfer(self._loop, self._loop.call(start()))
+
+    def resume(self, note: Note, *, progress: OnProgress | None = None) -> BlockingTransfer[Any]:
+        """Go on with a transfer from `unfinished`."""
+
+        async def start() -> Transfer[Any]:
+            return self._client.resume(note, progress=progress)
+
+        return BlockingTransfer(self._loop, self._loop.call(start()))
+
+    def unfinished(self) -> list[Note]:
+        """What this machine remembers of transfers with this server that are not finished."""
+        return self._loop.call(self._client.unfinished())
+
+    def forget(self, note: Note) -> None:
+        """Give an unfinished transfer up: remove what is half done, here and at the server."""
+        self._loop.call(self._client.forget(note))
+
+    def names(self, prefix: str = "", *, page: int = 1000) -> Iterator[NameRecord]:
+        """The names that begin with `prefix`, in order; `page` of them a request."""
+        return self._loop.each(self._client.names(prefix, page=page))
+
+    def uploads(
+        self, states: Iterable[str] = ("open", "filled"), *, page: int = 1000
+    ) -> Iterator[UploadRecord]:
+        """The uploads that the server has in one of `states`."""
+        return self._loop.each(self._client.uploads(states, page=page))
+
+    def stat(self, name: str) -> NameRecord:
+        """What the server knows of a name. Raises NotFound."""
+        return self._loop.call(self._client.stat(name))
+
+    def remove(self, name: str) -> None:
+        """Take a name away. Raises NotFound."""
+        self._loop.call(self._client.remove(name))
+
+    def cancel(self, upload: str) -> None:
+        """Give up an upload that the server has, by its id there. Raises NotFound."""
+        self._loop.call(self._client.cancel(upload))
+
+    def server(self) -> Mapping[str, Any]:
+        """What the server says of itself."""
+        return self._loop.call(self._client.server())

@@ -1,0 +1,336 @@
+"""Carry one local file to the server: create, ask where it stands, send the rest, verify.
+
+Rules: runs in one worker thread; the upload's URL is on disk before the first byte leaves; after a
+failure the server says what it has, and only the rest goes; the source is looked at before every
+block, so that bytes of two states of a file are never mixed into one complete upload.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from towpath.client import words
+from towpath.client.blocks import Blocks, crc64nvme
+from towpath.client.control import Control
+from towpath.client.peer import Peer, Reply, expect
+from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.records import UploadResult
+from towpath.client.resume import Marker, Note, Notebook, Source
+from towpath.client.retry import Patience
+from towpath.client.words import Standing
+from towpath.errors import (
+    BadAnswer,
+    Cut,
+    DigestMismatch,
+    Expired,
+    NotFound,
+    SourceChanged,
+    StateConflict,
+    TowpathError,
+    TransferError,
+)
+
+_GONE = (NotFound, Expired)
+_FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
+_PROXY_CHUNK = 64 * 1024 * 1024  # bytes: the first guess at what a proxy lets through
+_SMALLEST_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadTask:
+    """What is to be uploaded, and how."""
+
+    id: str
+    path: str  # absolute
+    name: str  # on the server
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    on_conflict: str = ""
+    restart: bool = False  # forget what was sent before
+    verify: bool = True
+    chunk_size: int | None = None  # bytes of one request; None: all that is left
+
+
+class Upload:
+    """One upload on its way. `run` may be called again after it stopped."""
+
+    def __init__(
+        self, task: UploadTask, peer: Peer, notebook: Notebook, control: Control, meter: Meter
+    ) -> None:
+        self._task = task
+        self._peer = peer
+        self._notebook = notebook
+        self._control = control
+        self._meter = meter
+        self._restart = task.restart
+        self._chunk = task.chunk_size
+        self._marker: Marker | None = None
+        self._known: tuple[int, int | None] = (0, 0)  # offset, CRC64NVME of what lies before it
+        self._best = 0  # the furthest offset that the server confirmed
+
+    def run(self, patience: Patience) -> UploadResult:
+        """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
+        began = time.monotonic()
+        with self._notebook.lock(self._task.id), open_source(self._task.path) as file:
+            self._blocks = Blocks(file)
+            self._handle = file.fileno()
+            self._source = Source.of(os.fstat(self._handle))
+            self._meter.total = self._source.size
+            self._marker = None
+            if (note := self._recall()) is not None:
+                self._marker = Marker(self._notebook, note)
+            try:
+                standing = self._carry(patience)
+            finally:
+                if self._marker is not None and self._known[0]:
+                    self._marker.begin(*self._known)
+            return self._finish(standing, began)
+
+    def discard(self) -> None:
+        """Give the upload up: at the server too, if it can be reached; then forget it."""
+        note = self._notebook.read(self._task.id)
+        if note is not None:
+            self._notebook.remove(note.id)
+            self._peer.ask("DELETE", note.url, words.TUS, again=True)
+
+    def _recall(self) -> Note | None:
+        """What an earlier run left. Raises SourceChanged when the file is not the same."""
+        if self._restart:
+            self._restart = False
+            with suppress(TowpathError):  # the old upload waits on the server until it expires
+                self.discard()
+            return None
+        note = self._notebook.read(self._task.id)
+        if note is not None and note.source is not None:
+            note.source.insist(self._source, self._task.path)
+        if note is not None:
+            _insist_on_same(note, self._task)
+        return note
+
+    def _carry(self, patience: Patience) -> Standing:
+        """Try until every byte is there."""
+        vanished, begun = 0, False
+        while True:
+            try:
+                standing = self._where()
+                if not begun:
+                    begun = True
+                    self._meter.begin(standing.offset)
+                self._resumed(standing, patience)
+                while standing.offset < self._source.size:
+                    standing = self._send(standing.offset)
+                    self._resumed(standing, patience)
+                return self._completed(standing)
+            except _GONE:
+                vanished += 1
+                if self._marker is None or vanished > _FRESH_STARTS:
+                    raise
+                self._notebook.remove(self._task.id)
+                self._marker, self._known, self._best = None, (0, 0), 0
+            except TowpathError as error:
+                wait = patience.after(error)
+                self._meter.retry()
+                self._control.sleep(wait)
+
+    def _resumed(self, standing: Standing, patience: Patience) -> None:
+        """The server has confirmed an offset."""
+        if standing.offset > self._source.size:
+            raise BadAnswer(
+                "The server has more bytes than the file.",
+                why=f"It says {standing.offset} of {self._source.size}.",
+                todo="Start over (--restart).",
+            )
+        if standing.offset > self._best:
+            self._best = standing.offset
+            patience.progress()
+        self._meter.at(standing.offset)
+        self._meter.state(TransferState.RUNNING)
+
+    def _where(self) -> Standing:
+        """How far the upload is at the server; it is created if there is none."""
+        if self._marker is None:
+            return self._create()
+        reply = self._ask("HEAD")
+        if reply.status == 409:  # it cannot complete; an answer with a body says why
+            reply = self._ask("PATCH", words.chunk(self._source.size))
+        return words.standing(expect(reply).fields)
+
+    def _create(self) -> Standing:
+        task, source = self._task, self._source
+        metadata = {
+            **task.metadata,
+            "name": task.name,
+            "filename": Path(task.path).name,
+            "mtime": str(source.mtime_ns // 1_000_000),
+            "fingerprint": f"{task.id}-{source.size}-{source.mtime_ns}",
+            **({"on-conflict": task.on_conflict} if task.on_conflict else {}),
+        }
+        files = self._peer.address("files/")
+        fields = words.creation(source.size, metadata)
+        reply = expect(self._peer.ask("POST", files, fields, check=self._control.check))
+        location = reply.fields.get("location")
+        if reply.status != 201 or not location:
+            raise BadAnswer("The server did not say where the upload is.")
+        self._marker = Marker(
+            self._notebook,
+            Note(
+                id=task.id,
+                direction=Direction.UPLOAD,
+                server=self._peer.url,
+                name=task.name,
+                path=task.path,
+                url=self._peer.address(location, files),
+                source=source,
+                length=source.size,
+                on_conflict=task.on_conflict,
+                metadata=task.metadata,
+            ),
+        )
+        return Standing(0, source.size)
+
+    def _send(self, offset: int) -> Standing:
+        """Send one chunk, by default all that is left; return where the upload stands then."""
+        end = min(self._source.size, offset + (self._chunk or self._source.size))
+        crc = self._crc_at(offset)
+        assert self._marker is not None  # noqa: S101 - `_where` came first
+        self._marker.begin(offset, crc)
+        with self._peer.open(
+            "PATCH",
+            self._marker.note.url,
+            words.chunk(offset),
+            length=end - offset,
+            check=self._control.check,
+        ) as exchange:
+            position = offset
+            while position < end:
+                view = self._next_block(position, end)
+                if not exchange.send(view):
+                    break
+                position += len(view)
+                crc = None if crc is None else crc64nvme(view, crc)
+                self._known = (position, crc)
+                self._marker.passed(position, crc)
+                self._meter.moved(len(view))
+            return self._after_chunk(exchange.reply(), offset, end)
+
+    def _after_chunk(self, reply: Reply, offset: int, end: int) -> Standing:
+        if reply.ok:
+            standing = words.standing(reply.fields)
+            if not offset <= standing.offset <= end:
+                raise BadAnswer(
+                    "The server's offset cannot be.",
+                    why=f"It is {standing.offset} after bytes {offset} to {end}.",
+                )
+            if standing.offset == offset:
+                raise Cut("The server took nothing of what was sent.")
+            return standing
+        if reply.status == 413 and "tus-resumable" not in reply.fields:
+            guess = min(_PROXY_CHUNK, (end - offset) // 2)  # a proxy said so, not the server
+            if guess >= _SMALLEST_CHUNK:
+                self._chunk = guess
+                return Standing(offset)
+        expect(reply)
+        raise BadAnswer("The server's answer means nothing here.")  # pragma: no cover
+
+    def _next_block(self, position: int, end: int) -> memoryview:
+        self._control.check()
+        view = self._blocks.read(position, end - position)
+        self._source.insist(Source.of(os.fstat(self._handle)), self._task.path)
+        if not view:
+            raise SourceChanged(f"{self._task.path} has become shorter while it was read.")
+        return view
+
+    def _completed(self, standing: Standing) -> Standing:
+        """Every byte is there. Ask once more if the server has not said what it made of them."""
+        if standing.crc is not None:
+            return standing
+        again = words.standing(expect(self._ask("HEAD")).fields)
+        if again.crc is None:  # filled but without a name, say: an empty chunk makes it speak
+            reply = self._ask("PATCH", words.chunk(self._source.size))
+            if not reply.ok and reply.status != 404:
+                expect(reply)
+        return replace(again, name=again.name or standing.name)
+
+    def _finish(self, standing: Standing, began: float) -> UploadResult:
+        assert self._marker is not None  # noqa: S101 - `_carry` came first
+        task, note = self._task, self._marker.note
+        crc = self._crc_at(self._source.size)
+        if crc is not None and standing.crc is not None and crc != standing.crc:
+            self._mismatch(note, standing.name or task.name, standing.crc, crc)
+        self._notebook.remove(task.id)
+        self._meter.state(TransferState.COMPLETE)
+        return UploadResult(
+            transfer_id=task.id,
+            name=standing.name or task.name,
+            path=task.path,
+            url=note.url,
+            length=self._source.size,
+            crc64nvme=None if crc is None else f"{crc:016x}",
+            verified=crc is not None and standing.crc is not None,
+            resumed_from=self._meter.resumed_from,
+            sent_bytes=self._meter.sent,
+            seconds=time.monotonic() - began,
+        )
+
+    def _mismatch(self, note: Note, name: str, theirs: int, ours: int) -> None:
+        """The server has other bytes: take them away again and say so."""
+        self._notebook.remove(note.id)
+        gone = self._taken_back(note.url, name)
+        raise DigestMismatch(
+            f"What the server has of {self._task.path} are not its bytes.",
+            why=f"Its CRC64NVME is {theirs:016x} there and {ours:016x} here.",
+            todo="The upload was removed; send the file again."
+            if gone
+            else "The wrong upload could not be removed: remove it, and send the file again.",
+        )
+
+    def _taken_back(self, url: str, name: str) -> bool:
+        """Remove what the server made of the upload; a complete one goes with its name."""
+        try:
+            if self._peer.ask("DELETE", url, words.TUS, again=True).ok:
+                return True
+            record = self._peer.api("names", name)
+            found = expect(self._peer.ask("GET", record, again=True)).json().get("href")
+            ours = isinstance(found, str) and self._peer.address(found) == url
+            return ours and self._peer.ask("DELETE", record, again=True).ok
+        except TowpathError:
+            return False
+
+    def _crc_at(self, offset: int) -> int | None:
+        """The CRC64NVME of the source's first `offset` bytes; reads what was not remembered."""
+        if not self._task.verify:
+            return None
+        if self._known[0] != offset or self._known[1] is None:
+            start, crc = self._marker.note.before(offset) if self._marker else (0, 0)
+            self._known = (offset, self._blocks.crc(start, offset, crc, self._control.check))
+        return self._known[1]
+
+    def _ask(self, method: str, fields: Mapping[str, str] = words.TUS) -> Reply:
+        assert self._marker is not None  # noqa: S101 - asked only of an upload that exists
+        return self._peer.ask(method, self._marker.note.url, fields, check=self._control.check)
+
+
+def _insist_on_same(note: Note, task: UploadTask) -> None:
+    """What an upload was created with stays: a call that wants something else starts over."""
+    if note.on_conflict != task.on_conflict or dict(note.metadata) != dict(task.metadata):
+        raise StateConflict(
+            f"The upload of {task.path} began with other settings.",
+            why=f"It has on-conflict {note.on_conflict or 'keep-both'} and the metadata "
+            f"{dict(note.metadata)}; that cannot change on the way.",
+            todo="Say the same again, or start over (--restart).",
+        )
+
+
+def open_source(path: str) -> io.FileIO:
+    """The file, unbuffered. Raises NotFound or TransferError."""
+    try:
+        return open(path, "rb", buffering=0)  # noqa: PTH123 - the caller closes it
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {path}.", todo="Check the path.") from error
+    except OSError as error:
+        raise TransferError(f"{path} cannot be read.", why=f"{error.strerror}.") from error

@@ -1,0 +1,174 @@
+"""tus 1.0 and the control API as a client speaks them: fields out, numbers and errors in.
+
+Rules: no I/O; a field's name stands here and nowhere else in the client.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import unquote
+
+from towpath import errors
+from towpath.errors import BadAnswer, TowpathError
+
+Fields = Mapping[str, str]
+
+TUS = {"Tus-Resumable": "1.0.0"}
+BYTES = "application/offset+octet-stream"
+_KEY = re.compile(r"[!-+\--~]+")
+
+
+def creation(length: int | None, metadata: Mapping[str, str]) -> dict[str, str]:
+    """The fields that create an upload of `length` bytes (None: not known yet).
+
+    Raises Malformed when a key of `metadata` cannot be sent.
+    """
+    size = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
+    for key in metadata:
+        if not _KEY.fullmatch(key):
+            raise errors.Malformed(
+                f"{key!r} cannot be the key of metadata.",
+                field=key,
+                why="A key is ASCII without spaces and commas.",
+            )
+    pairs = (
+        f"{key} {base64.b64encode(value.encode()).decode()}" if value else key
+        for key, value in metadata.items()
+    )
+    return {**TUS, **size, "Upload-Metadata": ",".join(pairs)}
+
+
+def chunk(offset: int, *, length: int | None = None) -> dict[str, str]:
+    """The fields of a chunk at `offset`; `length` tells the whole upload's, once."""
+    size = {} if length is None else {"Upload-Length": str(length)}
+    return {**TUS, **size, "Upload-Offset": str(offset), "Content-Type": BYTES}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the server says of an upload."""
+
+    offset: int  # bytes that are durable
+    length: int | None = None
+    crc: int | None = None  # CRC64NVME of all bytes; None while the server does not say
+    name: str | None = None  # what the object is called in the end
+
+
+def standing(fields: Fields) -> Standing:
+    """Read the offset and what comes with it. Raises BadAnswer without a valid offset."""
+    offset = number(fields, "upload-offset")
+    if offset is None:
+        raise BadAnswer("The server did not say how far the upload is.")
+    name = fields.get("upload-name")
+    return Standing(
+        offset, number(fields, "upload-length"), crc_of(fields), unquote(name) if name else None
+    )
+
+
+def number(fields: Fields, name: str) -> int | None:
+    """A field that holds a count of bytes; None when it is absent."""
+    text = fields.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 19:
+        raise BadAnswer(f"The server's {name} is {text!r}.", why="That is no count of bytes.")
+    return int(text)
+
+
+def crc_of(fields: Fields) -> int | None:
+    """The CRC64NVME that the server announces for the whole object, if it does."""
+    from towpath.core.digest import CRC64NVME, parse_digests  # noqa: PLC0415 - slow to import
+
+    try:
+        value = parse_digests(fields.get("repr-digest", "")).get(CRC64NVME)
+    except errors.Malformed as error:
+        raise BadAnswer("The server's digest cannot be read.", why=error.why) from error
+    return None if value is None else int.from_bytes(value, "big")
+
+
+def seconds_to_wait(fields: Fields) -> float | None:
+    """What Retry-After asks for, in seconds; None when it does not stand there."""
+    text = fields.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def kinds_below(root: type[TowpathError]) -> Iterator[type[TowpathError]]:
+    """A kind of error and all that are of it."""
+    yield root
+    for child in root.__subclasses__():
+        yield from kinds_below(child)
+
+
+_BY_STATUS: dict[int, type[TowpathError]] = {
+    400: errors.Malformed,
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.StateConflict,
+    410: errors.Expired,
+    412: errors.NameConflict,
+    413: errors.TooLarge,
+    429: errors.LimitReached,
+    460: errors.DigestMismatch,
+    507: errors.StoreFull,
+}
+_SAYS_LATER = frozenset({408, 423, 425, 500, 502, 503, 504})  # the same request may work later
+
+
+def refusal(status: int, fields: Fields, body: bytes) -> TowpathError:
+    """The error that an answer other than success stands for."""
+    problem = _problem(fields, body)
+    what = problem.get("title") or f"The server answered {status}."
+    why, todo = problem.get("detail", ""), problem.get("todo", "")
+    kind = {kind.code: kind for kind in kinds_below(TowpathError)}.get(problem.get("code", ""))
+    offset = number(fields, "upload-offset")
+    if kind is None and status == 409 and offset is not None:
+        kind = errors.OffsetConflict
+    kind = kind or _BY_STATUS.get(status)
+    if kind is errors.OffsetConflict:
+        return errors.OffsetConflict(_sentence(what), offset=offset or 0, why=why, todo=todo)
+    if kind is errors.LimitReached:
+        wait = int(seconds_to_wait(fields) or 5)
+        return errors.LimitReached(_sentence(what), retry_after=wait, why=why, todo=todo)
+    if kind is None or kind is TowpathError:
+        kind = errors.TransferError if status in _SAYS_LATER else BadAnswer
+    error = kind(_sentence(what), why=why, todo=todo)
+    if isinstance(error, errors.TransferError):
+        error.retryable = status in _SAYS_LATER
+        error.retry_after = seconds_to_wait(fields)
+    return error
+
+
+def _problem(fields: Fields, body: bytes) -> dict[str, str]:
+    """The texts of an RFC 9457 answer, or nothing."""
+    if "json" not in fields.get("content-type", ""):
+        return {}
+    try:
+        found: Any = json.loads(body)
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: _printable(value) for key, value in found.items() if isinstance(value, str)}
+
+
+def _printable(text: str) -> str:
+    """Text from a stranger, safe to show on a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:500]
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,191 @@
+"""`towpath put` and `towpath get`: files, folders, streams, and what they say."""
+
+import io
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.client.fake import FakeServer
+from towpath.cli import put
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def test_put_prints_the_name_and_says_the_rest_on_stderr(
+    run: Run, server: FakeServer, big: Path
+) -> None:
+    ran = run("put", big, "papers/")
+    assert (ran.code, ran.out) == (0, "papers/big.bin\n")
+    assert re.fullmatch(r"1 file, 19\.1 MiB in [\d.]+ s, verified\.\n", ran.err)
+    assert bytes(server.named("papers/big.bin").data) == big.read_bytes()
+
+
+def test_put_and_get_carry_a_file_there_and_back(
+    run: Run, server: FakeServer, big: Path, tmp_path: Path
+) -> None:
+    assert run("put", big, "a/b").code == 0
+    ran = run("get", "a/b", tmp_path / "copy")
+    assert (ran.code, ran.out) == (0, f"{tmp_path / 'copy'}\n")
+    assert (tmp_path / "copy").read_bytes() == big.read_bytes()
+
+
+def test_put_tells_the_new_name_when_the_old_one_is_taken(
+    run: Run, server: FakeServer, big: Path
+) -> None:
+    server.add("big.bin", b"older")
+    assert run("put", big).out == "big.bin (1)\n"
+
+
+def test_put_walks_a_folder(
+    run: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photos"
+    (folder / "2026" / "may").mkdir(parents=True)
+    (folder / "one").write_bytes(b"1")
+    (folder / "2026" / "two").write_bytes(b"2")
+    (folder / "2026" / "may" / "three").write_bytes(b"3")
+    (folder / "2026" / "loop").symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    assert run("put", "photos").code == 0
+    assert run("put", "photos", "album").code == 0
+    assert run("put", "photos", "deep/er/").code == 0
+    assert {upload.name for upload in server.uploads.values()} == {
+        f"{prefix}/{name}"
+        for prefix in ("photos", "album", "deep/er/photos")
+        for name in ("one", "2026/two", "2026/may/three")
+    }
+
+
+def test_one_failure_of_several_is_told_and_the_others_go_on(
+    run: Run, server: FakeServer, big: Path, tmp_path: Path
+) -> None:
+    ran = run("put", tmp_path / "missing", big, "to/")
+    assert (ran.code, ran.out) == (3, "to/big.bin\n")
+    assert "missing. Check the path. [not-found]" in ran.err
+    assert "1 failed." in ran.err
+
+
+def test_put_json_is_one_object_a_line(run: Run, big: Path, tmp_path: Path) -> None:
+    ran = run("put", big, tmp_path / "missing", "--to", "x/", "--json")
+    assert ran.code == 3
+    (result,) = ran.records("result")
+    assert (result["name"], result["length"], result["verified"]) == ("x/big.bin", 20000000, True)
+    (error,) = ran.records("error")
+    assert (error["code"], error["exit_code"]) == ("not-found", 4)
+    (summary,) = ran.records("summary")
+    assert (summary["done"], summary["failed"], summary["bytes"]) == (1, 1, 20000000)
+
+
+def test_progress_json_goes_to_stderr(run: Run, big: Path) -> None:
+    ran = run("put", big, "--json", "--progress", "json")
+    lines = [json.loads(line) for line in ran.err.splitlines() if line.startswith("{")]
+    assert lines[-1]["type"] == "progress"
+    assert (lines[-1]["state"], lines[-1]["percent"]) == ("complete", 100.0)
+    assert (lines[-1]["transferred_bytes"], lines[-1]["label"]) == (20000000, str(big))
+
+
+def test_bars_leave_no_trace_on_stdout(run: Run, big: Path) -> None:
+    assert run("put", big, "--progress", "bar").out == "big.bin\n"
+
+
+def test_stdin_is_uploaded_under_a_name(
+    run: Run, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"piped")))
+    ran = run("put", "-", "--name", "a/pipe")
+    assert (ran.code, ran.out) == (0, "a/pipe\n")
+    assert bytes(server.named("a/pipe").data) == b"piped"
+    assert "cannot be resumed" in ran.err
+
+
+def test_stdin_without_a_name_is_a_usage_error(run: Run) -> None:
+    ran = run("put", "-")
+    assert (ran.code, "--name" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (("a",), (["a"], None)),
+        (("a", "b"), (["a", "b"], None)),
+        (("a", "new"), (["a"], "new")),
+        (("a", "b", "new/"), (["a", "b"], "new/")),
+        (("a", "folder/"), (["a"], "folder/")),
+        (("a", "folder"), (["a", "folder"], None)),
+        (("folder/",), (["folder/"], None)),
+    ],
+)
+def test_the_last_argument_is_the_destination_if_it_can_be_no_source(
+    given: tuple[str, ...],
+    expected: tuple[list[str], str | None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").touch()
+    (tmp_path / "b").touch()
+    (tmp_path / "folder").mkdir()
+    assert put.split_destination(given, None) == expected
+
+
+def test_several_files_do_not_go_into_one_name(run: Run, big: Path) -> None:
+    ran = run("put", big, big, "typo")
+    assert (ran.code, "There is no typo here" in ran.err) == (2, True)
+
+
+def test_get_puts_several_into_a_folder(run: Run, server: FakeServer, tmp_path: Path) -> None:
+    server.add("a/one", b"1")
+    server.add("a/two", b"2")
+    ran = run("get", "a/one", "a/two", f"{tmp_path}/new/")
+    assert ran.code == 0
+    assert (tmp_path / "new" / "one").read_bytes() == b"1"
+    assert (tmp_path / "new" / "two").read_bytes() == b"2"
+
+
+def test_get_refuses_to_replace_and_says_what_to_do(
+    run: Run, server: FakeServer, big: Path
+) -> None:
+    server.add("a", b"x")
+    ran = run("get", "a", big)
+    assert (ran.code, ran.out) == (8, "")
+    assert "--overwrite" in ran.err
+    assert run("get", "a", big, "--overwrite").code == 0
+
+
+def test_a_broken_download_is_not_kept(run: Run, server: FakeServer, tmp_path: Path) -> None:
+    server.add("a", b"x")
+    server.fail_download("wrong-digest")
+    ran = run("get", "a", tmp_path / "a")
+    assert (ran.code, "[digest-mismatch]" in ran.err) == (6, True)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_token_comes_from_the_environment_or_a_file(
+    run: Run, server: FakeServer, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.token = "secret"
+    assert run("put", big).code == 7
+    monkeypatch.setenv("TOWPATH_TOKEN", "secret")
+    assert run("put", big).code == 0
+    monkeypatch.setenv("TOWPATH_TOKEN", "wrong")
+    (tmp_path / "token").write_text("secret\n")
+    assert run("ls", "--token-file", tmp_path / "token").code == 0
+    assert run("ls", "--token-file", tmp_path / "none").code == 2
+
+
+def test_an_error_says_where_it_comes_from_only_when_asked(run: Run, tmp_path: Path) -> None:
+    assert "Traceback" not in run("put", tmp_path / "missing").err
+    assert "Traceback" in run("put", tmp_path / "missing", "--debug").err
+
+
+def test_a_server_that_does_not_answer_has_its_own_code(
+    run: Run, server: FakeServer, big: Path
+) -> None:
+    server.close()
+    ran = run("put", big, "--retries", "1")
+    assert (ran.code, "[unreachable]" in ran.err) == (10, True)

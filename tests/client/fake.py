@@ -1,0 +1,391 @@
+"""A small server that speaks the wire faithfully and fails on demand, for tests of the client.
+
+Rules: threads and plain sockets, so that it can cut a connection at any byte; what it received is
+durable at once; a fault is used once, by the first request that it fits.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import Path
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from awscrt.checksums import crc64nvme
+
+from tests.client.fake_facts import Records, Upload, digest, name_record, page, upload_record
+
+BLOCK = 64 * 1024
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next request of `method`."""
+
+    method: str
+    kind: str  # cut, reset, status, early, lose-answer, hold, wrong-digest, stale
+    at: int = 0  # bytes of body before it happens
+    status: int = 503
+    fields: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Hangup(Exception):
+    """The connection ends here."""
+
+
+class FakeServer:
+    """Listens on a free port of the loopback. `keep`: hold the bytes, not only count them."""
+
+    def __init__(
+        self, *, keep: bool = True, token: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.keep = keep
+        self.tls = tls
+        self.token = token
+        self.uploads: dict[str, Upload] = {}
+        self.faults: list[Fault] = []
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.received = 0  # bytes of all bodies
+        self.digests = True
+        self.moved = threading.Condition()
+        self.release = threading.Event()  # ends a `hold`
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._open: set[socket.socket] = set()
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self.release.set()
+        with suppress(OSError):  # wakes the thread that accepts
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.hang_up()
+
+    def hang_up(self) -> int:
+        """Cut every connection; return how many there were."""
+        cut = list(self._open)
+        for sock in cut:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        return len(cut)
+
+    def fail(self, method: str, kind: str, **rest: object) -> None:
+        """The next request of `method` goes wrong."""
+        self.faults.append(Fault(method, kind, **rest))  # type: ignore[arg-type]
+
+    def fail_download(self, kind: str, **rest: object) -> None:
+        """The next request for an object's bytes goes wrong."""
+        self.fail("GET file", kind, **rest)
+
+    def wait_for(self, count: int, seconds: float = 20) -> None:
+        """Return when so many bytes of bodies have come in."""
+        with self.moved:
+            assert self.moved.wait_for(lambda: self.received >= count, seconds), self.received
+
+    def add(self, name: str, data: bytes) -> Upload:
+        """An object that is there."""
+        upload = Upload(f"u{len(self.uploads)}", len(data), {}, bytearray(data))
+        upload.crc, upload.size, upload.name = crc64nvme(data), len(data), name
+        self.uploads[upload.id] = upload
+        return upload
+
+    def named(self, name: str) -> Upload:
+        return next(upload for upload in self.uploads.values() if upload.name == name)
+
+    def count(self, method: str) -> int:
+        return sum(request[0] == method for request in self.requests)
+
+    # -- connections
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.add(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            if self.tls is not None:
+                self._open.discard(sock)
+                sock = self.tls.wrap_socket(sock, server_side=True)
+                self._open.add(sock)
+            stream = sock.makefile("rb")
+            while self._exchange(sock, stream):
+                pass
+            stream.close()
+        except (Hangup, OSError, ValueError):
+            pass
+        finally:
+            self._open.discard(sock)
+            with suppress(OSError):
+                sock.close()
+
+    def _exchange(self, sock: socket.socket, stream: BufferedReader) -> bool:
+        line = stream.readline()
+        if not line:
+            return False
+        method, target, _ = line.decode("latin-1").split(" ", 2)
+        fields: dict[str, str] = {}
+        while (raw := stream.readline()) not in (b"\r\n", b""):
+            name, _, value = raw.decode("latin-1").partition(":")
+            fields[name.strip().lower()] = value.strip()
+        self.requests.append((method, target, fields))
+        kind = "GET file" if method == "GET" and target.startswith("/files/") else method
+        fault = next((fault for fault in self.faults if fault.method == kind), None)
+        if fault is not None:
+            self.faults.remove(fault)
+            if fault.kind == "status":
+                stream.read(int(fields.get("content-length", 0)))
+                return self._answer(sock, fault.status, fault.fields, fault.body)
+            if fault.kind in ("cut", "reset") and method not in ("PATCH", "GET"):
+                self._end(sock, fault.kind)
+        if self.token and fields.get("authorization") != f"Bearer {self.token}":
+            return self._problem(sock, 401, "unauthenticated", "Nobody is known by that token")
+        parts = urlsplit(target)
+        if parts.path.startswith("/api/v1/"):
+            return self._api(sock, method, parts.path[8:], parse_qs(parts.query))
+        if parts.path == "/files/" and method == "POST":
+            return self._create(sock, fields)
+        upload = self.uploads.get(parts.path.removeprefix("/files/"))
+        if upload is None:
+            return self._problem(sock, 404, "not-found", "There is no such upload")
+        return self._upload(sock, stream, method, fields, upload, fault)
+
+    def _end(self, sock: socket.socket, kind: str) -> None:
+        if kind == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            sock.shutdown(socket.SHUT_RDWR)
+        raise Hangup
+
+    def _answer(
+        self,
+        sock: socket.socket,
+        status: int,
+        fields: dict[str, str] | None = None,
+        body: bytes = b"",
+        *,
+        head: bool = False,
+    ) -> bool:
+        known = {"Tus-Resumable": "1.0.0", "Content-Length": str(len(body)), **(fields or {})}
+        if known.get("Tus-Resumable") == "":
+            del known["Tus-Resumable"]
+        lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in known.items())]
+        sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + (b"" if head else body))
+        return known.get("Connection") != "close"
+
+    def _problem(self, sock: socket.socket, status: int, code: str, title: str) -> bool:
+        body = json.dumps({"title": title, "status": status, "code": code}).encode()
+        return self._answer(sock, status, {"Content-Type": "application/problem+json"}, body)
+
+    # -- tus
+
+    def _create(self, sock: socket.socket, fields: dict[str, str]) -> bool:
+        metadata = {}
+        for pair in fields["upload-metadata"].split(","):
+            key, _, value = pair.partition(" ")
+            metadata[key] = base64.b64decode(value).decode()
+        length = None if "upload-defer-length" in fields else int(fields["upload-length"])
+        upload = Upload(f"u{len(self.uploads)}", length, metadata)
+        self.uploads[upload.id] = upload
+        self._finish(upload)
+        return self._answer(sock, 201, {"Location": f"/files/{upload.id}"})
+
+    def _finish(self, upload: Upload) -> None:
+        if upload.complete and upload.name is None:
+            wanted = upload.metadata["name"]
+            taken = {other.name for other in self.uploads.values()}
+            upload.name = wanted if wanted not in taken else f"{wanted} (1)"
+
+    def _standing(self, upload: Upload) -> dict[str, str]:
+        fields = {"Upload-Offset": str(upload.size), "Cache-Control": "no-store"}
+        fields |= (
+            {"Upload-Defer-Length": "1"}
+            if upload.length is None
+            else {"Upload-Length": str(upload.length)}
+        )
+        if upload.complete and self.digests:
+            fields["Repr-Digest"] = digest(upload.crc)
+            fields["Upload-Name"] = quote(upload.name or "")
+        return fields
+
+    def _upload(
+        self,
+        sock: socket.socket,
+        stream: BufferedReader,
+        method: str,
+        fields: dict[str, str],
+        upload: Upload,
+        fault: Fault | None,
+    ) -> bool:
+        if method == "HEAD":
+            if upload.writer is not None:  # a HEAD ends whoever writes, and waits for it
+                self.release.set()
+                with suppress(OSError):
+                    upload.writer.shutdown(socket.SHUT_RDWR)
+            with upload.busy:
+                pass
+            standing = self._standing(upload)
+            if fault is not None and fault.kind == "wrong-digest":
+                standing["Repr-Digest"] = digest(1)
+            return self._answer(sock, 200, standing, head=True)
+        if method == "PATCH":
+            with upload.busy:
+                upload.writer = sock
+                try:
+                    return self._patch(sock, stream, fields, upload, fault)
+                finally:
+                    upload.writer = None
+        if method == "DELETE":
+            if upload.complete:
+                return self._problem(sock, 409, "state-conflict", "It is an object now")
+            del self.uploads[upload.id]
+            return self._answer(sock, 204)
+        return self._get(sock, fields, upload, fault)
+
+    def _patch(
+        self,
+        sock: socket.socket,
+        stream: BufferedReader,
+        fields: dict[str, str],
+        upload: Upload,
+        fault: Fault | None,
+    ) -> bool:
+        length = int(fields["content-length"])
+        if int(fields["upload-offset"]) != upload.size:
+            body = json.dumps({"title": "Offset", "code": "offset-conflict"}).encode()
+            known = {"Upload-Offset": str(upload.size), "Connection": "close"}
+            known["Content-Type"] = "application/problem+json"
+            return self._answer(sock, 409, known, body)
+        if "upload-length" in fields:
+            upload.length = int(fields["upload-length"])
+        left = length
+        while left:
+            seen = length - left
+            stop = left if fault is None or fault.at <= seen else fault.at - seen
+            if fault is not None and seen >= fault.at:
+                if fault.kind == "early":
+                    known = {"Connection": "close", **fault.fields}
+                    self._answer(sock, fault.status, known, fault.body)
+                    sock.shutdown(socket.SHUT_WR)
+                    while stream.read1(BLOCK):
+                        pass
+                    raise Hangup
+                if fault.kind in ("cut", "reset"):
+                    self._end(sock, fault.kind)
+                if fault.kind == "hold":
+                    self.release.wait(20)
+                if fault.kind == "informational":
+                    sock.sendall(
+                        b"HTTP/1.1 104 Upload Resumption Supported\r\nUpload-Offset: 1\r\n\r\n"
+                    )
+                    fault = None
+            block = stream.read1(min(BLOCK, stop))
+            if not block:
+                raise Hangup
+            left -= len(block)
+            self._take(upload, block)
+        self._finish(upload)
+        if fault is not None and fault.kind == "lose-answer":
+            raise Hangup
+        standing = self._standing(upload)
+        if fault is not None and fault.kind == "wrong-digest":
+            standing["Repr-Digest"] = digest(1)
+        return self._answer(sock, 204, standing)
+
+    def _take(self, upload: Upload, block: bytes) -> None:
+        upload.crc = crc64nvme(block, upload.crc)
+        upload.size += len(block)
+        if self.keep:
+            upload.data += block
+        with self.moved:
+            self.received += len(block)
+            self.moved.notify_all()
+
+    def _get(
+        self, sock: socket.socket, fields: dict[str, str], upload: Upload, fault: Fault | None
+    ) -> bool:
+        etag, start, status = f'"{upload.id}-{upload.crc:x}"', 0, 200
+        known = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest(upload.crc)}
+        if "range" in fields and fields.get("if-range", etag) == etag:
+            start, status = int(fields["range"][6:].split("-")[0]), 206
+            known["Content-Range"] = f"bytes {start}-{upload.size - 1}/{upload.size}"
+        body = bytes(upload.data[start:])
+        if not self.digests:
+            del known["Repr-Digest"]
+        if fault is not None and fault.kind == "wrong-digest":
+            known["Repr-Digest"] = digest(1)
+        if fault is not None and fault.kind == "create":
+            Path(fault.body.decode()).touch()
+        if fault is not None and fault.kind in ("cut", "reset"):
+            known["Content-Length"] = str(len(body))
+            self._answer(sock, status, known, body[: fault.at])
+            self._end(sock, fault.kind)
+        if fault is not None and fault.kind == "hold":
+            known["Content-Length"] = str(len(body))
+            self._answer(sock, status, known, body[: fault.at])
+            with self.moved:
+                self.received += fault.at
+                self.moved.notify_all()
+            self.release.wait(20)
+            sock.sendall(body[fault.at :])
+            return True
+        return self._answer(sock, status, known, body)
+
+    # -- the control API
+
+    def _api(
+        self, sock: socket.socket, method: str, path: str, query: dict[str, list[str]]
+    ) -> bool:
+        """Lists and records of what is there."""
+        kind, _, key = path.partition("/")
+        key = unquote(key)
+        if kind == "server":
+            return self._json(sock, {"version": "0.0-fake"})
+        found = {"names": self._names, "uploads": self._open_uploads}.get(kind)
+        if found is None:
+            return self._problem(sock, 404, "not-found", "There is no such thing")
+        records = found()
+        if not key:
+            return self._json(sock, page(kind, records, query))
+        if key not in records:
+            return self._problem(sock, 404, "not-found", f"There is no {key}")
+        if method == "DELETE":
+            del self.uploads[str(records[key]["id"])]
+            return self._answer(sock, 204)
+        return self._json(sock, records[key])
+
+    def _json(self, sock: socket.socket, found: object) -> bool:
+        body = json.dumps(found).encode()
+        return self._answer(sock, 200, {"Content-Type": "application/json"}, body)
+
+    def _names(self) -> Records:
+        named = [upload for upload in self.uploads.values() if upload.name]
+        return {str(upload.name): name_record(upload) for upload in named}
+
+    def _open_uploads(self) -> Records:
+        still = [upload for upload in self.uploads.values() if not upload.complete]
+        return {upload.id: upload_record(upload) for upload in still}
+
+
+@contextmanager
+def serving(**options: object) -> Iterator[FakeServer]:
+    """A fake server for the time of a `with`."""
+    server = FakeServer(**options)  # type: ignore[arg-type]
+    try:
+        yield server
+    finally:
+        server.close()

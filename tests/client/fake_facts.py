@@ -1,0 +1,78 @@
+"""What the fake server knows, and how its control API shows it."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import threading
+from dataclasses import dataclass, field
+
+MOMENT = "2026-11-21T08:00:00Z"
+Records = dict[str, dict[str, object]]
+
+
+@dataclass
+class Upload:
+    """An upload or the object it became."""
+
+    id: str
+    length: int | None
+    metadata: dict[str, str]
+    data: bytearray = field(default_factory=bytearray)
+    crc: int = 0
+    size: int = 0
+    name: str | None = None  # set when complete
+    writer: socket.socket | None = None
+    busy: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def complete(self) -> bool:
+        return self.size == self.length
+
+
+def page(kind: str, records: Records, query: dict[str, list[str]]) -> dict[str, object]:
+    """One page of records, in order."""
+    prefix, after = (query.get(name, [""])[0] for name in ("prefix", "after"))
+    limit = int(query.get("limit", ["1000"])[0])
+    keys = [key for key in sorted(records) if key.startswith(prefix) and key > after]
+    rows = [records[key] for key in keys[:limit]]
+    return {kind: rows, "next": keys[limit - 1] if len(keys) > limit else None}
+
+
+def name_record(upload: Upload) -> dict[str, object]:
+    """A name as the API shows it."""
+    return {
+        "path": upload.name,
+        "id": upload.id,
+        "length": upload.size,
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
+        "version": 1,
+        "media_type": None,
+        "digests": {"crc64nvme": f"{upload.crc:016x}"},
+        "damaged": False,
+        "href": f"/files/{upload.id}",
+        "etag": f'"{upload.id}-{upload.crc:x}"',
+        "new in a later version": 1,
+    }
+
+
+def upload_record(upload: Upload) -> dict[str, object]:
+    """An upload as the API shows it."""
+    return {
+        "id": upload.id,
+        "name": upload.metadata["name"],
+        "state": "open",
+        "offset": upload.size,
+        "length": upload.length,
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
+        "expires_at": None,
+        "metadata": upload.metadata,
+        "href": f"/files/{upload.id}",
+    }
+
+
+def digest(crc: int) -> str:
+    """As a field's value."""
+    return f"crc64nvme=:{base64.b64encode(crc.to_bytes(8, 'big')).decode()}:"

@@ -1,0 +1,39 @@
+// Uploads one file with tus-js-client and prints what became of it, as JSON.
+//
+//     node upload.mjs '{"endpoint": "...", "file": "...", "options": {...}, "stopAt": bytes}'
+//
+// With `urlStorage`, a file of remembered uploads, an earlier upload of the same file is carried on.
+// With `stopAt` the upload is aborted once so many bytes are sent.
+
+import { createReadStream } from 'node:fs'
+import { PassThrough } from 'node:stream'
+import * as tus from 'tus-js-client'
+
+const wanted = JSON.parse(process.argv[2])
+const requests = []
+const end = (outcome) => {
+  console.log(JSON.stringify({ ...outcome, requests }))
+  process.exit(outcome.error ? 1 : 0)
+}
+// A length that is deferred is for streams of which the client knows no file.
+const file = createReadStream(wanted.file)
+const source = wanted.options?.uploadLengthDeferred ? file.pipe(new PassThrough()) : file
+const upload = new tus.Upload(source, {
+  endpoint: wanted.endpoint,
+  retryDelays: [0, 50, 100, 200],
+  ...(wanted.urlStorage && { urlStorage: new tus.FileUrlStorage(wanted.urlStorage) }),
+  ...wanted.options,
+  onAfterResponse: (request, response) => {
+    requests.push([request.getMethod(), response.getStatus()])
+  },
+  onProgress: (sent) => {
+    if (wanted.stopAt && sent >= wanted.stopAt) {
+      upload.abort().then(() => end({ url: upload.url, stopped: true }))
+    }
+  },
+  onError: (error) => end({ error: String(error) }),
+  onSuccess: () => end({ url: upload.url }),
+})
+const previous = wanted.urlStorage ? await upload.findPreviousUploads() : []
+if (previous.length) upload.resumeFromPreviousUpload(previous[0])
+upload.start()
