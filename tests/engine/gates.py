@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
+from towpath.core.model import Row
+from towpath.ledger.base import Change, Ledger, Query
 from towpath.store.base import Manifest, Reading, Space, Store, Stored
+from towpath.testing.faults import Crash
+
+R = TypeVar("R", bound=Row)
 
 
 class Gate:
@@ -32,13 +38,14 @@ class Gate:
 
 
 class GatedStore:
-    """A store around another one. `on_block` is called when a write has taken a block."""
+    """A store around another one. `on_block` gets the end of each block that was taken."""
 
     def __init__(self, store: Store) -> None:
         self.properties = store.properties
         self.inner = store
         self.calls: list[tuple[str, str]] = []
-        self.on_block: Callable[[str, int], None] = lambda handle, end: None
+        self.on_block: Callable[[int], None] | None = None
+        self.dead = False  # the process is gone: nothing more reaches the store
         self._gates: dict[tuple[str, str | None], Gate] = {}
 
     def shut(self, method: str, at: str | None = None) -> Gate:
@@ -57,6 +64,8 @@ class GatedStore:
         return sum(called == method for called, _ in self.calls)
 
     def _pass(self, method: str, at: str = "") -> None:
+        if self.dead:
+            raise Crash
         self.calls.append((method, at))
         gate = self._gates.get((method, at)) or self._gates.get((method, None))
         if gate is not None:
@@ -68,13 +77,16 @@ class GatedStore:
 
     def write(self, handle: str, fence: int, offset: int, blocks: Iterable[memoryview]) -> int:
         self._pass("write", handle)
-        return self.inner.write(handle, fence, offset, self._watch(handle, offset, blocks))
+        return self.inner.write(handle, fence, offset, self._watch(offset, blocks))
 
-    def _watch(self, handle: str, at: int, blocks: Iterable[memoryview]) -> Iterator[memoryview]:
+    def _watch(self, at: int, blocks: Iterable[memoryview]) -> Iterator[memoryview]:
         for block in blocks:
+            if self.dead:
+                raise Crash
             yield block
             at += len(block)
-            self.on_block(handle, at)
+            if self.on_block is not None:
+                self.on_block(at)
 
     def settle(self, handle: str) -> None:
         self._pass("settle", handle)
@@ -106,3 +118,31 @@ class GatedStore:
 
     def close(self) -> None:
         self.inner.close()
+
+
+class MortalLedger:
+    """A ledger that nothing reaches any more once the process is dead."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.inner = ledger
+        self.dead = False
+
+    def get(self, kind: type[R], *key: str | int) -> R | None:
+        return self._alive().get(kind, *key)
+
+    def list(self, kind: type[R], query: Query) -> list[R]:
+        return self._alive().list(kind, query)
+
+    def count(self, kind: type[Row], query: Query) -> int:
+        return self._alive().count(kind, query)
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        self._alive().commit(changes)
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def _alive(self) -> Ledger:
+        if self.dead:
+            raise Crash
+        return self.inner

@@ -23,7 +23,7 @@ from towpath.errors import (
 )
 from towpath.ledger.base import Query
 from towpath.store.base import Store
-from towpath.testing.faults import Fault, FaultyLedger, Kind
+from towpath.testing.faults import Fault, FaultyLedger, FaultyStore, Kind
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +72,7 @@ async def test_completing_again_gives_the_same_object(world: World) -> None:
     key = await world.create(3, completes=False)
     await world.write(key, 0, b"abc")
     first = await world.engine.complete(ANN, key)
-    assert await world.engine.complete(ANN, key) == first == await world.object(key)
+    assert await world.engine.complete(ANN, key) == first == await world.made(key)
 
 
 async def test_completing_is_refused_while_bytes_are_missing(here: World) -> None:
@@ -165,17 +165,12 @@ async def test_nothing_is_left_of_an_upload_that_the_ledger_did_not_take(world: 
 
 async def test_no_room_in_the_store_is_told_at_once(here: World) -> None:
     def full(store: Store) -> Store:
-        store.create = lambda key, size: _full()  # type: ignore[method-assign]
-        return store
+        return FaultyStore(store, [Fault(kind=Kind.FULL, call=1, method="create")])
 
     await here.reopen(full)
     with pytest.raises(StoreFull):
         await here.create(1)
     assert await here.engine.list(ANN) == []
-
-
-def _full() -> str:
-    raise StoreFull("The disk is full.")
 
 
 async def test_a_cancelled_upload_leaves_no_bytes_and_no_rows_beside_its_own(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -81,20 +80,26 @@ async def gives_up(world: World, told: Told) -> None:
     await world.shelf.forget(ANN, "a")
 
 
+async def crashes_at(world: World, method: str) -> None:
+    """Begin a process that will not live through a call of this method of the store."""
+    crash = Fault(kind=Kind.CRASH, call=1, method=method)
+    await world.reopen(lambda store: FaultyStore(store, [crash]))
+
+
 async def left_for_a_sweep(world: World) -> str:
     """One upload to complete, one to expire, one given up by a crash, an orphan, a note."""
     await world.create(10)
     await world.put(b"forgotten", "f")
     filled, given_up = await world.create(len(DATA), name="a"), await world.create(3)
-    for method, verb in (
-        ("seal", lambda: world.write(filled, 0, DATA)),
-        ("remove", lambda: world.engine.cancel(ANN, given_up)),
-        ("remove", lambda: world.shelf.forget(ANN, "f")),
-    ):
-        crash = Fault(kind=Kind.CRASH, call=1, method=method)
-        await world.reopen(partial(FaultyStore, plan=[crash]))
-        with pytest.raises(Crash):
-            await verb()
+    await crashes_at(world, "seal")
+    with pytest.raises(Crash):
+        await world.write(filled, 0, DATA)
+    await crashes_at(world, "remove")
+    with pytest.raises(Crash):
+        await world.engine.cancel(ANN, given_up)
+    await crashes_at(world, "remove")
+    with pytest.raises(Crash):
+        await world.shelf.forget(ANN, "f")
     await world.reopen()
     await world.engine.do(world.store.create, "orphan00001", 3)
     world.clock.advance(2 * DAY)

@@ -26,7 +26,7 @@ async def test_never_more_than_settle_bytes_are_at_risk(world: World) -> None:
     key = await world.create(len(DATA))
     at_risk = [0]
 
-    def look(handle: str, end: int) -> None:
+    def look(end: int) -> None:
         row = world.ledger.get(Upload, key)
         at_risk.append(end - (row.offset if row else 0))
 
@@ -39,7 +39,7 @@ async def test_never_more_than_settle_bytes_are_at_risk(world: World) -> None:
 async def test_a_slow_settle_holds_the_writer_up_before_too_much_is_at_risk(here: World) -> None:
     key = await here.create(len(DATA))
     taken = [0]
-    here.gates.on_block = lambda handle, end: taken.append(end)
+    here.gates.on_block = taken.append
     gate = here.gates.shut("settle")
     source = FakeSource([DATA])
     task = asyncio.ensure_future(here.write(key, 0, source, length=len(DATA)))
@@ -80,7 +80,7 @@ async def test_a_trickle_that_never_pauses_is_settled_in_time_too(here: World) -
     key = await here.create(100)
     settled: list[int] = []
 
-    def a_tenth_of_a_second_a_block(handle: str, end: int) -> None:
+    def a_tenth_of_a_second_a_block(end: int) -> None:
         here.clock.advance(0.1)
         tries = 0
         while end == 20 and not settled and tries < 100_000:  # a settle runs in another thread

@@ -155,7 +155,7 @@ async def test_replace_gives_the_name_to_the_newcomer_and_removes_the_old_bytes(
     new = await world.put(b"new", "a", on_conflict=OnConflict.REPLACE)
     name, _ = await world.shelf.stat(ANN, "a")
     assert name.object == new
-    assert await world.object(old) is None
+    assert await world.made(old) is None
     assert await world.row(old) is None
     assert not any(old in at for at in world.places.bytes.left())
     assert await world.engine.do(world.ledger.count, Outbox, Query(where={"kind": "remove"})) == 0
@@ -229,7 +229,7 @@ async def test_an_object_that_is_scrubbed_while_it_is_replaced_is_replaced(here:
     await here.reopen(ledger=lambda ledger: Meddling(ledger, makes_an_object, scrub))
     new = await here.put(b"new", "a", on_conflict=OnConflict.REPLACE)
     assert (await here.shelf.stat(ANN, "a"))[0].object == new
-    assert await here.object(old) is None
+    assert await here.made(old) is None
 
 
 async def test_an_upload_that_moved_meanwhile_is_not_tried_for_ever(here: World) -> None:

@@ -110,7 +110,7 @@ async def test_an_upload_that_waits_to_be_told_is_not_completed_by_a_sweep(here:
     assert await swept(here) == Swept()
     here.clock.advance(DAY)
     assert (await swept(here)).expired == 1
-    assert await here.object(key) is None
+    assert await here.made(key) is None
 
 
 async def test_a_filled_upload_whose_name_is_taken_expires(here: World) -> None:

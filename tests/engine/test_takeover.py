@@ -164,7 +164,7 @@ async def test_a_thread_that_waits_for_a_settle_in_the_queue_is_ended_at_once(
     gates, writers = await settlers(here)
     key = await here.create(len(DATA))
     end = [0]
-    here.gates.on_block = lambda handle, at: end.append(at)
+    here.gates.on_block = end.append
     source = FakeSource([DATA])
     writer = asyncio.ensure_future(here.write(key, 0, source, length=len(DATA)))
     await until(lambda: end[-1] == here.limits.settle_bytes)

@@ -44,7 +44,7 @@ async def test_a_scrub_finds_a_flipped_bit_and_the_object_is_not_served(world: W
     assert await world.read(sound) == DATA
     assert await scrubbed(world) == []
     await world.shelf.forget(ANN, "b")
-    assert await world.object(damaged) is None
+    assert await world.made(damaged) is None
 
 
 async def test_only_what_was_not_looked_at_for_long_is_read(here: World) -> None:
@@ -103,13 +103,13 @@ async def loses_its_ledger(world: World) -> None:
 
 async def test_a_ledger_is_rebuilt_from_what_stands_beside_the_objects(world: World) -> None:
     keys = [await world.put(DATA, "a/b.bin"), await world.put(b"abc"), await world.put(b"", "e")]
-    objects = [await world.object(key) for key in keys]
+    objects = [await world.made(key) for key in keys]
     names = [(name.path, made.id) for name, made in await world.shelf.list(ANN)]
     await world.create(10)
     await loses_its_ledger(world)
     done = await world.engine.do(rebuild, world.store, world.ledger)
     assert (done.added, done.known, done.unreadable) == (3, 0, [])
-    assert [await world.object(key) for key in keys] == objects
+    assert [await world.made(key) for key in keys] == objects
     assert [(name.path, made.id) for name, made in await world.shelf.list(ANN)] == names
     assert [await world.read(key) for key in keys] == [DATA, b"abc", b""]
     upload, extent = await world.engine.inspect(ANN, keys[0])
@@ -142,7 +142,7 @@ async def test_what_was_forgotten_before_a_crash_is_not_rebuilt(world: World) ->
     await world.reopen()
     assert (await world.engine.do(rebuild, world.store, world.ledger)).added == 0
     await Sweep(world.engine).run()
-    assert await world.object(key) is None
+    assert await world.made(key) is None
     assert world.places.bytes.left() == []
 
 
@@ -213,7 +213,7 @@ async def test_an_island_that_was_lost_may_come_back_with_other_bytes(world: Wor
     await world.reopen()
     assert (await world.extent(key)).islands[0].crc == crc(b"new")
     await world.write(key, 0, b"> new!")
-    made = await world.object(key)
+    made = await world.made(key)
     assert isinstance(made, Object)
     assert made.crc == crc(b"> new!")
 
@@ -245,4 +245,4 @@ async def test_a_filled_upload_whose_bytes_are_gone_is_never_an_object(world: Wo
     await world.reopen()
     with pytest.raises((NotFound, StoreError)):
         await world.engine.complete(ANN, key)
-    assert await world.object(key) is None
+    assert await world.made(key) is None

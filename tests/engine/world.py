@@ -162,7 +162,7 @@ class World:
         opened = await self.shelf.open(caller, key)
         return await self.engine.do(_all_of, opened.read(0, opened.object.length))
 
-    async def object(self, key: str) -> Object | None:
+    async def made(self, key: str) -> Object | None:
         """The object's row."""
         return await self.engine.do(self.ledger.get, Object, key)
 
@@ -181,6 +181,7 @@ class Stalled:
     def __init__(
         self, world: World, key: str, offset: int, pieces: Iterable[Piece], how: dict[str, object]
     ) -> None:
+        self.key = key
         self.source = FakeSource([*pieces, STALL])
         self.task = asyncio.ensure_future(world.write(key, offset, self.source, **how))
 
