@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from towpath.core.caller import Caller, Scope
@@ -23,7 +24,7 @@ from towpath.core.limits import Limits
 from towpath.core.model import Object, Upload, UploadState
 from towpath.core.ports import Clock, EventSink, Hooks, Source
 from towpath.core.ranges import Extent
-from towpath.core.transfer import Write, move, require_live
+from towpath.core.transfer import Write, move, require_live, say
 from towpath.engine.begin import check_new, check_room, first_row
 from towpath.engine.endings import expect_nothing
 from towpath.engine.frontier import Frontier
@@ -155,7 +156,9 @@ class Engine:
                 if (proof := proof_of(write, None)) is not None:
                     proof.hold({})
             if write.completes is not None:
-                await self.do(live.change, self.ledger, _says(write.completes))
+                now = self.clock.now()
+                said = partial(say, completes=write.completes, now=now)
+                await self.do(live.change, self.ledger, said)
             return await self._complete_if_due(live)
 
     async def inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:
@@ -358,10 +361,6 @@ class Engine:
         await self.do(live.end, self.ledger, failed)
         self.events.tell("failed", live.upload)
         await self._drop_bytes(live)
-
-
-def _says(completes: bool) -> Callable[[Upload], Upload]:
-    return lambda upload: replace(upload, completes=completes)
 
 
 def _no_such_upload() -> NotFound:
