@@ -296,7 +296,8 @@ class Engine:
     async def _same(self, caller: Caller, new: NewUpload) -> str | None:
         """An object of the caller's tenant that it may read and that has the wanted SHA-256."""
         digest = new.digests.get(SHA256)
-        if digest is None or new.partial or Scope.READ not in caller.scopes:
+        waits = new.partial or not new.completes
+        if digest is None or waits or Scope.READ not in caller.scopes:
             return None
         found = await self.do(find, self.ledger, caller, digest)
         return None if found is None or new.length not in {None, found.length} else found.id
