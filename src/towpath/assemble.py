@@ -190,6 +190,7 @@ def application(running: Service, gate: Gate) -> App:
         health=running,
         life=running,
         limits=wire_limits(settings),
+        informational=settings.informational,
     )
 
 

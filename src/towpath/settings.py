@@ -60,6 +60,7 @@ class Settings:
     log_format: LogFormat = "text"  # or json
     log_level: str = "info"  # debug, info, warning or error
     direct: bool = True  # receive bodies straight from the socket where that is possible
+    informational: bool = True  # interim answers (104) for clients that ask for them
 
     def limits(self) -> Limits:
         """The bounds that the engine works within."""

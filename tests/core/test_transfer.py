@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from towpath.core import transfer
 from towpath.core.model import Upload, UploadState
 from towpath.core.ranges import Extent, Span
-from towpath.core.transfer import Write, admit, declare, move, require_live, settled
+from towpath.core.transfer import Write, admit, declare, move, require_live, say, settled
 from towpath.errors import (
     Expired,
+    LengthConflict,
     LimitReached,
     NotFound,
     OffsetConflict,
@@ -217,3 +218,36 @@ def test_an_upload_is_filled_exactly_when_all_is_durable_and_never_goes_back(
         assert (row.updated_at, row.expires_at) == (number, 1000 + number)
         whole = row.length is not None and not extent.missing(row.length)
         assert row.state is (S.FILLED if whole else S.OPEN)
+
+
+@pytest.mark.parametrize(("offset", "length"), [(4, None), (10, 10), (0, None)])
+def test_the_last_chunk_makes_the_length_known_and_the_upload_filled(
+    offset: int, length: int | None
+) -> None:
+    row, _ = at(offset, length, completes=False)
+    said = say(row, completes=True, now=7)
+    assert (said.length, said.completes, said.state) == (offset, True, S.FILLED)
+
+
+def test_a_last_chunk_that_leaves_bytes_missing_is_a_conflict() -> None:
+    with pytest.raises(LengthConflict):
+        say(at(4, 10)[0], completes=True, now=7)
+
+
+@pytest.mark.parametrize(("offset", "length"), [(4, None), (10, 10), (4, 10)])
+def test_a_chunk_that_is_not_the_last_changes_nothing_else(offset: int, length: int | None) -> None:
+    row, _ = at(offset, length)
+    assert say(row, completes=False, now=7) == replace(row, completes=False)
+
+
+def test_nothing_is_said_of_an_upload_that_has_ended() -> None:
+    for state in set(S) - {S.OPEN, S.FILLED}:
+        row = upload(state=state, offset=10, length=10)
+        assert say(row, completes=False, now=7) == row
+
+
+def test_lost_bytes_are_remembered_while_the_upload_is_alive() -> None:
+    row, _ = at(4)
+    assert not transfer.has_lost_bytes(row)
+    assert transfer.has_lost_bytes(replace(row, reason="The store lost bytes."))
+    assert not transfer.has_lost_bytes(move(row, S.FAILED, now=7, reason="vetoed"))

@@ -15,6 +15,7 @@ from towpath.errors import Malformed
 from towpath.protocol.fields import (
     LARGEST,
     read_date,
+    read_disposition,
     read_media_type,
     read_size,
     read_tags,
@@ -170,3 +171,37 @@ def test_a_media_type_is_kept_without_case_and_parameters(
 ) -> None:
     assert read_media_type(text) == kept
     assert same_media_type(text, "text/html") is (kept is not None)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        (None, None),
+        ("inline", None),
+        ('attachment; filename="a b.txt"', "a b.txt"),
+        ("attachment; FileName=x.bin; size=3", "x.bin"),
+        ("inline; filename=\"a\"; filename*=UTF-8''n%C3%A4me", "näme"),
+        ("inline; filename*=iso-8859-1'en'n%E4me", "näme"),
+        ("inline; filename*=UTF-8''%ff; filename=ok", "ok"),
+        ("inline; filename*=koi8-r''x; filename=ok", "ok"),
+        ('attachment; filename="../../etc/passwd"', "passwd"),
+        ('attachment; filename="C:\\\\\\\\temp\\\\\\\\x"', "x"),
+        ("inline; filename*=UTF-8''..%2f..%5cx", "x"),
+        ('attachment; filename="a\\"b;filename*=UTF-8\'\'c"', "a\"b;filename*=UTF-8''c"),
+        ('form-data; filename=""', None),
+        ('inline; filename="n\xc3\xa4me"', "näme"),
+        ('inline; filename="n\xe4me"', "näme"),
+        ('inline; filename="unclosed', None),
+    ],
+)
+def test_a_file_name_is_taken_from_a_disposition_without_folders(
+    said: str | None, name: str | None
+) -> None:
+    assert read_disposition(said) == name
+
+
+@given(st.text(st.characters(max_codepoint=255)))
+def test_no_disposition_makes_its_reader_raise_or_gives_a_folder(said: str) -> None:
+    for text in (said, f"inline; filename={said}", f"inline; filename*=UTF-8''{said}"):
+        name = read_disposition(text)
+        assert name is None or not {"/", "\\"} & set(name)

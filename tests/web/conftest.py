@@ -1,4 +1,4 @@
-"""Both event loops, and a certificate for TLS."""
+"""Both event loops, a certificate for TLS, and clients of resumable uploads for HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.web.rufh_talk import Rufh
+from tests.web.running import House
 from tests.web.serving import Serving
+from towpath.protocol.rufh.versions import VERSIONS
 from towpath.web.limits import WireLimits
 
 Serve = Callable[..., Serving]
@@ -61,3 +64,22 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         )
     )
     return paths
+
+
+@pytest.fixture(params=[*VERSIONS, None])
+def rufh(house: House, request: pytest.FixtureRequest) -> Rufh:
+    """A client of every version."""
+    return Rufh(house.get("direct"), request.param)
+
+
+@pytest.fixture(params=["direct", "direct chunked", "plain", "granian", "tls", "tls chunked"])
+def newest(house: House, request: pytest.FixtureRequest) -> Rufh:
+    """A client of version 8 of every kind of server."""
+    kind, _, coding = request.param.partition(" ")
+    return Rufh(house.get(kind), 8, chunked=bool(coding))
+
+
+@pytest.fixture
+def eight(house: House) -> Rufh:
+    """A client of version 8 of the server that most people run."""
+    return Rufh(house.get("direct"), 8)

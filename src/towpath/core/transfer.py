@@ -187,6 +187,28 @@ def refuse_beyond(upload: Upload, write: Write) -> None:
         admit(replace(upload, length=length), Extent(write.offset, 0, ()), write, most=None)
 
 
+def say(upload: Upload, *, completes: bool, now: int) -> Upload:
+    """`upload` after a chunk that came whole, and said whether it was the last.
+
+    The last one makes the length known. Raises LengthConflict if another one is.
+    """
+    if upload.state not in {UploadState.OPEN, UploadState.FILLED}:
+        return upload
+    if completes and upload.length not in {None, upload.offset}:
+        raise LengthConflict(
+            "The upload cannot end here.",
+            why=f"It is to have {upload.length} bytes; {upload.offset} have come.",
+            todo="Send what is missing, or begin a new upload of the true length.",
+        )
+    length = upload.offset if completes else upload.length
+    return filled(replace(upload, completes=completes, length=length), now=now)
+
+
+def has_lost_bytes(upload: Upload) -> bool:
+    """True if the store lost bytes that were durable: its offset is less than was once told."""
+    return upload.state in {UploadState.OPEN, UploadState.FILLED} and upload.reason != ""
+
+
 def settled(upload: Upload, extent: Extent, *, now: int, expires_at: int | None) -> Upload:
     """`upload` after `extent` became durable; FILLED once nothing is missing."""
     upload = replace(

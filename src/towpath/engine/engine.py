@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from towpath.core.caller import Caller, Scope
@@ -23,7 +24,7 @@ from towpath.core.limits import Limits
 from towpath.core.model import Object, Upload, UploadState
 from towpath.core.ports import Clock, EventSink, Hooks, Source
 from towpath.core.ranges import Extent
-from towpath.core.transfer import Write, is_overdue, move, require_live
+from towpath.core.transfer import Write, is_overdue, move, require_live, say
 from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
 from towpath.engine.endings import expect_nothing
 from towpath.engine.frontier import Frontier
@@ -155,8 +156,10 @@ class Engine:
                         await expect_nothing(source(), self.threads)
                     if proof is not None:
                         proof.hold({})
-                if write.completes is not None and live.upload.completes != write.completes:
-                    await self.do(live.change, self.ledger, _says(write.completes))
+                if write.completes is not None:
+                    now = self.clock.now()
+                    said = partial(say, completes=write.completes, now=now)
+                    await self.do(live.change, self.ledger, said)
                 return await self._complete_if_due(live)
 
     async def inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:
@@ -315,7 +318,8 @@ class Engine:
     async def _same(self, caller: Caller, new: NewUpload) -> str | None:
         """An object of the caller's tenant that it may read and that has the wanted SHA-256."""
         digest = new.digests.get(SHA256)
-        if digest is None or new.partial or Scope.READ not in caller.scopes:
+        waits = new.partial or not new.completes
+        if digest is None or waits or Scope.READ not in caller.scopes:
             return None
         found = await self.do(find, self.ledger, caller, digest)
         return None if found is None or new.length not in {None, found.length} else found.id
@@ -370,7 +374,3 @@ class Engine:
         if fresh:
             self.events.tell("completed", live.upload)
         return made
-
-
-def _says(completes: bool) -> Callable[[Upload], Upload]:
-    return lambda upload: replace(upload, completes=completes)

@@ -27,6 +27,13 @@ def recount(store: Store, ledger: Ledger, upload: Upload, held: int, *, now: int
                 value = crc(block, value)
         finally:
             reading.close()
-    shorter = replace(upload, offset=held, crc=value, updated_at=now, state=UploadState.OPEN)
+    shorter = replace(
+        upload,
+        offset=held,
+        crc=value,
+        updated_at=now,
+        state=UploadState.OPEN,
+        reason="The store lost bytes.",
+    )
     ledger.commit([Update(shorter)])
     return replace(shorter, version=shorter.version + 1)

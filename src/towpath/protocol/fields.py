@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
-from towpath.errors import Malformed
+from towpath.errors import Malformed, NotFound
 
 LARGEST = 2**63 - 1
 """The largest length or offset: what a file system and a database column can hold."""
 
 _DIGITS = re.compile(r"[0-9]{1,19}\Z")
+_KEY = re.compile(r"[0-9a-z]{8,64}\Z")
+_PARAMETER = re.compile(r';\s*([A-Za-z0-9*_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]*)')
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")
 
 
@@ -31,6 +33,35 @@ def read_size(text: str, *, field: str) -> int:
         why=f"“{ascii(text[:40])[1:-1]}” is not a whole number from 0 to {LARGEST}.",
         todo="Send it as ASCII digits, without sign, point, space or underscore.",
     )
+
+
+def read_key(path: str) -> str:
+    """The upload that a path names, relative to where uploads live. Raises NotFound."""
+    key = path.strip("/")
+    if _KEY.match(key):
+        return key
+    raise NotFound(
+        "There is no such upload.",
+        why="This cannot be the address of one.",
+        todo="Use the Location that the creation answered.",
+    )
+
+
+def read_body_length(length: str | None, coding: str | None) -> int | None:
+    """Body bytes that Content-Length and Transfer-Encoding announce: 0: none, None: not said.
+
+    Raises Malformed for a coding other than chunked.
+    """
+    if coding is not None:
+        if coding.strip().lower() != "chunked":
+            raise Malformed(
+                "The body's coding is not undone here.",
+                field="Transfer-Encoding",
+                why="Only chunked is.",
+                todo="Send the bytes as they are.",
+            )
+        return None
+    return 0 if length is None else read_size(length, field="Content-Length")
 
 
 def read_media_type(text: str | None) -> str | None:
@@ -82,6 +113,39 @@ def write_disposition(name: str, *, kind: str = "attachment") -> str:
     if plain != last:
         value += f"; filename*=UTF-8''{urllib.parse.quote(last, safe='')}"
     return value
+
+
+def read_disposition(text: str | None) -> str | None:
+    """The file name in a Content-Disposition (RFC 6266 section 4.3), without any folders.
+
+    `filename*` (RFC 8187) counts before `filename`; what cannot be read is as if not there.
+    """
+    found = {name.lower(): value for name, value in _PARAMETER.findall(text or "")}
+    name = _read_extended(found.get("filename*", ""))
+    if name is None and (plain := found.get("filename")) is not None:
+        if plain.startswith('"'):
+            plain = re.sub(r"\\(.)", r"\1", plain[1:-1])
+        name = _read_utf_8(plain)
+    return None if name is None else re.split(r"[/\\]", name)[-1].strip() or None
+
+
+def _read_utf_8(latin: str) -> str:
+    """Field values are Latin-1; what many senders put there is UTF-8."""
+    try:
+        return latin.encode("latin-1").decode()
+    except ValueError:
+        return latin
+
+
+def _read_extended(value: str) -> str | None:
+    charset, _, rest = value.partition("'")
+    _, quote, encoded = rest.partition("'")
+    if not quote or charset.lower() not in {"utf-8", "iso-8859-1"}:
+        return None
+    try:
+        return urllib.parse.unquote(encoded, encoding=charset, errors="strict")
+    except ValueError:
+        return None
 
 
 def write_name(name: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from threading import Lock
 
@@ -56,6 +56,11 @@ class FakeSource:
     def length(self) -> int | None:
         """Bytes that are to come in all, as the sender said."""
         return self._length
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        """None are scripted."""
+        return {}
 
     @property
     def ending(self) -> Ending | None:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from towpath.core.caller import Caller
 from towpath.core.ports import Source
 from towpath.errors import Interrupted, TowpathError
-from towpath.protocol import tus
+from towpath.protocol import rufh, tus
 from towpath.protocol.message import Head, Reply, join_fields
 from towpath.protocol.problem import problem, refuse, status_of
 from towpath.web.asgi_source import AsgiSource
@@ -74,13 +74,16 @@ class App:
         health: Health,
         life: Life,
         limits: WireLimits,
+        informational: bool = True,
     ) -> None:
+        """`informational`: clients that ask for interim answers get them."""
         self._files = files
         self._control = control
         self._gate = gate
         self._health = health
         self._life = life
         self._limits = limits
+        self._informational = informational
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -135,7 +138,8 @@ class App:
         self, scope: Scope, fields: dict[str, str], receive: Receive, answer: _Answer
     ) -> None:
         path: str = scope["path"]
-        if path == FILES or path.startswith(FILES + "/"):
+        below_files = path == FILES or path.startswith(FILES + "/")
+        if below_files and not rufh.speaks(Head(method=scope["method"], path="", fields=fields)):
             answer.always = tus.ALWAYS
         self._check_head(scope)
         if path == "/livez":
@@ -144,7 +148,7 @@ class App:
             await send_reply(scope, answer, await self._ready(scope))
         elif path == "/" and scope["method"] in {"GET", "HEAD"}:
             await send_reply(scope, answer, PAGE)
-        elif answer.always:
+        elif below_files:
             await self._serve_files(scope, fields, receive, answer)
         elif path == API or path.startswith(API + "/"):
             caller = self._gate.admit(fields, _peer(scope))
@@ -177,8 +181,13 @@ class App:
             sources.append(_source(scope, fields, receive, self._limits))
             return sources[0]
 
+        async def inform(told: tuple[tuple[str, str], ...]) -> None:
+            headers = [(name.encode(), value.encode("latin-1")) for name, value in told]
+            await answer({"type": "towpath.informational", "status": 104, "headers": headers})
+
+        able = self._informational and "towpath.informational" in scope.get("extensions", {})
         try:
-            answered = await self._files.answer(caller, head, source)
+            answered = await self._files.answer(caller, head, source, inform if able else None)
         finally:
             for taken in sources:
                 taken.stop()

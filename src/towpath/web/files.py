@@ -1,4 +1,4 @@
-"""/files/: uploads by tus, and finished objects to read.
+"""/files/: uploads by tus or as HTTP has them, and finished objects to read.
 
 One request, top to bottom: parse the head, ask the engine, give it the body's source if it
 wants one, render. Who asks was settled before.
@@ -7,6 +7,7 @@ wants one, render. Who asks was settled before.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import (
@@ -25,11 +26,12 @@ from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Opened, Shelf
 from towpath.errors import NotFound, TooLarge, TowpathError
-from towpath.protocol import tus
+from towpath.protocol import rufh, tus
 from towpath.protocol.download import Delivery, deliver
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem, refuse
 from towpath.web.log import upload_id
+from towpath.web.resumable import Inform, Resumable
 
 Sourcing = Callable[[], Source]
 
@@ -40,19 +42,23 @@ class Files:
     def __init__(self, engine: Engine, shelf: Shelf) -> None:
         self._engine = engine
         self._shelf = shelf
+        self._resumable = Resumable(engine, shelf, self._cancel)
 
     async def answer(
-        self, caller: Caller | None, head: Head, source: Sourcing
+        self, caller: Caller | None, head: Head, source: Sourcing, inform: Inform | None = None
     ) -> Reply | tuple[Delivery, Opened]:
         """The reply, or an object to deliver. `caller` is None for what needs none.
 
-        Raises what the engine raises.
+        `inform` sends an interim answer, where that can be done. Raises what the engine raises.
         """
+        if await self._resumable.is_meant(caller, head):
+            return await self._resumable.answer(caller, head, source, inform)
         command = tus.parse(head)
         if isinstance(command, Reply):
             return command
         if isinstance(command, Discover) or caller is None:
-            return self._render(command, None, head)
+            limits = rufh.limits(head, None, most=self._engine.limits.length)
+            return self._render(command, None, head).with_fields(rufh.ACCEPT_PATCH, *limits)
         if not isinstance(command, Create | Concatenate):
             upload_id.set(command.key)
         match command:
@@ -108,6 +114,8 @@ class Files:
             opened = await self._shelf.open(caller, key)
         except NotFound:
             upload, _ = await self._engine.inspect(caller, key)  # raises if there is none either
+            if upload.dialect == rufh.NAME:
+                return await self._resumable.offset(caller, head, key)
             return problem(
                 409,
                 "The upload is not complete yet.",
@@ -115,7 +123,11 @@ class Files:
                 todo="Read it when all its bytes have come.",
                 code="incomplete",
             )
-        return deliver(head, opened.object, opened.name), opened
+        delivery = deliver(head, opened.object, opened.name)
+        if head.method == "HEAD":
+            more = await self._resumable.described(caller, head, key)
+            delivery = replace(delivery, reply=delivery.reply.with_fields(*more))
+        return delivery, opened
 
 
 def _refuse_overlong(length: int, write: Write) -> None:
