@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -281,6 +281,10 @@ class Engine:
         if live.upload.handle:
             await self.do(self.store.remove, live.upload.handle)
             await self.do(live.end, self.ledger, replace(live.upload, handle=""))
+
+    def hold(self, key: str) -> AbstractAsyncContextManager[Live]:
+        """Keep what is known of an upload at hand for several verbs. Raises NotFound."""
+        return self._lives.hold(key)
 
     # --- inside ------------------------------------------------------------------------------
 
