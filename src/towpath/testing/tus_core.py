@@ -5,12 +5,15 @@ Rules: as in `conformance`; the clause is the specification's heading, below its
 
 from __future__ import annotations
 
+import time
+
 from towpath.testing.conformance import Skipped, require
 from towpath.testing.peer import CONTENT, Fields
 from towpath.testing.tus_peer import BODY, TusPeer, always, new_checks
 
 checks = new_checks()
 _KIB_64 = 64 * 1024
+_NOTICED = 0.5  # seconds in which a server reads what came before a cut
 
 
 @checks.must("core", always)
@@ -225,6 +228,7 @@ def what_came_before_a_cut_is_kept(peer: TusPeer) -> None:
     fields: Fields = {"Tus-Resumable": "1.0.0", "Content-Type": BODY, "Upload-Offset": 0}
     with peer.begin("PATCH", url, fields, length=2 * _KIB_64) as begun:
         begun.send(CONTENT[:_KIB_64])
+    time.sleep(_NOTICED)
     seen = peer.settled_offset(url, _KIB_64)
     require(seen == _KIB_64, f"PATCH cut after {_KIB_64} bytes: the offset is {seen}")
 
@@ -239,6 +243,7 @@ def an_upload_goes_on_after_a_cut(peer: TusPeer) -> None:
     fields: Fields = {"Tus-Resumable": "1.0.0", "Content-Type": BODY, "Upload-Offset": 0}
     with peer.begin("PATCH", url, fields, length=2 * _KIB_64) as begun:
         begun.send(CONTENT[:_KIB_64])
+    time.sleep(_NOTICED)
     offset = peer.settled_offset(url, _KIB_64)
     heard = peer.patch(url, offset, CONTENT[offset : 2 * _KIB_64])
     heard.want(204).want_number("Upload-Offset", 2 * _KIB_64)

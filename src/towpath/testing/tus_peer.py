@@ -139,7 +139,7 @@ def offered(extension: str) -> Callable[[TusPeer], str | None]:
     return applies
 
 
-def always(peer: TusPeer) -> str | None:
+def always(_: TusPeer) -> str | None:
     """For checks that need no upload."""
     return None
 
