@@ -32,6 +32,7 @@ class Ask:
     trailers: dict[str, str] = field(default_factory=dict)
     keeps_cut: bool = True
     bounded: bool = True
+    takes_over: bool = True
     body: bytes = b""
     interims: int = 0
     removed: Any = None

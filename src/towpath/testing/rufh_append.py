@@ -7,7 +7,7 @@ which earlier drafts name much alike; rows of `rufh_versions` say who asks what.
 from __future__ import annotations
 
 from towpath.testing.conformance import Skipped, require
-from towpath.testing.peer import CONTENT, Heard
+from towpath.testing.peer import CONTENT, Fields, Heard
 from towpath.testing.rufh_peer import RufhPeer, asked, limits, new_checks
 
 checks = new_checks()

@@ -10,7 +10,7 @@ import gzip
 import time
 
 from towpath.testing.conformance import Skipped, require
-from towpath.testing.peer import CONTENT, Begun, Failed, Heard
+from towpath.testing.peer import CONTENT, Failed, Fields, Heard
 from towpath.testing.rufh_peer import (
     INTEROP,
     NOTICED,
@@ -143,22 +143,11 @@ def a_complete_creation_that_is_cut_has_a_length(peer: RufhPeer) -> None:
 def _cut(peer: RufhPeer) -> str:
     """The URL of an upload whose creation was cut in the middle."""
     with peer.begin_start(2 * _KIB_64, complete=True) as begun:
-        url = peer.location(_announced(begun))
+        url = peer.announced(begun)
         begun.send(CONTENT[:_KIB_64])
         time.sleep(NOTICED)
     time.sleep(NOTICED)
     return url
-
-
-def _announced(begun: Begun) -> Heard:
-    """The 104 that comes before the content is sent."""
-    try:
-        heard = begun.next()
-        while heard.status == 100:
-            heard = begun.next()
-    except TimeoutError:
-        raise Skipped("no 104 comes before the content") from None
-    return heard.want(104)
 
 
 # 104

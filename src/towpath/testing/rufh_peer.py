@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from towpath.testing.conformance import Checks, require
+from towpath.testing.conformance import Checks, Skipped, require
 from towpath.testing.peer import Begun, Fields, Heard, Peer
 from towpath.testing.rawhttp import Answer
 from towpath.testing.rufh_versions import ASKED, Version
@@ -82,6 +82,16 @@ class RufhPeer(Peer):
         """Ask for an upload, its content still to be sent."""
         every = self._started(complete=complete, length=None, fields=fields)
         return self.begin("POST", self.url, every, length=size)
+
+    def announced(self, begun: Begun) -> str:
+        """The URL in the 104 that comes before the content is sent; skips where none comes."""
+        try:
+            heard = begun.next()
+            while heard.status == 100:
+                heard = begun.next()
+        except TimeoutError:
+            raise Skipped("no 104 comes before the content") from None
+        return self.location(heard.want(104))
 
     def create(
         self, body: bytes = b"", *, length: int | None = None, fields: Fields | None = None
