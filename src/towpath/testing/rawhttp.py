@@ -85,7 +85,8 @@ class Line:
 
     def send_head(self, method: str, path: str, fields: Mapping[str, str | int]) -> None:
         """Send a request's first lines."""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{self.port}"]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{self.port}"]
         lines += [f"{name}: {value}" for name, value in fields.items()]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
@@ -104,12 +105,13 @@ class Line:
         """Read an answer's head, past the interim ones, which it keeps."""
         interim: list[Answer] = []
         while True:
-            one = self._one_head()
+            one = self.next_head()
             if one.status >= 200:
                 return Answer(one.status, one.fields, b"", tuple(interim))
             interim.append(one)
 
-    def _one_head(self) -> Answer:
+    def next_head(self) -> Answer:
+        """Read the next head, be it interim or final."""
         while (end := self._rest.find(b"\r\n\r\n")) < 0:
             if len(self._rest) > MAX_HEAD:
                 raise Gone("the head of the answer does not end")
