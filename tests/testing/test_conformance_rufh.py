@@ -1,4 +1,4 @@
-"""The suite for Resumable Uploads passes on a server that does it, and catches every planted sin."""
+"""The suite for Resumable Uploads accepts a server that keeps its clauses, and catches sins."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from towpath.core.model import Upload, UploadState
 from towpath.core.ranges import MOST_ISLANDS, Extent, too_many_islands
 from towpath.errors import (
     Expired,
+    Forbidden,
     LengthConflict,
     NotFound,
     OffsetConflict,
@@ -147,6 +148,12 @@ def admit(upload: Upload, extent: Extent, write: Write, *, most: int | None) -> 
     a filled or complete one is a repeated last request, and admitted), OffsetConflict, TooLarge,
     LimitReached.
     """
+    if upload.parts:
+        raise Forbidden(
+            "An upload made of others takes no bytes.",
+            why="It consists of its parts alone.",
+            todo="Send bytes to its parts.",
+        )
     repeat = write.sequential and write.offset == upload.length == extent.offset
     stands = not upload.state.is_final or upload.state is UploadState.COMPLETE
     if repeat and write.length in {0, None} and stands:

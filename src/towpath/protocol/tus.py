@@ -1,4 +1,4 @@
-"""tus 1.0: core, creation, creation-with-upload, creation-defer-length, expiration, termination.
+"""tus 1.0 with the extensions that EXTENSIONS names, as words.
 
 Section names are those of the tus resumable upload protocol 1.0.0. An upload completes by itself
 when its last byte is durable. HEAD is a claim: it ends whoever writes and tells the true offset.
@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
+from urllib.parse import unquote, urlsplit
 
 from towpath.core.command import (
     Append,
     Cancel,
     Claim,
     Command,
+    Concatenate,
     Create,
     Discover,
     Fetch,
     NewUpload,
 )
-from towpath.core.digest import CRC64NVME, crc_bytes, format_digests
+from towpath.core.digest import CRC64NVME, SIZES, crc_bytes, format_digests
 from towpath.core.model import OnConflict, Upload, UploadState
 from towpath.core.transfer import Write
-from towpath.errors import Malformed, NotFound
+from towpath.errors import DigestMismatch, Malformed, NotFound, TowpathError
 from towpath.protocol.fields import (
     read_media_type,
     read_size,
@@ -32,13 +35,27 @@ from towpath.protocol.fields import (
 )
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem
+from towpath.protocol.problem import refuse as refuse_plainly
 
 NAME = "tus"
 VERSION = "1.0.0"
-EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,termination"
+EXTENSIONS = (
+    "creation,creation-with-upload,creation-defer-length,expiration,termination,"
+    "checksum,concatenation,concatenation-unfinished"
+)
+CHECKSUMS = {
+    "sha1": "sha",
+    "sha256": "sha-256",
+    "sha512": "sha-512",
+    "md5": "md5",
+    "crc32": "crc32",
+}
+"""Algorithms by the names of tus (Checksum, Upload-Checksum), and by ours."""
 BODY = "application/offset+octet-stream"
 ALWAYS = (("tus-resumable", VERSION),)
 """Fields of every answer, whatever it says."""
+
+MOST_PARTS = 10_000
 
 _KEY = re.compile(r"[0-9a-z]{8,64}\Z")
 _METADATA_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+\Z")
@@ -86,14 +103,12 @@ def _wrong_method(method: str, key: str) -> Reply:
     )
 
 
-def _parse_create(head: Head) -> Create | Reply:
-    if "upload-concat" in head.fields:
-        raise Malformed(
-            "Concatenation is not offered here.",
-            field="Upload-Concat",
-            why="Tus-Extension does not list it.",
-            todo="Upload the file as one.",
-        )
+def _parse_create(head: Head) -> Create | Concatenate | Reply:
+    concat = (head.get("upload-concat") or "").strip()
+    if concat.startswith("final;"):
+        return _parse_concatenate(head, concat)
+    if concat not in {"", "partial"}:
+        raise _bad_concat("It is neither partial nor final;<addresses>.")
     length = _length(head)
     metadata = head.get("upload-metadata") or ""
     values = read_metadata(metadata)
@@ -104,12 +119,80 @@ def _parse_create(head: Head) -> Create | Reply:
         media_type=read_media_type(values.get("filetype") or values.get("type")),
         metadata=metadata,
         dialect=NAME,
+        partial=concat == "partial",
+        memo=concat,
     )
     if not head.has_body:
         return Create(new=new)
     if not same_media_type(head.get("content-type"), BODY):
         return _wrong_media_type(head)
-    return Create(new=new, write=Write(offset=0, length=_content_length(head)))
+    write = Write(offset=0, length=_content_length(head), digests=_checksum(head))
+    return Create(new=new, write=write)
+
+
+def _parse_concatenate(head: Head, concat: str) -> Concatenate:
+    """A final upload (Concatenation, Upload-Concat): its parts' addresses, in their order."""
+    if "upload-length" in head.fields or "upload-defer-length" in head.fields or head.has_body:
+        raise _bad_concat("A final upload has no length and no bytes of its own.")
+    parts = tuple(_part(head, address) for address in concat.removeprefix("final;").split())
+    if not 0 < len(parts) <= MOST_PARTS:
+        raise _bad_concat(f"It names {len(parts)} uploads; it may name 1 to {MOST_PARTS}.")
+    metadata = head.get("upload-metadata") or ""
+    values = read_metadata(metadata)
+    new = NewUpload(
+        length=None,
+        name=values.get("name") or values.get("filename") or None,
+        on_conflict=_on_conflict(values.get("on-conflict")),
+        media_type=read_media_type(values.get("filetype") or values.get("type")),
+        metadata=metadata,
+        dialect=NAME,
+        memo=concat,
+    )
+    return Concatenate(new=new, parts=parts)
+
+
+def _part(head: Head, address: str) -> str:
+    """The id in the address of a part: absolute, relative, or percent-encoded; only of ours."""
+    path = unquote(urlsplit(address).path)
+    before, _, key = path.rstrip("/").rpartition("/")
+    if before not in {"", head.base} or not _KEY.match(key):
+        raise _bad_concat("An address in it is not that of an upload here.")
+    return key
+
+
+def _bad_concat(why: str) -> Malformed:
+    return Malformed(
+        "Upload-Concat cannot be read.",
+        field="Upload-Concat",
+        why=why,
+        todo="Send partial, or final; and the addresses that the creations answered.",
+    )
+
+
+def _checksum(head: Head) -> dict[str, bytes]:
+    """The digest of the chunk, by our name for it (Checksum, Upload-Checksum)."""
+    field = head.get("upload-checksum")
+    if field is None:
+        return {}
+    name, _, text = field.strip().partition(" ")
+    ours = CHECKSUMS.get(name)
+    why = "" if ours else f"The algorithm is none of {', '.join(CHECKSUMS)}."
+    value = b""
+    if ours is not None:
+        try:
+            value = base64.b64decode(text.strip(), validate=True)
+        except ValueError:
+            why = "The value is not base64."
+        if not why and len(value) != SIZES[ours]:
+            why = f"A {name} has {SIZES[ours]} bytes."
+    if ours is None or why:
+        raise Malformed(
+            "Upload-Checksum cannot be read.",
+            field="Upload-Checksum",
+            why=why,
+            todo="Send the name of an algorithm, a space, and the base64 of the value.",
+        )
+    return {ours: value}
 
 
 def _parse_append(head: Head, key: str) -> Append | Reply:
@@ -130,6 +213,7 @@ def _parse_append(head: Head, key: str) -> Append | Reply:
             offset=read_size(offset, field="Upload-Offset"),
             length=_content_length(head),
             declares=None if declared is None else read_size(declared, field="Upload-Length"),
+            digests=_checksum(head),
         ),
     )
 
@@ -258,10 +342,11 @@ def render(command: Command, upload: Upload | None, head: Head, *, most: int | N
                 ("tus-extension", EXTENSIONS),
                 ("cache-control", "no-store"),
             ]
+            fields.append(("tus-checksum-algorithm", ",".join(CHECKSUMS)))
             if most is not None:
                 fields.append(("tus-max-size", str(most)))
             return Reply(status=200, fields=(*fields, ("content-length", "0")))
-        case Create() if upload is not None:
+        case Create() | Concatenate() if upload is not None:
             fields = [location(head, upload), *_progress(upload)]
             return Reply(status=201, fields=(*fields, ("content-length", "0")))
         case Append() if upload is not None:
@@ -272,13 +357,21 @@ def render(command: Command, upload: Upload | None, head: Head, *, most: int | N
             return Reply(status=204)
 
 
+def refuse(error: TowpathError) -> Reply:
+    """The answer to an error, in this dialect: a mismatch is 460 (Checksum)."""
+    reply = refuse_plainly(error)
+    return replace(reply, status=460) if isinstance(error, DigestMismatch) else reply
+
+
 def location(head: Head, upload: Upload) -> tuple[str, str]:
     """Where the upload lives: relative to the host, so that it is right behind any proxy."""
     return "location", f"{head.base}/{upload.id}"
 
 
 def _progress(upload: Upload) -> list[tuple[str, str]]:
-    fields = [("upload-offset", str(upload.offset))]
+    fields: list[tuple[str, str]] = []
+    if not upload.parts or upload.state is UploadState.COMPLETE:
+        fields.append(("upload-offset", str(upload.offset)))
     if upload.expires_at is not None:
         fields.append(("upload-expires", write_date(upload.expires_at)))
     if upload.state is UploadState.COMPLETE:
@@ -291,8 +384,10 @@ def _progress(upload: Upload) -> list[tuple[str, str]]:
 
 def _facts(upload: Upload) -> list[tuple[str, str]]:
     fields = _progress(upload)
+    if upload.memo:
+        fields.append(("upload-concat", upload.memo))
     if upload.length is None:
-        fields.append(("upload-defer-length", "1"))
+        fields.extend([] if upload.parts else [("upload-defer-length", "1")])
     else:
         fields.append(("upload-length", str(upload.length)))
     if upload.metadata:

@@ -25,11 +25,11 @@ from towpath.core.ports import Source
 from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Opened, Shelf
-from towpath.errors import NotFound, TooLarge, TowpathError
+from towpath.errors import DigestMismatch, NotFound, TooLarge, TowpathError
 from towpath.protocol import rufh, tus
 from towpath.protocol.download import Delivery, deliver
 from towpath.protocol.message import Head, Reply
-from towpath.protocol.problem import problem, refuse
+from towpath.protocol.problem import problem
 from towpath.web.log import upload_id
 from towpath.web.resumable import Inform, Resumable
 
@@ -66,6 +66,10 @@ class Files:
                 return await self._fetch(caller, head, command.key)
             case Create():
                 return await self._create(caller, head, command, source)
+            case Concatenate():
+                upload = await self._engine.concatenate(caller, command.new, command.parts)
+                upload_id.set(upload.id)
+                return self._render(command, upload, head)
             case Append():
                 return await self._append(caller, head, command, source)
             case Claim():
@@ -89,11 +93,14 @@ class Files:
             upload = await self._engine.write(caller, upload.id, write, source)
         except TowpathError as error:
             # The upload exists and keeps what came: its address is told even so.
-            return refuse(error).with_fields(tus.location(head, upload))
+            return tus.refuse(error).with_fields(tus.location(head, upload))
         return self._render(command, upload, head)
 
     async def _append(self, caller: Caller, head: Head, command: Append, source: Sourcing) -> Reply:
-        upload = await self._engine.write(caller, command.key, command.write, source)
+        try:
+            upload = await self._engine.write(caller, command.key, command.write, source)
+        except DigestMismatch as error:
+            return tus.refuse(error)
         return self._render(command, upload, head)
 
     async def _claim(self, caller: Caller, key: str) -> Upload:
