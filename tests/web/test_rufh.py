@@ -42,7 +42,7 @@ def test_an_interrupted_upload_goes_on_where_it_was(rufh: Rufh) -> None:
     with rufh.line() as line:
         fields = {**rufh.said(complete=True), "Content-Length": len(CONTENT)}
         line.send_head("POST", "/files/", fields)
-        path = line._one_head().fields["location"] if rufh.version in INTERIM else ""
+        path = line.next_head().fields["location"] if rufh.version in INTERIM else ""
         line.socket.sendall(CONTENT[:HALF])
         if path:
             rufh.durable(path, HALF)
@@ -102,7 +102,7 @@ def test_content_that_is_cut_completes_nothing_even_if_it_was_all(eight: Rufh) -
     with eight.line() as line:
         fields = {**eight.said(complete=True), "Transfer-Encoding": "chunked", "Upload-Length": 3}
         line.send_head("POST", "/files/", fields)
-        path = line._one_head().fields["location"]
+        path = line.next_head().fields["location"]
         line.socket.sendall(b"3\r\nabc\r\n")  # and no last chunk
         eight.durable(path, 3)
     assert eight.state(path) == (3, False)
@@ -124,7 +124,7 @@ def test_the_address_comes_before_the_first_byte_is_sent(rufh: Rufh) -> None:
     with rufh.line() as line:
         line.send_head("POST", "/files/", {**rufh.said(complete=True), "Content-Length": 3})
         if rufh.version in INTERIM:
-            interim = line._one_head()
+            interim = line.next_head()
             assert interim.status == 104
             assert interim.fields["upload-draft-interop-version"] == str(rufh.version)
             assert "upload-offset" not in interim.fields
@@ -153,7 +153,7 @@ def test_who_expects_100_gets_it_behind_the_address(eight: Rufh) -> None:
     with eight.line() as line:
         fields = {**eight.said(complete=True), "Content-Length": 3, "Expect": "100-continue"}
         line.send_head("POST", "/files/", fields)
-        assert [line._one_head().status, line._one_head().status] == [104, 100]
+        assert [line.next_head().status, line.next_head().status] == [104, 100]
         line.socket.sendall(b"abc")
         assert line.answer().status == 201
 
@@ -164,7 +164,7 @@ def test_progress_is_told_while_content_comes(eight: Rufh) -> None:
         fields = {**eight.part(0, complete=True), "Content-Length": 6}
         line.send_head("PATCH", path, fields)
         line.socket.sendall(b"abc")
-        interim = line._one_head()
+        interim = line.next_head()
         assert (interim.status, interim.number("upload-offset")) == (104, 3)
         assert "location" not in interim.fields
         line.socket.sendall(b"def")
@@ -178,7 +178,7 @@ def test_whoever_asks_for_the_offset_ends_whoever_writes(eight: Rufh) -> None:
     with eight.line() as line:
         fields = {**eight.said(complete=True), "Content-Length": 1000}
         line.send_head("POST", "/files/", fields)
-        path = line._one_head().fields["location"]
+        path = line.next_head().fields["location"]
         line.socket.sendall(b"abc")
         eight.durable(path, 3)
         assert eight.state(path) == (3, False)
