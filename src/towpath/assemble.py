@@ -163,7 +163,9 @@ def open_data(settings: Settings, clock: Clock) -> tuple[LocalStore, SqlLedger]:
         clock=clock,
     )
     try:
-        url = f"sqlite:///{(settings.data / 'ledger.db').absolute()}"
+        folder = settings.state or settings.data
+        folder.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{(folder / 'ledger.db').absolute()}"
         return store, SqlLedger(url, durability=settings.durability)
     except BaseException:
         store.close()
