@@ -24,7 +24,7 @@ class _State(Protocol):
 
     def serialize(self) -> bytes: ...
 
-    def finalize(self) -> bytes: ...
+    def finalize(self) -> str: ...
 
 
 class Frontier:
@@ -64,4 +64,4 @@ class Frontier:
         """SHA-256 of all that was followed."""
         with self._guard:
             copy: _State = PySha256.deserialize(self._state.serialize())
-            return copy.finalize()
+            return bytes.fromhex(copy.finalize())
