@@ -119,8 +119,11 @@ def test_a_body_that_is_cut_off_leaves_nothing(direct: Served, way: str) -> None
     line = Line(direct)
     line.send_head("POST", "/v1/uploads", {"Content-Type": kind, "Content-Length": len(body)})
     line.send(body[:200_000])
-    line.close()
     deadline = time.monotonic() + PATIENCE
+    while not Forms(direct, "").ask("GET", "/api/v1/server").document["writing"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    line.close()
     while left(direct) != before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert left(direct) == before

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.forming import FORM, Forms, form
+from tests.web.forming import FORM, Forms, Part, form
 from tests.web.running import PATIENCE, House, Served, running
 from tests.web.talk import Answer, Line, require_problem
 from tests.web.tokens import write_tokens
@@ -158,9 +158,9 @@ def test_the_checksum_may_be_hexadecimal_or_base64(here: Forms, form_of: str) ->
 @pytest.mark.parametrize("where", ["before", "behind"])
 def test_a_wrong_checksum_keeps_nothing_of_the_chunk(here: Forms, where: str) -> None:
     key = begin(here)
-    wrong = ("checksum", hashlib.md5(b"other", usedforsecurity=False).hexdigest())
-    known = [("uploadId", key), ("chunkIndex", "1")]
-    file = ("chunk", piece(1))
+    wrong: Part = ("checksum", hashlib.md5(b"other", usedforsecurity=False).hexdigest())
+    known: list[Part] = [("uploadId", key), ("chunkIndex", "1")]
+    file: Part = ("chunk", piece(1))
     parts = [*known, wrong, file] if where == "before" else [*known, file, wrong]
     document = require_problem(here.form("/chunk", parts), 422, "digest-mismatch")
     assert document["success"] is False

@@ -25,7 +25,6 @@ from towpath.core.plan import Profile, chunk_size
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write, check_length
 from towpath.errors import Malformed, NotFound
-from towpath.protocol.fields import read_media_type
 from towpath.protocol.message import Reply
 from towpath.protocol.values import (
     flag,
@@ -124,7 +123,7 @@ def parse_initiate(
     new = NewUpload(
         length=length,
         name=check_name(filename, field="filename"),
-        media_type=read_media_type(text(values, "mime_type") or _guess(filename)),
+        media_type="application/pdf" if filename.lower().endswith(".pdf") else None,
         metadata=json.dumps(
             {
                 "filename": filename,
@@ -140,10 +139,6 @@ def parse_initiate(
         memo=session.as_text(),
     )
     return Begin(new=new, check_duplicates=flag(values, "check_duplicates") is not False)
-
-
-def _guess(filename: str) -> str | None:
-    return "application/pdf" if filename.lower().endswith(".pdf") else None
 
 
 def _sha256(values: Mapping[str, object], name: str) -> dict[str, bytes] | None:
