@@ -79,7 +79,7 @@ class Single:
     async def _undo(self, caller: Caller, key: str) -> None:
         """Leave nothing: nobody was told the upload's id."""
         try:
-            await self._engine.cancel(caller, key, reason="it did not arrive whole")
+            await self._engine.fail(caller, key, "it did not arrive whole")
             async with self._engine.hold(key) as live:
                 row = live.upload
                 remove = Remove(Upload, row.key, row.version)
