@@ -26,9 +26,10 @@ from towpath.ledger.sql import SqlLedger
 from towpath.settings import Settings, load
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
-from towpath.web.app import FILES, App
+from towpath.web.app import DOCUMENTS, FILES, SINGLE, STREAMING, App
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
+from towpath.web.documents import Documents, Terms
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
 from towpath.web.limits import WireLimits
@@ -36,6 +37,8 @@ from towpath.web.log import configure
 from towpath.web.registry import Registry
 from towpath.web.server import Server, run
 from towpath.web.server import server as make_server
+from towpath.web.single import Single
+from towpath.web.streaming import Streaming
 
 _log = logging.getLogger("towpath")
 
@@ -163,7 +166,9 @@ def open_data(settings: Settings, clock: Clock) -> tuple[LocalStore, SqlLedger]:
         clock=clock,
     )
     try:
-        url = f"sqlite:///{(settings.data / 'ledger.db').absolute()}"
+        folder = settings.state or settings.data
+        folder.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{(folder / 'ledger.db').absolute()}"
         return store, SqlLedger(url, durability=settings.durability)
     except BaseException:
         store.close()
@@ -191,6 +196,21 @@ def application(running: Service, gate: Gate) -> App:
         life=running,
         limits=wire_limits(settings),
         informational=settings.informational,
+        dialects={
+            SINGLE: Single(running.engine, files=FILES),
+            STREAMING: Streaming(running.engine, running.shelf, files=FILES),
+            DOCUMENTS: Documents(running.engine, running.shelf, terms_of(settings)),
+        },
+    )
+
+
+def terms_of(settings: Settings) -> Terms:
+    """What binds document sessions alone."""
+    return Terms(
+        length=settings.document_length or None,
+        chunk=settings.document_chunk,
+        uploads=settings.document_uploads,
+        memory=settings.document_memory,
     )
 
 

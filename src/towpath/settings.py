@@ -1,7 +1,8 @@
 """What can be set, as frozen values: read once, at the start, and handed on piece by piece.
 
-Order: flag, then TOWPATH_* of the environment, then the TOML file, then the default. No other
-file reads the environment. Sizes are written as 8MiB or 1.5GB, times as 500ms, 30s, 24h or 7d.
+Order: flag, then TOWPATH_* of the environment, then STREAMING_*, then the TOML file, then the
+default. No other file reads the environment. Sizes are written as 8MiB or 1.5GB, times as 500ms,
+30s, 24h or 7d.
 """
 
 from __future__ import annotations
@@ -22,6 +23,20 @@ LogFormat = Literal["text", "json"]
 
 _PREFIX = "TOWPATH_"
 
+# Variables of another system that is replaced by this one: what they set, and in which unit. They
+# count where no TOWPATH_ variable says otherwise, and for all routes.
+_MB, _HOURS, _MINUTES = float(MIB), 3600.0, 60.0
+_STREAMING: dict[str, tuple[tuple[str, ...], float | None]] = {
+    "STREAMING_MAX_FILE_SIZE_MB": (("document_length", "max_length"), _MB),
+    "STREAMING_CHUNK_SIZE_MB": (("document_chunk",), _MB),
+    "STREAMING_MAX_CONCURRENT_UPLOADS": (("document_uploads", "uploads"), 1.0),
+    "STREAMING_MEMORY_LIMIT_MB": (("document_memory", "memory"), _MB),
+    "STREAMING_SESSION_TIMEOUT_HOURS": (("lifetime",), _HOURS),
+    "STREAMING_CLEANUP_INTERVAL_MINUTES": (("sweep_seconds",), _MINUTES),
+    "STREAMING_UPLOAD_DIR": (("data",), None),
+    "STREAMING_STATE_DIR": (("state",), None),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -31,6 +46,7 @@ class Settings:
     host: str = "127.0.0.1"  # the address to listen on
     port: int = 8000  # 0: any that is free
     data: Path = Path("towpath-data")  # the folder that holds everything
+    state: Path | None = None  # the folder of the ledger; none: the one that holds everything
     # who
     tokens: Path | None = None  # TOML file of hashed bearer tokens
     anonymous_anywhere: bool = False  # serve other machines without tokens
@@ -48,6 +64,10 @@ class Settings:
     uploads: int = 1024  # that receive at once
     max_length: int = 0  # of one upload, in bytes; 0: no limit
     lifetime: float = 24 * 3600.0  # of an upload that nobody goes on with
+    document_length: int = 1024 * MIB  # of a document, by its own routes; 0: no limit
+    document_chunk: int = 8 * MIB  # of a document whose client asks for no size
+    document_uploads: int = 5  # documents that are uploaded at once
+    document_memory: int = 500 * MIB  # that memory-stats compares with
     header_bytes: int = 64 * KIB  # of a request's head
     head_seconds: float = 20.0  # for a request's head
     idle_seconds: float = 60.0  # between two bytes of a body
@@ -113,11 +133,28 @@ def _from_file(file: Path) -> dict[str, object]:
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     """TOWPATH_<SETTING> for the settings there are; other variables belong to the client."""
-    return {
+    return _from_streaming(environment) | {
         field.name: environment[_PREFIX + field.name.upper()]
         for field in fields(Settings)
         if _PREFIX + field.name.upper() in environment
     }
+
+
+def _from_streaming(environment: Mapping[str, str]) -> dict[str, object]:
+    given: dict[str, object] = {}
+    for variable, (names, unit) in _STREAMING.items():
+        value = environment.get(variable, "").strip()
+        if not value:
+            continue
+        if unit is None:
+            given.update(dict.fromkeys(names, Path(value)))
+            continue
+        if not _NUMBER.match(value):
+            raise _bad(variable, value, "a number")
+        amount = float(value) * unit
+        exact = amount if unit in {_HOURS, _MINUTES} else int(amount)
+        given.update(dict.fromkeys(names, exact))
+    return given
 
 
 def _convert(name: str, kind: str, value: object) -> object:
@@ -171,6 +208,12 @@ def _check(settings: Settings) -> None:
             todo="Set both tls_cert and tls_key.",
         )
     limits = settings.limits()
+    if settings.document_chunk < 1 or settings.document_uploads < 1:
+        raise SettingsError(
+            "The limits leave no room for documents.",
+            why="document_chunk and document_uploads must not be 0.",
+            todo="Raise them.",
+        )
     if settings.memory < limits.block_largest or settings.workers < 1 or settings.settle_bytes < 2:
         raise SettingsError(
             "The limits leave no room to receive anything.",
@@ -196,6 +239,7 @@ _UNITS = {
     "tib": 2**40,
 }
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?\Z")
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\Z")
 
 

@@ -12,7 +12,8 @@ from towpath.core.digest import hasher
 from towpath.errors import DigestMismatch
 
 Behind = Callable[[Mapping[str, str]], Mapping[str, bytes]]
-"""Reads the fields that came behind the bytes. Raises Malformed."""
+"""Reads the fields that came behind the bytes. An empty value: the sender did not say, and need
+not have. Raises Malformed."""
 
 
 class Proof:
@@ -38,6 +39,8 @@ class Proof:
         if self._trailing and self._behind is not None:
             announced = {**announced, **self._behind(trailers)}
         for name, each in self._hashers.items():
+            if announced.get(name) == b"":
+                continue
             if announced.get(name) != each.digest():
                 raise DigestMismatch(
                     "The bytes are not the ones that were announced.",

@@ -19,6 +19,8 @@ class Head:
     path: str
     fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     base: str = ""  # where the dialect lives, for Locations, without a slash at the end
+    query: str = ""  # as it was sent, without the question mark
+    root: str = ""  # where the application lives, if it is mounted below another one
 
     def get(self, name: str) -> str | None:
         """The field's value, or None."""

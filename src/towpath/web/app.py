@@ -13,7 +13,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from towpath.core.caller import Caller
@@ -40,6 +40,21 @@ _log = logging.getLogger("towpath.web")
 _WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 FILES = "/files"
 API = "/api/v1"
+SINGLE = "/v1/uploads"
+STREAMING = "/api/streaming/upload"
+DOCUMENTS = "/api/documents/streaming"
+
+
+class Handler(Protocol):
+    """Answers all requests of one dialect."""
+
+    def refuse(self, error: BaseException) -> Reply:
+        """The reply to an error, as the dialect has it."""
+        ...
+
+    async def answer(self, caller: Caller, head: Head, source: Callable[[], Source]) -> Reply:
+        """The reply. `source`: the body, once it is wanted. Raises what the engine raises."""
+        ...
 
 
 class Health(Protocol):
@@ -75,9 +90,14 @@ class App:
         life: Life,
         limits: WireLimits,
         informational: bool = True,
+        dialects: Mapping[str, Handler] | None = None,
     ) -> None:
-        """`informational`: clients that ask for interim answers get them."""
+        """`informational`: clients that ask for interim answers get them.
+
+        `dialects`: handlers by the path that each lives below.
+        """
         self._files = files
+        self._dialects = dict(dialects or {})
         self._control = control
         self._gate = gate
         self._health = health
@@ -141,6 +161,10 @@ class App:
         below_files = path == FILES or path.startswith(FILES + "/")
         if below_files and not rufh.speaks(Head(method=scope["method"], path="", fields=fields)):
             answer.always = tus.ALWAYS
+        base = next((at for at in self._dialects if path == at or path.startswith(at + "/")), None)
+        handler = None if base is None else self._dialects[base]
+        if handler is not None:
+            answer.refuse = handler.refuse
         self._check_head(scope)
         if path == "/livez":
             await send_reply(scope, answer, _plain("ok\n"))
@@ -150,6 +174,8 @@ class App:
             await send_reply(scope, answer, PAGE)
         elif below_files:
             await self._serve_files(scope, fields, receive, answer)
+        elif handler is not None:
+            await self._serve(handler, base or "", scope, fields, receive, answer)
         elif path == API or path.startswith(API + "/"):
             caller = self._gate.admit(fields, _peer(scope))
             inner = {**scope, "root_path": API, "towpath.caller": caller}
@@ -197,6 +223,38 @@ class App:
             delivery, opened = answered
             await send_object(scope, answer, delivery, opened)
 
+    async def _serve(
+        self,
+        handler: Handler,
+        base: str,
+        scope: Scope,
+        fields: dict[str, str],
+        receive: Receive,
+        answer: _Answer,
+    ) -> None:
+        root = scope.get("root_path", "")
+        head = Head(
+            method=scope["method"],
+            path=scope["path"][len(base) :],
+            fields=fields,
+            base=root + base,
+            query=scope.get("query_string", b"").decode("latin-1"),
+            root=root,
+        )
+        caller = self._gate.admit(fields, _peer(scope))
+        sources: list[Source] = []
+
+        def source() -> Source:
+            sources.append(_source(scope, fields, receive, self._limits))
+            return sources[0]
+
+        try:
+            reply = await handler.answer(caller, head, source)
+        finally:
+            for taken in sources:
+                taken.stop()
+        await send_reply(scope, answer, reply, unread=head.has_body and not sources)
+
     async def _ready(self, scope: Scope) -> Reply:
         fine, parts = await self._health.check()
         lines = "".join(
@@ -210,7 +268,7 @@ class App:
         if isinstance(error, _HeadTooLarge):
             reply = _head_too_large(self._limits.header_bytes)
         else:
-            reply = refuse(error)
+            reply = answer.refuse(error)
         if not isinstance(error, TowpathError | _HeadTooLarge):
             _log.error("a request failed", exc_info=error)
         elif status_of(error) >= 500 or isinstance(error, Interrupted):
@@ -232,6 +290,7 @@ class _Answer:
         self._identity = identity
         self.status = 0
         self.always: tuple[tuple[str, str], ...] = ()
+        self.refuse: Callable[[BaseException], Reply] = refuse
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -272,7 +331,8 @@ def _nowhere(path: str) -> Reply:
     return problem(
         404,
         "There is nothing at this address.",
-        why=f"“{ascii(path[:80])[1:-1]}” is none of /, /files/, /api/v1/, /livez, /readyz.",
+        why=f"“{ascii(path[:80])[1:-1]}” is none of /, /files/, /api/v1/, {SINGLE}, {STREAMING}/, "
+        f"{DOCUMENTS}/, /livez, /readyz.",
         todo="Upload to /files/.",
         code="not-found",
     )
