@@ -20,11 +20,19 @@ FOLLOWED = (SHA256,)
 
 
 class _State(Protocol):
-    def update(self, data: bytes) -> None: ...
+    """A hasher whose state can be kept."""
 
-    def serialize(self) -> bytes: ...
+    def update(self, data: bytes) -> None:
+        """Go on with `data`."""
+        ...
 
-    def finalize(self) -> str: ...
+    def serialize(self) -> bytes:
+        """The state, to go on from."""
+        ...
+
+    def finalize(self) -> str:
+        """The value in hexadecimal digits; ends the hasher."""
+        ...
 
 
 class Frontier:
