@@ -127,7 +127,9 @@ def test_an_unknown_version_is_spoken_like_the_rfc_but_without_interim_answers()
 
 def test_upload_incomplete_without_a_version_is_version_3_without_interim_answers() -> None:
     asked = head(version=None, upload_incomplete="?1")
-    assert command(asked) == Create(new=NewUpload(length=None, dialect="rufh", completes=False))
+    assert command(asked) == Create(
+        new=NewUpload(length=None, dialect="rufh", completes=False, shares=False)
+    )
     assert rufh.informational(asked, row(), "/files", most=None) is None
 
 

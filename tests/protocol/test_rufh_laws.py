@@ -55,6 +55,7 @@ def creations(draw: st.DrawFn) -> Create:
         media_type=draw(MEDIA_TYPES),
         dialect="rufh",
         completes=False,
+        shares=False,
         digests=draw(DIGESTS),
         wants=tuple(draw(st.lists(st.sampled_from(sorted(SIZES)), unique=True))),
     )

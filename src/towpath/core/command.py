@@ -22,6 +22,7 @@ class NewUpload:
     completes: bool = True
     digests: Mapping[str, bytes] = field(default_factory=dict)  # what the whole must have
     wants: tuple[str, ...] = ()  # digests to compute on the way beside CRC64NVME
+    shares: bool = True  # may consist at once of an object that is here and has the digest
     partial: bool = False  # only to be a part of another upload: no name, nobody is told
     memo: str = ""  # what the dialect wants back
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from towpath.core.caller import Caller
 from towpath.core.digest import combine
 from towpath.core.model import Object, Segment, Upload
 from towpath.errors import NotFound, StateConflict
@@ -58,6 +59,18 @@ def compose(ledger: Ledger, upload: Upload) -> Composed:
         crc = combine(crc, part.crc, part.length)
         length += part.length
     return Composed(length, crc, tuple(pieces))
+
+
+def length_of(ledger: Ledger, caller: Caller, parts: Sequence[str]) -> int | None:
+    """The bytes of the caller's parts together; None while one's length is not known. Blocks."""
+    lengths: dict[str, int | None] = {}
+    for some in _in_pages(sorted(set(parts))):
+        for row in ledger.list(Upload, Query(where={"id": tuple(some)}, limit=len(some))):
+            if caller.owns(row.tenant, row.owner):
+                lengths[row.id] = row.length
+    found = [lengths.get(key) for key in parts]
+    known = [length for length in found if length is not None]
+    return sum(known) if len(known) == len(found) else None
 
 
 def segments_of(made: Object, address: str, composed: Composed) -> list[Segment]:

@@ -26,6 +26,7 @@ from towpath.core.ports import Clock, EventSink, Hooks, Source
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write, is_overdue, move, require_live, say
 from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
+from towpath.engine.compose import length_of
 from towpath.engine.endings import expect_nothing
 from towpath.engine.frontier import Frontier
 from towpath.engine.governor import Governor
@@ -122,7 +123,8 @@ class Engine:
         """
         caller.require(Scope.WRITE)
         new = await self.hooks.before_create(caller, new)
-        upload = await self._begin(caller, new, parts=tuple(parts))
+        length = await self.do(length_of, self.ledger, caller, parts)
+        upload = await self._begin(caller, replace(new, length=length), parts=tuple(parts))
         try:
             return await self.claim(caller, upload.id)
         except (NotFound, LengthConflict):
@@ -322,8 +324,8 @@ class Engine:
     async def _same(self, caller: Caller, new: NewUpload) -> str | None:
         """An object of the caller's tenant that it may read and that has the wanted SHA-256."""
         digest = new.digests.get(SHA256)
-        waits = new.partial or not new.completes
-        if digest is None or waits or Scope.READ not in caller.scopes:
+        own = new.partial or not new.shares
+        if digest is None or own or Scope.READ not in caller.scopes:
             return None
         found = await self.do(find, self.ledger, caller, digest)
         return None if found is None or new.length not in {None, found.length} else found.id

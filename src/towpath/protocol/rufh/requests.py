@@ -96,6 +96,7 @@ def _parse_create(head: Head, spoken: Interop) -> Create | Reply:
         media_type=read_media_type(head.get("content-type")),
         dialect=NAME,
         completes=False,  # not even by all of its bytes: the request must have come to its end
+        shares=False,  # its bytes come with this very request
         digests=_digests(head, "repr-digest"),
         wants=_wants(head.get("want-repr-digest")),
     )
