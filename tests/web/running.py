@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import socket
 import sqlite3
 import ssl
@@ -133,6 +134,7 @@ def _granian(folder: Path, settings: dict[str, Any]) -> Iterator[Served]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             until_it_listens(("127.0.0.1", port), process, folder / "log")
@@ -140,6 +142,8 @@ def _granian(folder: Path, settings: dict[str, Any]) -> Iterator[Served]:
         finally:
             process.terminate()
             process.wait(PATIENCE)
+            with contextlib.suppress(ProcessLookupError):  # its workers may outlive it
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def until_it_listens(address: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
