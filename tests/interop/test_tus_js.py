@@ -62,8 +62,8 @@ def test_an_upload_that_is_cut_goes_on_by_itself(
     with cutting(server.address, up=SIZE // 2) as cutter:
         done = upload(cutter.url, large, options=options)
         assert cutter.cuts == 1
-    # A chunk that was on its way when the wire broke may still move the offset behind the HEAD that
-    # asks for it; then the next chunk is told the true offset by a 409, and the client goes on.
+    # Seldom, under load, an answer that the client retries was seen here; which one is not known.
+    # 409 is let pass until it is: it carries the true offset, and the bytes are compared below.
     assert {status for _, status in done["requests"]} <= {200, 201, 204, 409}, done["requests"]
     require_same(server, done["url"], large)
 
