@@ -101,7 +101,7 @@ def send_single(server: Server, length: int, *, form: bool) -> None:
     pattern = Pattern("single")
     with Line("127.0.0.1", server.port, timeout=120) as line:
         size = len(before) + length + len(behind)
-        fields = {"Content-Type": kind, "Content-Length": size, "Connection": "close"}
+        fields: dict[str, str | int] = {"Content-Type": kind, "Content-Length": size}
         line.send_head("POST", "/v1/uploads", fields)
         line.socket.sendall(before)
         for view in pattern.views(0, length):
