@@ -33,6 +33,9 @@ def test_all_routes_live_below_the_base(based: Forms) -> None:
                  "/towpath/api/v1/names", "/towpath/api/v1/server"):  # fmt: skip
         assert tus.ask("GET", path).status == 200, path
     assert "creation" in tus.ask("OPTIONS", "/towpath/files").fields["tus-extension"]
+    shown = tus.ask("GET", "/towpath").body.decode()
+    assert 'href="/towpath/readyz?verbose"' in shown
+    assert "<code>/towpath/files/</code>" in shown
     for path in ("/", "/livez", "/files/", "/api/v1/names", "/towpathology"):
         document = require_problem(tus.ask("GET", path), 404, "not-found")
         assert "/towpath/" in document["detail"]
