@@ -40,7 +40,7 @@ from towpath.engine.shelf import find
 from towpath.engine.silence import CONSENT, SILENCE
 from towpath.engine.threads import result_of
 from towpath.engine.writing import Writing, expiry, proof_of
-from towpath.errors import DigestMismatch, LengthConflict, NotFound, StateConflict, Vetoed
+from towpath.errors import DigestMismatch, LengthConflict, NotFound, Refused, StateConflict, Vetoed
 from towpath.ledger.base import Add, Ledger, Query
 from towpath.store.base import Store
 
@@ -112,7 +112,11 @@ class Engine:
         same = await self._same(caller, new)
         upload = await self._begin(caller, new, parts=(same,) if same else ())
         if same or (upload.state is UploadState.FILLED and upload.completes):
-            return await self.claim(caller, upload.id)
+            try:
+                return await self.claim(caller, upload.id)
+            except Refused:
+                await self.cancel(caller, upload.id, reason="it could not be completed at once")
+                raise
         return upload
 
     async def concatenate(self, caller: Caller, new: NewUpload, parts: Sequence[str]) -> Upload:
