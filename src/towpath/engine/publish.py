@@ -54,7 +54,7 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
     if not store.properties.seals_quickly and upload.state is UploadState.FILLED:
         live.change(ledger, lambda filled: move(filled, UploadState.SEALING, now=now))
         upload = live.upload
-    made = _proven(live, object_of(upload, now=now))
+    made = _proven(ledger, live, object_of(upload, now=now))
     address = store.seal(upload.handle, length, manifest_of(upload, made))
     return _commit(store, ledger, live, made, [_segment(made, address)], now=now)
 
@@ -101,12 +101,15 @@ def _publish_composed(store: Store, ledger: Ledger, live: Live, *, now: int) -> 
     return _commit(store, ledger, live, made, segments_of(made, address, composed), now=now)
 
 
-def _proven(live: Live, made: Object) -> Object:
+def _proven(ledger: Ledger, live: Live, made: Object) -> Object:
     """The object with the digests that were computed on the way. Raises DigestMismatch."""
     found = {CRC64NVME: crc_bytes(made.crc)}
     if live.frontier is not None:
-        live.frontier.follow(made.length)
-        found[SHA256] = live.frontier.digest()
+        found[SHA256] = live.frontier.finish(made.length)
+        # Once it is sealed, nothing can be read by the handle: a restart goes on from this.
+        hasher = live.frontier.save(made.length)
+        if hasher != live.upload.hasher:
+            live.change(ledger, lambda upload: replace(upload, hasher=hasher))
     for name, wanted in parse_digests(live.upload.expects).items():
         if name in found and found[name] != wanted:
             raise DigestMismatch(
