@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from towpath.core.command import Create, NewUpload
-from towpath.core.digest import CRC64NVME, SHA256, SIZES, format_digests, parse_digests
+from towpath.core.digest import CRC64NVME, SHA256, SIZES, format_digests, hasher, parse_digests
 from towpath.core.model import OnConflict
 from towpath.core.names import check_name
 from towpath.core.transfer import Write
-from towpath.errors import BadAnswer, Malformed
+from towpath.errors import BadAnswer, DigestMismatch, Malformed
 from towpath.protocol.fields import (
     read_body_length,
     read_date,
@@ -117,8 +117,21 @@ def parse_put(head: Head) -> Put | Reply:
         shares=(head.get("expect") or "").strip().lower() == "100-continue",
     )
     proofs = {name: value for name, value in digests.items() if name not in _WHOLE}
-    write = None if body == 0 and not proofs else Write(offset=0, length=body, digests=proofs)
+    if body == 0:
+        _prove_nothing(proofs)
+    write = None if body == 0 else Write(offset=0, length=body, digests=proofs)
     return Put(create=Create(new=new, write=write), condition=read_condition(head))
+
+
+def _prove_nothing(proofs: Mapping[str, bytes]) -> None:
+    """No bytes will come to be held against these. Raises DigestMismatch."""
+    for name, value in proofs.items():
+        if hasher(name).digest() != value:
+            raise DigestMismatch(
+                "The file is not the one that was announced.",
+                why=f"It is empty, and its {name} digest is another.",
+                todo="Send the file with its own digest.",
+            )
 
 
 def _digests(head: Head) -> dict[str, bytes]:
