@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import Create
@@ -70,7 +71,7 @@ class Named:
         if found is None:
             raise no_such_name()
         opened = await self._shelf.open(caller, found[1].id)
-        return deliver(head, opened.object, found[0].path), opened
+        return _by_its_address(deliver(head, opened.object, found[0].path)), opened
 
     async def _forget(self, caller: Caller, head: Head) -> Reply:
         caller.require(Scope.REMOVE)
@@ -179,6 +180,15 @@ class Named:
         if path is None:
             return None
         return await self._engine.do(pointed, self._engine.ledger, caller, path)
+
+
+def _by_its_address(delivery: Delivery) -> Delivery:
+    """Without a file name: the address has it, and mirrors would take it for the whole path."""
+    fields = tuple(
+        (name, "attachment" if name == "content-disposition" else value)
+        for name, value in delivery.reply.fields
+    )
+    return replace(delivery, reply=replace(delivery.reply, fields=fields))
 
 
 def _check_behind(form: FormSource) -> None:
