@@ -45,7 +45,7 @@ async def counted(world: World) -> Callable[[], int]:
 
     def count(store: Store) -> Store:
         stores.append(Counting(store))
-        return stores[-1]  # type: ignore[return-value]  # it passes everything on
+        return stores[-1]
 
     await world.reopen(count)
     return lambda: sum(store.count for store in stores)

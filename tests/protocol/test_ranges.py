@@ -161,21 +161,19 @@ def test_pages_give_the_whole_extent_in_order(
     row = upload(KEY, offset=extent.offset, length=length)
     told = ranges.tell(row, extent)
     at: int | None = after
-    durable, missing = set(), set()
+    durable: set[int] = set()
+    missing: set[int] = set()
     while at is not None:
         page = ranges.page(told, extent, after=at, limit=limit)
         assert len(page.durable) + len(page.missing) <= limit
         for found, runs in ((durable, page.durable), (missing, page.missing)):
-            for start, end in runs:
-                assert start >= at
-                found |= set(range(start, 100 if end is None else end))
+            for begin, stop in runs:
+                assert begin >= at
+                found.update(range(begin, 100 if stop is None else stop))
         assert page.next is None or page.next > at
         at = page.next
-    kept = {
-        byte
-        for start, end in zip(ends[::2], ends[1::2], strict=False)
-        for byte in range(start, end)
-    }
+    spans = zip(ends[::2], ends[1::2], strict=False)
+    kept = {byte for first, last in spans for byte in range(first, last)}
     assert durable == {byte for byte in kept if byte >= after}
     assert missing == {byte for byte in range(after, length or 100) if byte not in kept}
 

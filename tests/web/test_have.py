@@ -15,7 +15,7 @@ import pytest
 from tests.web.forming import Forms
 from tests.web.ranging import Ranger, digest_of
 from tests.web.running import House, Served
-from tests.web.talk import TUS, Answer, metadata
+from tests.web.talk import TUS, Answer, Fields, metadata
 from tests.web.tokens import write_tokens
 from towpath.core.command import Create, NewUpload
 
@@ -53,7 +53,10 @@ def ask(served: Served, who: str, dialect: str, data: bytes) -> Answer:
         said = {"filename": "same.pdf", "file_size": len(data), "expected_hash": sha}
         return forms.json("POST", "/api/documents/streaming/initiate", said)
     if dialect == "tus":
-        fields = {"Upload-Length": len(data), "Upload-Metadata": metadata(name=name, sha256=sha)}
+        fields: Fields = {
+            "Upload-Length": len(data),
+            "Upload-Metadata": metadata(name=name, sha256=sha),
+        }
         return forms.ask("POST", "/files/", {**TUS, **fields})
     ranger = Ranger(served, who=who)
     if dialect == "ranges":
@@ -61,8 +64,8 @@ def ask(served: Served, who: str, dialect: str, data: bytes) -> Answer:
         return ranger.do(Create(new=new))
     if dialect == "have":
         return ranger.ask("POST", "/ranges/have", {}, json.dumps({"sha-256": [sha]}).encode())
-    fields = {"Repr-Digest": digest_of(data), "Content-Length": len(data)}
-    return forms.ask("PUT", f"/names/{name}", {**fields, "Expect": "100-continue"})
+    waits: Fields = {"Content-Length": len(data), "Expect": "100-continue"}
+    return forms.ask("PUT", f"/names/{name}", {**waits, "Repr-Digest": digest_of(data)})
 
 
 def is_had(dialect: str, answer: Answer, served: Served, who: str) -> bool:

@@ -10,7 +10,7 @@ import secrets
 
 import pytest
 
-from tests.web.forming import FORM, Forms, form
+from tests.web.forming import FORM, Forms, Part, form
 from tests.web.ranging import Ranger, digest_of
 from tests.web.running import House, Served
 from tests.web.talk import Answer, Line, require_problem
@@ -209,7 +209,7 @@ def test_a_form_may_name_its_file_and_say_what_it_replaces(client: Forms, folder
     for rule, wanted in (("keep-both", "x (2).txt"), ("replace", "x.txt")):
         client.ask("DELETE", folder + "x.txt")
         client.ask("PUT", folder + "x.txt", {}, b"old")
-        parts = [("name", "x.txt"), ("on_conflict", rule), ("file", b"new", "other")]
+        parts: list[Part] = [("name", "x.txt"), ("on_conflict", rule), ("file", b"new", "other")]
         answer = client.form(folder, parts)
         assert answer.document["name"] == wanted, answer.body
     refused = client.form(folder, [("name", "x.txt"), ("on_conflict", "fail"), ("file", b"n", "f")])
