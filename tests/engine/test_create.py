@@ -235,3 +235,11 @@ async def test_a_caller_lists_its_own_uploads_and_an_admin_those_of_the_tenant(
     assert len(done) == 1
     with pytest.raises(Forbidden):
         await engine.list(replace(ANN, scopes=frozenset({Scope.WRITE})))
+
+
+async def test_an_upload_of_no_bytes_that_waits_for_a_word_outlives_a_crash(world: World) -> None:
+    key = await world.create(0, completes=False)
+    await world.reopen(crash=True)
+    made = await world.engine.complete(ANN, key)
+    assert (made.id, made.length) == (key, 0)
+    assert await world.read(key) == b""

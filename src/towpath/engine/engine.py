@@ -326,8 +326,8 @@ class Engine:
                 held = self.store.extent(upload.handle)
             except NotFound:
                 # A filled one may be sealed already. An open one was not settled before a crash,
-                # or the store lost it: then it begins anew.
-                if upload.state is UploadState.OPEN:
+                # nor was one of no bytes, or the store lost it: then it begins anew.
+                if upload.state is UploadState.OPEN or not upload.offset:
                     self.store.create(upload.id, upload.length)
                     held = 0
         if held is not None and held < upload.offset:
