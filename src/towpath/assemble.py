@@ -30,9 +30,11 @@ from towpath.web.app import DOCUMENTS, FILES, SINGLE, STREAMING, App
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.documents import Documents, Terms
+from towpath.web.downloads import Downloads
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
 from towpath.web.limits import WireLimits
+from towpath.web.links import Links, read_keys
 from towpath.web.log import configure
 from towpath.web.registry import Registry
 from towpath.web.server import Server, run
@@ -188,9 +190,18 @@ def wire_limits(settings: Settings) -> WireLimits:
 def application(running: Service, gate: Gate) -> App:
     """The ASGI application of a service."""
     settings = running.settings
+    links = links_of(running)
+    downloads = Downloads(
+        running.engine,
+        running.shelf,
+        links,
+        follow=settings.follow,
+        cache_seconds=int(settings.cache_seconds),
+        cache_shared=settings.cache_shared,
+    )
     return App(
-        files=Files(running.engine, running.shelf),
-        control=control(running.engine, running.shelf, files=FILES, about=running.about),
+        files=Files(running.engine, running.shelf, links, downloads),
+        control=control(running.engine, running.shelf, links, about=running.about),
         gate=gate,
         health=running,
         life=running,
@@ -202,6 +213,15 @@ def application(running: Service, gate: Gate) -> App:
             DOCUMENTS: Documents(running.engine, running.shelf, terms_of(settings)),
         },
     )
+
+
+def links_of(running: Service) -> Links:
+    """What makes links to objects and uploads. Raises SettingsError."""
+    settings = running.settings
+    keys = read_keys(
+        settings.link_keys, otherwise=(settings.state or settings.data) / "link-keys.toml"
+    )
+    return Links(running.engine, running.shelf, keys, most_seconds=int(settings.link_lifetime))
 
 
 def terms_of(settings: Settings) -> Terms:

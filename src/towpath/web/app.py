@@ -23,7 +23,7 @@ from towpath.protocol import rufh, tus
 from towpath.protocol.message import Head, Reply, join_fields
 from towpath.protocol.problem import problem, refuse, status_of
 from towpath.web.asgi_source import AsgiSource
-from towpath.web.body import send_object, send_reply
+from towpath.web.body import send_reply
 from towpath.web.files import Files
 from towpath.web.gate import Gate
 from towpath.web.limits import WireLimits
@@ -178,7 +178,8 @@ class App:
             await self._serve(handler, base or "", scope, fields, receive, answer)
         elif path == API or path.startswith(API + "/"):
             caller = self._gate.admit(fields, _peer(scope))
-            inner = {**scope, "root_path": API, "towpath.caller": caller}
+            root = scope.get("root_path", "")
+            inner = {**scope, "root_path": API, "towpath.root": root, "towpath.caller": caller}
             await self._control(inner, receive, answer)
         else:
             await send_reply(scope, answer, _nowhere(path))
@@ -197,10 +198,11 @@ class App:
             path=scope["path"][len(FILES) :],
             fields=fields,
             base=scope.get("root_path", "") + FILES,
+            query=scope.get("query_string", b"").decode("latin-1"),
         )
         caller: Caller | None = None
         if head.method != "OPTIONS":
-            caller = self._gate.admit(fields, _peer(scope))
+            caller = self._files.by_link(head) or self._gate.admit(fields, _peer(scope))
         sources: list[Source] = []
 
         def source() -> Source:
@@ -220,8 +222,7 @@ class App:
         if isinstance(answered, Reply):
             await send_reply(scope, answer, answered, unread=head.has_body and not sources)
         else:
-            delivery, opened = answered
-            await send_object(scope, answer, delivery, opened)
+            await answered.send(scope, receive, answer)
 
     async def _serve(
         self,

@@ -20,11 +20,14 @@ from towpath.core.digest import CRC64NVME, crc_bytes
 from towpath.core.model import Name, Object, Upload, UploadState
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
-from towpath.errors import Malformed, TowpathError
+from towpath.errors import Malformed, TooLarge, TowpathError
 from towpath.protocol.download import etag
 from towpath.protocol.message import Reply
 from towpath.protocol.problem import problem, refuse
 from towpath.protocol.tus import read_metadata
+from towpath.protocol.values import MOST_BODY, read_object
+from towpath.web.app import FILES
+from towpath.web.links import Links
 
 
 def _time(milliseconds: int | None) -> str | None:
@@ -77,6 +80,14 @@ class UploadRecord:
 
 
 @dataclass(kw_only=True)
+class LinkRecord:
+    """An address that whoever has it may use until it expires."""
+
+    href: str
+    expires_at: str | None
+
+
+@dataclass(kw_only=True)
 class UploadPage:
     """Some uploads, and where the next ones begin."""
 
@@ -89,6 +100,26 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
+def _files(request: Request) -> str:
+    """Where uploads live, as the client sees it."""
+    root: str = request.scope["towpath.root"]
+    return root + FILES
+
+
+async def _said(request: Request) -> dict[str, object]:
+    """The JSON object of the body; {} without one. Raises Malformed, TooLarge."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BODY:
+            raise TooLarge(
+                "The body is too long.",
+                why=f"It has more than {MOST_BODY} bytes.",
+                todo="Say less.",
+            )
+    return read_object(bytes(body))
+
+
 def _text(value: str) -> str:
     """What a database can hold as text. Raises ValueError, which FastAPI answers with 400."""
     if "\0" in value:
@@ -98,23 +129,29 @@ def _text(value: str) -> str:
 
 Text = Annotated[str, AfterValidator(_text)]
 CallerIs = Annotated[Caller, Depends(_caller)]
+FilesAt = Annotated[str, Depends(_files)]
+Said = Annotated[dict[str, object], Depends(_said)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any]) -> FastAPI:
-    """The JSON application. `files` is where byte routes live; `about` tells of the server."""
+def control(engine: Engine, shelf: Shelf, links: Links, *, about: Callable[[], Any]) -> FastAPI:
+    """The JSON application. `about` tells of the server."""
     app = FastAPI(title="Towpath", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/names")
     async def list_names(
-        caller: CallerIs, prefix: Text = "", after: Text | None = None, limit: Limit = 100
+        caller: CallerIs,
+        files: FilesAt,
+        prefix: Text = "",
+        after: Text | None = None,
+        limit: Limit = 100,
     ) -> NamePage:
         found = await shelf.list(caller, prefix=prefix, after=after, limit=limit)
         names = [_name(name, made, files) for name, made in found]
         return NamePage(names=names, next=names[-1].path if len(names) == limit else None)
 
     @app.get("/names/{path:path}")
-    async def stat_name(caller: CallerIs, path: Text) -> NameRecord:
+    async def stat_name(caller: CallerIs, files: FilesAt, path: Text) -> NameRecord:
         return _name(*await shelf.stat(caller, path), files)
 
     @app.delete("/names/{path:path}", status_code=204)
@@ -123,20 +160,38 @@ def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any
 
     @app.get("/uploads")
     async def list_uploads(
-        caller: CallerIs, state: str = "", after: Text | None = None, limit: Limit = 100
+        caller: CallerIs,
+        files: FilesAt,
+        state: str = "",
+        after: Text | None = None,
+        limit: Limit = 100,
     ) -> UploadPage:
         found = await engine.list(caller, states=_states(state), after=after, limit=limit)
         uploads = [_upload(upload, files) for upload in found]
         return UploadPage(uploads=uploads, next=uploads[-1].id if len(uploads) == limit else None)
 
     @app.get("/uploads/{key}")
-    async def inspect_upload(caller: CallerIs, key: Text) -> UploadRecord:
+    async def inspect_upload(caller: CallerIs, files: FilesAt, key: Text) -> UploadRecord:
         upload, _ = await engine.inspect(caller, key)
         return _upload(upload, files)
 
     @app.delete("/uploads/{key}", status_code=204)
     async def cancel_upload(caller: CallerIs, key: Text) -> None:
         await engine.cancel(caller, key)
+
+    @app.post("/objects/{key}/links", status_code=201)
+    async def link_to_object(
+        caller: CallerIs, files: FilesAt, key: Text, said: Said, response: Response
+    ) -> LinkRecord:
+        response.headers["cache-control"] = "no-store"
+        return _link(files, key, *await links.to_read(caller, key, said))
+
+    @app.post("/uploads/{key}/links", status_code=201)
+    async def link_to_upload(
+        caller: CallerIs, files: FilesAt, key: Text, said: Said, response: Response
+    ) -> LinkRecord:
+        response.headers["cache-control"] = "no-store"
+        return _link(files, key, *await links.to_write(caller, key, said))
 
     @app.get("/server")
     async def tell_of_server() -> dict[str, Any]:
@@ -189,6 +244,10 @@ def _upload(upload: Upload, files: str) -> UploadRecord:
         href=f"{files}/{upload.id}",
         metadata=read_metadata(upload.metadata) if upload.dialect == "tus" else {},
     )
+
+
+def _link(files: str, key: str, query: str, ends: int) -> LinkRecord:
+    return LinkRecord(href=f"{files}/{key}?{query}", expires_at=_time(ends))
 
 
 def _answer_errors(app: FastAPI) -> None:
