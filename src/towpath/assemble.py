@@ -26,7 +26,7 @@ from towpath.ledger.sql import SqlLedger
 from towpath.settings import Settings, load
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
-from towpath.web.app import DOCUMENTS, FILES, SINGLE, STREAMING, App
+from towpath.web.app import API, DOCUMENTS, FILES, SINGLE, STREAMING, App
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.documents import Documents, Terms
@@ -36,6 +36,7 @@ from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_to
 from towpath.web.limits import WireLimits
 from towpath.web.links import Links, read_keys
 from towpath.web.log import configure
+from towpath.web.openapi.document import pages
 from towpath.web.registry import Registry
 from towpath.web.server import Server, run
 from towpath.web.server import server as make_server
@@ -199,9 +200,11 @@ def application(running: Service, gate: Gate) -> App:
         cache_seconds=int(settings.cache_seconds),
         cache_shared=settings.cache_shared,
     )
+    api = control(running.engine, running.shelf, links, about=running.about)
     return App(
         files=Files(running.engine, running.shelf, links, downloads),
-        control=control(running.engine, running.shelf, links, about=running.about),
+        control=api,
+        pages=pages(api.openapi(), api=API),
         gate=gate,
         health=running,
         life=running,

@@ -34,6 +34,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Page = Callable[[str], Reply]
+"""Makes a page from what stands before every address outside."""
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger("towpath.web")
@@ -80,7 +82,7 @@ class Life(Protocol):
 class App:
     """Towpath over HTTP."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one for each thing that a server is made of
         self,
         *,
         files: Files,
@@ -91,13 +93,16 @@ class App:
         limits: WireLimits,
         informational: bool = True,
         dialects: Mapping[str, Handler] | None = None,
+        pages: Mapping[str, Page] | None = None,
     ) -> None:
         """`informational`: clients that ask for interim answers get them.
 
-        `dialects`: handlers by the path that each lives below.
+        `dialects`: handlers by the path that each lives below; `pages`: what is shown to anybody
+        by its path.
         """
         self._files = files
         self._dialects = dict(dialects or {})
+        self._pages = {"/": _front, **(pages or {})}
         self._control = control
         self._gate = gate
         self._health = health
@@ -166,12 +171,9 @@ class App:
         if handler is not None:
             answer.refuse = handler.refuse
         self._check_head(scope)
-        if path == "/livez":
-            await send_reply(scope, answer, _plain("ok\n"))
-        elif path == "/readyz":
-            await send_reply(scope, answer, await self._ready(scope))
-        elif path == "/" and scope["method"] in {"GET", "HEAD"}:
-            await send_reply(scope, answer, PAGE)
+        if path in {"/livez", "/readyz"} | self._pages.keys():
+            shown = await self._show(scope)
+            await send_reply(scope, answer, shown, unread=shown.status == 405)
         elif below_files:
             await self._serve_files(scope, fields, receive, answer)
         elif handler is not None:
@@ -256,6 +258,17 @@ class App:
                 taken.stop()
         await send_reply(scope, answer, reply, unread=head.has_body and not sources)
 
+    async def _show(self, scope: Scope) -> Reply:
+        """What anybody may see."""
+        path, method = scope["path"], scope["method"]
+        if method not in {"GET", "HEAD"}:
+            return _for_reading(method)
+        if path == "/livez":
+            return _plain("ok\n")
+        if path == "/readyz":
+            return await self._ready(scope)
+        return self._pages[path](scope.get("root_path", ""))
+
     async def _ready(self, scope: Scope) -> Reply:
         fine, parts = await self._health.check()
         lines = "".join(
@@ -325,6 +338,21 @@ def _plain(text: str, *, status: int = 200) -> Reply:
         status=status,
         fields=(("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")),
         body=text.encode(),
+    )
+
+
+def _front(_root: str) -> Reply:
+    return PAGE
+
+
+def _for_reading(method: str) -> Reply:
+    return problem(
+        405,
+        f"{method} is not for this address.",
+        why="Here it is GET, HEAD.",
+        todo="GET it.",
+        code="method",
+        fields=(("allow", "GET, HEAD"),),
     )
 
 

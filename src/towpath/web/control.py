@@ -28,6 +28,7 @@ from towpath.protocol.tus import read_metadata
 from towpath.protocol.values import MOST_BODY, read_object
 from towpath.web.app import FILES
 from towpath.web.links import Links
+from towpath.web.openapi.forms import LINK_TO_READ, LINK_TO_WRITE
 
 
 def _time(milliseconds: int | None) -> str | None:
@@ -179,14 +180,14 @@ def control(engine: Engine, shelf: Shelf, links: Links, *, about: Callable[[], A
     async def cancel_upload(caller: CallerIs, key: Text) -> None:
         await engine.cancel(caller, key)
 
-    @app.post("/objects/{key}/links", status_code=201)
+    @app.post("/objects/{key}/links", status_code=201, openapi_extra={"requestBody": LINK_TO_READ})
     async def link_to_object(
         caller: CallerIs, files: FilesAt, key: Text, said: Said, response: Response
     ) -> LinkRecord:
         response.headers["cache-control"] = "no-store"
         return _link(files, key, *await links.to_read(caller, key, said))
 
-    @app.post("/uploads/{key}/links", status_code=201)
+    @app.post("/uploads/{key}/links", status_code=201, openapi_extra={"requestBody": LINK_TO_WRITE})
     async def link_to_upload(
         caller: CallerIs, files: FilesAt, key: Text, said: Said, response: Response
     ) -> LinkRecord:
