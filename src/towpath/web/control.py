@@ -14,6 +14,7 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from towpath.core.caller import Caller
 from towpath.core.digest import CRC64NVME, crc_bytes
@@ -268,10 +269,9 @@ def _answer_errors(app: FastAPI) -> None:
         )
 
     async def elsewhere(request: Request, error: Exception) -> Response:
-        headers = error.headers if isinstance(error, HTTPException) else None
-        allow = (headers or {}).get("Allow")
-        if allow is None:
+        if not isinstance(error, HTTPException) or error.status_code != 405:
             return _response(_nowhere())
+        allow = ", ".join(_methods(app, request))  # a framework's names those of one route alone
         return _response(
             problem(
                 405,
@@ -286,6 +286,15 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(TowpathError, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, elsewhere)
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """The methods of all calls at the request's address."""
+    found: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def _nowhere() -> Reply:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from towpath.web.openapi.words import (
-    SIZE,
     TEXT,
     Values,
     answer,
@@ -29,8 +28,8 @@ _TUS = in_head(
     "tus: the version. Without it and without a field "
     "of resumable uploads for HTTP a request that writes is refused.",
 )
-_LENGTH = in_head("Upload-Length", SIZE, "Bytes of the whole upload.")
-_AT = in_head("Upload-Offset", SIZE, "Where the body's first byte belongs.")
+_LENGTH = in_head("Upload-Length", TEXT, "Bytes of the whole upload.")
+_AT = in_head("Upload-Offset", TEXT, "Where the body's first byte belongs.")
 _CHECKSUM = in_head(
     "Upload-Checksum", TEXT, "tus: an algorithm and the base64 of the body's value."
 )
@@ -39,9 +38,7 @@ _COMPLETE = in_head(
     texts("?0", "?1"),
     "HTTP: whether the upload ends with the content of this request.",
 )
-_VERSION = in_head(
-    "Upload-Draft-Interop-Version", {"type": "integer"}, "HTTP: which draft is spoken."
-)
+_VERSION = in_head("Upload-Draft-Interop-Version", TEXT, "HTTP: which draft is spoken.")
 _CONTENT_DIGEST = in_head("Content-Digest", TEXT, "RFC 9530: digests of the body.")
 _REPR_DIGEST = in_head("Repr-Digest", TEXT, "RFC 9530: digests of the whole.")
 
@@ -77,7 +74,7 @@ _READ = [
     _LINK,
     in_query(
         "follow",
-        {"type": "string", "maxLength": 0},
+        TEXT,
         "With the setting follow: read an unfinished upload, as its bytes become durable.",
     ),
     in_head("Range", TEXT, "One or several ranges of bytes (RFC 9110 section 14)."),

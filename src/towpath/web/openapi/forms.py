@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from towpath.web.openapi.words import (
+    ANY_FLAG,
+    ANY_SIZE,
+    ANY_TEXT,
     FLAG,
     HEX_SHA256,
     MOMENT,
@@ -27,7 +30,8 @@ from towpath.web.openapi.words import (
 _FILE: Values = {"type": "string", "contentMediaType": "application/octet-stream"}
 _INDEX: Values = {"type": "integer", "minimum": 0}
 _COUNT: Values = {"type": "integer", "minimum": 0}
-_KEY: Values = {"type": "string", "minLength": 1, "maxLength": 1024}
+_KEY: Values = {**ANY_TEXT, "minLength": 1, "maxLength": 1024}
+_ANY_HASH: Values = {"type": "string", "pattern": "^((sha256:)?[0-9A-Fa-f]{64})?$"}
 _TAKES = (404, 408, 409, 410, 413, 415, 422, 507)
 
 
@@ -52,8 +56,6 @@ _OBJECT = record(
     }
 )
 
-_NAME = {"type": "string", "maxLength": 1024}
-
 SINGLE: Values = {
     "/v1/uploads": {
         "post": call(
@@ -61,8 +63,8 @@ SINGLE: Values = {
             "Send a file whole",
             "As the body, or as the file of a form. What does not arrive whole leaves nothing.",
             parameters=[
-                in_query("name", _NAME, "The object's name."),
-                in_query("filename", _NAME, "The same, where name is not said."),
+                in_query("name", TEXT, "The object's name."),
+                in_query("filename", TEXT, "The same, where name is not said."),
             ],
             body=said(
                 {
@@ -110,8 +112,8 @@ STREAMING: Values = {
             "chunks by index",
             "Begin an upload",
             body=_asked(
-                {"fileName": {"type": "string", "minLength": 1}, "fileSize": SIZE},
-                {"mimeType": maybe(TEXT)},
+                {"fileName": {**ANY_TEXT, "minLength": 1}, "fileSize": ANY_SIZE},
+                {"mimeType": maybe(ANY_TEXT)},
             ),
             answers={
                 200: answer(
@@ -232,17 +234,14 @@ DOCUMENTS: Values = {
             record(_SESSION, {"upload_complete": FLAG, "duplicate_of": TEXT}),
             "With expected_hash, a document that is here already completes it at once.",
             body=_asked(
+                {"filename": {**ANY_TEXT, "minLength": 1, "maxLength": 255}, "file_size": ANY_SIZE},
                 {
-                    "filename": {"type": "string", "minLength": 1, "maxLength": 255},
-                    "file_size": SIZE,
-                },
-                {
-                    "chunk_size": maybe({**SIZE, "minimum": 1}),
-                    "client_id": maybe({"type": "string", "maxLength": 200}),
-                    "title": maybe({"type": "string", "maxLength": 500}),
-                    "check_duplicates": maybe(FLAG),
-                    "auto_build_index": maybe(FLAG),
-                    "expected_hash": maybe(HEX_SHA256),
+                    "chunk_size": maybe(ANY_SIZE),
+                    "client_id": maybe({**ANY_TEXT, "maxLength": 200}),
+                    "title": maybe({**ANY_TEXT, "maxLength": 500}),
+                    "check_duplicates": maybe(ANY_FLAG),
+                    "auto_build_index": maybe(ANY_FLAG),
+                    "expected_hash": maybe(_ANY_HASH),
                 },
             ),
         )
@@ -290,8 +289,8 @@ DOCUMENTS: Values = {
             body=_asked(
                 {"session_id": _KEY},
                 {
-                    "client_id": maybe({"type": "string", "maxLength": 200}),
-                    "last_chunk_id": maybe(_INDEX),
+                    "client_id": maybe({**ANY_TEXT, "maxLength": 200}),
+                    "last_chunk_id": maybe(ANY_SIZE),
                 },
             ),
         )
@@ -300,7 +299,7 @@ DOCUMENTS: Values = {
         "post": _session_call(
             "Give a session up",
             record({**_SUCCESS, "session_id": TEXT}),
-            body=said(json_of(record({}, {"reason": maybe({"type": "string", "maxLength": 500})}))),
+            body=said(json_of(record({}, {"reason": maybe({**ANY_TEXT, "maxLength": 500})}))),
             key=True,
         )
     },
@@ -325,7 +324,7 @@ DOCUMENTS: Values = {
     },
 }
 
-_SECONDS = {"seconds": maybe({"type": "integer", "minimum": 1})}
+_SECONDS = {"seconds": maybe(ANY_SIZE)}
 LINK_TO_WRITE = said(json_of(record({}, _SECONDS)), description="How long it lives; an hour.")
 LINK_TO_READ = said(
     json_of(
@@ -333,8 +332,8 @@ LINK_TO_READ = said(
             {},
             {
                 **_SECONDS,
-                "disposition": maybe(texts("attachment", "inline")),
-                "filename": maybe({"type": "string", "maxLength": 255}),
+                "disposition": maybe(texts("attachment", "inline", "")),
+                "filename": maybe({**ANY_TEXT, "maxLength": 255}),
             },
         )
     ),

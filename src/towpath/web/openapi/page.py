@@ -101,6 +101,6 @@ def _schema(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f'<a href="#{escape(name)}"><code>{escape(name)}</code></a>'
-    if schema.get("type") in {"object", "array"}:
+    if schema.get("type") in ("object", "array"):
         return f"<pre>{escape(json.dumps(schema, indent=1, ensure_ascii=False))}</pre>"
     return f"<code>{escape(json.dumps(schema, ensure_ascii=False))}</code>" if schema else ""

@@ -152,6 +152,14 @@ MOMENT: Values = {"type": "string", "format": "date-time"}
 HEX_SHA256: Values = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 
 
+# What readers of JSON and of forms take: numbers as texts, too, and texts as numbers.
+ANY_TEXT: Values = {"type": ["string", "integer"]}
+ANY_SIZE: Values = {"anyOf": [SIZE, {"type": "string", "pattern": "^[0-9]{1,19}$"}]}
+ANY_FLAG: Values = {
+    "anyOf": [FLAG, {"enum": [0, 1, "true", "false", "yes", "no", "1", "0", ""]}],
+}
+
+
 def texts(*values: str) -> Values:
     """One of these."""
     return {"type": "string", "enum": list(values)}
