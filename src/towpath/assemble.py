@@ -15,10 +15,12 @@ from typing import Any
 
 from towpath.core.model import Name
 from towpath.core.ports import Clock
+from towpath.engine.completions import Completions, Told
 from towpath.engine.engine import Engine
 from towpath.engine.rebuild import Rebuilt, rebuild
 from towpath.engine.scrub import Scrub
 from towpath.engine.shelf import Shelf
+from towpath.engine.silence import SILENCE
 from towpath.engine.sweep import Sweep, Swept
 from towpath.errors import SettingsError
 from towpath.ledger.base import Ledger
@@ -26,7 +28,7 @@ from towpath.ledger.sql import SqlLedger
 from towpath.settings import Settings, load
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
-from towpath.web.app import API, DOCUMENTS, FILES, SINGLE, STREAMING, App
+from towpath.web.app import API, DOCUMENTS, FILES, SINGLE, STREAMING, App, Life
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.documents import Documents, Terms
@@ -62,16 +64,27 @@ class SystemClock:
 class Service:
     """A server's engine with what runs beside it, from its beginning to its end."""
 
-    def __init__(self, settings: Settings, *, store: Store, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        ledger: Ledger,
+        clock: Clock,
+        told: Told | None = None,
+    ) -> None:
+        """`told` is called with every object, once its upload is complete."""
         self.settings = settings
         self.store = store
         self.ledger = ledger
+        self._completions = None if told is None else Completions(ledger, clock, told)
         self.engine = Engine(
             store=store,
             ledger=ledger,
             clock=clock,
             limits=settings.limits(),
             holder=f"{socket.gethostname()}:{os.getpid()}",
+            events=self._completions or SILENCE,
         )
         self.shelf = Shelf(store=store, ledger=ledger, clock=clock, threads=self.engine.threads)
         self._sweep = Sweep(self.engine)
@@ -85,6 +98,8 @@ class Service:
     async def begin(self) -> None:
         """Complete what a crash left, then sweep and scrub from time to time."""
         await self._sweep.finish(Swept())
+        if self._completions is not None:
+            self._upkeep.append(asyncio.create_task(self._completions.run()))
         if self.settings.sweep_seconds:
             self._upkeep.append(asyncio.create_task(self._from_time_to_time(self._sweep)))
         if self.settings.scrub_every:
@@ -153,11 +168,14 @@ class Service:
             await self._clock.sleep(self.settings.sweep_seconds or 600.0)
 
 
-def service(settings: Settings) -> Service:
-    """A service on the data directory. Raises StoreBusy, StoreError, LedgerError."""
+def service(settings: Settings, *, told: Told | None = None) -> Service:
+    """A service on the data directory. Raises StoreBusy, StoreError, LedgerError.
+
+    `told` is called with every object, once its upload is complete.
+    """
     clock = SystemClock()
     store, ledger = open_data(settings, clock)
-    return Service(settings, store=store, ledger=ledger, clock=clock)
+    return Service(settings, store=store, ledger=ledger, clock=clock, told=told)
 
 
 def open_data(settings: Settings, clock: Clock) -> tuple[LocalStore, SqlLedger]:
@@ -188,8 +206,8 @@ def wire_limits(settings: Settings) -> WireLimits:
     )
 
 
-def application(running: Service, gate: Gate) -> App:
-    """The ASGI application of a service."""
+def application(running: Service, gate: Gate, *, life: Life | None = None) -> App:
+    """The ASGI application of a service. `life`: what begins and ends it; itself by default."""
     settings = running.settings
     links = links_of(running)
     downloads = Downloads(
@@ -207,7 +225,7 @@ def application(running: Service, gate: Gate) -> App:
         pages=pages(api.openapi(), api=API),
         gate=gate,
         health=running,
-        life=running,
+        life=life or running,
         limits=wire_limits(settings),
         informational=settings.informational,
         dialects={

@@ -35,8 +35,8 @@ _CHECKSUM = in_head(
 )
 _COMPLETE = in_head(
     "Upload-Complete",
-    texts("?0", "?1"),
-    "HTTP: whether the upload ends with the content of this request.",
+    TEXT,
+    "HTTP: ?1 if the upload ends with the content of this request, else ?0.",
 )
 _VERSION = in_head("Upload-Draft-Interop-Version", TEXT, "HTTP: which draft is spoken.")
 _CONTENT_DIGEST = in_head("Content-Digest", TEXT, "RFC 9530: digests of the body.")
