@@ -215,6 +215,7 @@ def application(running: Service, gate: Gate, *, life: Life | None = None) -> Ap
         running.shelf,
         links,
         follow=settings.follow,
+        patience=settings.idle_seconds,
         cache_seconds=int(settings.cache_seconds),
         cache_shared=settings.cache_shared,
     )

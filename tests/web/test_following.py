@@ -159,6 +159,18 @@ def test_only_its_owner_may_follow_an_upload(house: House, tmp_path: Path) -> No
         assert begun.body == b"mine"
 
 
+def test_a_reader_does_not_wait_for_ever(tmp_path: Path) -> None:
+    with running("direct", tmp_path, follow=True, idle_seconds=1) as served:
+        tus = Tus(served)
+        path = tus.new(100, b"half")
+        with reader(tus, path) as (line, status, _):
+            assert status == 200
+            assert line.read(4) == b"half"
+            with pytest.raises(Gone):
+                line.read(1)
+        assert tus.patch(path, 4, b"x" * 96).status == 204
+
+
 def test_a_server_that_stops_does_not_wait_for_readers(tmp_path: Path) -> None:
     with running("direct", tmp_path, follow=True) as served:
         tus = Tus(served)

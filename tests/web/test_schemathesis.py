@@ -28,7 +28,7 @@ CHECKS_LEFT_OUT = {
 def test_schemathesis_finds_nothing(tmp_path: Path, commit_seed: int) -> None:
     limits = {"max_length": "64MiB", "document_length": "64MiB", "document_uploads": 100_000}
     tokens = str(write_tokens(tmp_path / "tokens.toml"))
-    with process("direct", tmp_path, tokens=tokens, follow=True, **limits) as started:
+    with process("direct", tmp_path, tokens=tokens, **limits) as started:
         ran = subprocess.run(
             [
                 *(sys.executable, "-m", "schemathesis.cli"),

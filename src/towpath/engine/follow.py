@@ -15,7 +15,7 @@ from towpath.core.model import Upload, UploadState
 from towpath.core.transfer import require_live
 from towpath.engine.engine import GIVEN_UP, Engine
 from towpath.engine.shelf import Shelf
-from towpath.errors import LimitReached, NotFound, StateConflict
+from towpath.errors import LimitReached, NotFound, StateConflict, TooSlow
 from towpath.store.base import Reading
 
 STEP = 8 * MIB
@@ -28,7 +28,11 @@ LOOK_SECONDS = 1.0
 class Follow:
     """One reader of one upload. Used on the event loop."""
 
-    def __init__(self, engine: Engine, shelf: Shelf, caller: Caller, key: str) -> None:
+    def __init__(
+        self, engine: Engine, shelf: Shelf, caller: Caller, key: str, *, patience: float
+    ) -> None:
+        """`patience`: seconds that are waited for further bytes; 0: no limit."""
+        self._patience = patience
         self._engine = engine
         self._shelf = shelf
         self._caller = caller
@@ -46,9 +50,10 @@ class Follow:
         """Wait until bytes from `at` on are durable; return where those end that may be read.
 
         At most `end`, at most STEP further; `at` itself when the upload is complete and ends there.
-        Raises StateConflict when no more will come, LimitReached when the server stops, NotFound,
-        Expired.
+        Raises StateConflict when no more will come, TooSlow when none come for too long,
+        LimitReached when the server stops, NotFound, Expired.
         """
+        began = self._engine.clock.monotonic()
         while True:
             async with self._engine.hold(self._key) as live:
                 with live.bell() as changed:
@@ -59,6 +64,12 @@ class Follow:
                         there = upload.offset
                     if there > at or upload.state is UploadState.COMPLETE:
                         return min(there, at + STEP, there if end is None else end)
+                    if 0 < self._patience <= self._engine.clock.monotonic() - began:
+                        raise TooSlow(
+                            "No further bytes came.",
+                            why=f"For {self._patience:g} s nobody has written.",
+                            todo="Go on from where you are when there is more.",
+                        )
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(LOOK_SECONDS):
                             await changed.wait()

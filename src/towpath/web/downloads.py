@@ -41,14 +41,19 @@ class Downloads:
         links: Links,
         *,
         follow: bool,
+        patience: float,
         cache_seconds: int,
         cache_shared: bool,
     ) -> None:
-        """`follow`: uploads may be read while they arrive. `cache_...`: how long objects keep."""
+        """`follow`: uploads may be read while they arrive; `patience`: seconds between two bytes.
+
+        `cache_...`: how long objects may be kept, and by whom.
+        """
         self._engine = engine
         self._shelf = shelf
         self._links = links
         self._follow = follow
+        self._patience = patience
         self._cache_seconds = cache_seconds
         self._cache_shared = cache_shared
         self._followers: set[Arriving] = set()
@@ -85,7 +90,7 @@ class Downloads:
                 why=f"At most {MOST_FOLLOWERS} may at once.",
                 todo="Try again soon, or read it when it is complete.",
             )
-        following = Follow(self._engine, self._shelf, caller, key)
+        following = Follow(self._engine, self._shelf, caller, key, patience=self._patience)
         reply, (start, end) = deliver_arriving(head, await following.begin())
         if reply.status == 416 or head.method == "HEAD":
             return reply
