@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +36,7 @@ from towpath.web.downloads import Downloads
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
 from towpath.web.limits import WireLimits
-from towpath.web.links import Links, read_keys
+from towpath.web.links import Links, own_keys, read_keys
 from towpath.web.log import configure
 from towpath.web.openapi.document import pages
 from towpath.web.registry import Registry
@@ -71,10 +71,12 @@ class Service:
         store: Store,
         ledger: Ledger,
         clock: Clock,
+        link_keys: Mapping[str, bytes],
         told: Told | None = None,
     ) -> None:
         """`told` is called with every object, once its upload is complete."""
         self.settings = settings
+        self.link_keys = link_keys
         self.store = store
         self.ledger = ledger
         self._completions = None if told is None else Completions(ledger, clock, told)
@@ -169,13 +171,20 @@ class Service:
 
 
 def service(settings: Settings, *, told: Told | None = None) -> Service:
-    """A service on the data directory. Raises StoreBusy, StoreError, LedgerError.
+    """A service on the data directory. Raises SettingsError, StoreBusy, StoreError, LedgerError.
 
     `told` is called with every object, once its upload is complete.
     """
+    keys = None if settings.link_keys is None else read_keys(settings.link_keys)
     clock = SystemClock()
     store, ledger = open_data(settings, clock)
-    return Service(settings, store=store, ledger=ledger, clock=clock, told=told)
+    try:
+        keys = keys or own_keys((settings.state or settings.data) / "link-keys.toml")
+    except BaseException:
+        ledger.close()
+        store.close()
+        raise
+    return Service(settings, store=store, ledger=ledger, clock=clock, link_keys=keys, told=told)
 
 
 def open_data(settings: Settings, clock: Clock) -> tuple[LocalStore, SqlLedger]:
@@ -209,7 +218,12 @@ def wire_limits(settings: Settings) -> WireLimits:
 def application(running: Service, gate: Gate, *, life: Life | None = None) -> App:
     """The ASGI application of a service. `life`: what begins and ends it; itself by default."""
     settings = running.settings
-    links = links_of(running)
+    links = Links(
+        running.engine,
+        running.shelf,
+        running.link_keys,
+        most_seconds=int(settings.link_lifetime),
+    )
     downloads = Downloads(
         running.engine,
         running.shelf,
@@ -235,15 +249,6 @@ def application(running: Service, gate: Gate, *, life: Life | None = None) -> Ap
             DOCUMENTS: Documents(running.engine, running.shelf, terms_of(settings)),
         },
     )
-
-
-def links_of(running: Service) -> Links:
-    """What makes links to objects and uploads. Raises SettingsError."""
-    settings = running.settings
-    keys = read_keys(
-        settings.link_keys, otherwise=(settings.state or settings.data) / "link-keys.toml"
-    )
-    return Links(running.engine, running.shelf, keys, most_seconds=int(settings.link_lifetime))
 
 
 def terms_of(settings: Settings) -> Terms:

@@ -16,7 +16,7 @@ from tests.web.running import House, Served, running
 from tests.web.talk import CHUNK, TUS, Answer, Tus, metadata, require_problem
 from tests.web.tokens import token, write_tokens
 from towpath.errors import SettingsError
-from towpath.web.links import read_keys
+from towpath.web.links import own_keys, read_keys
 
 CONTENT = b"what the link is for" * 1000
 
@@ -185,9 +185,9 @@ def test_a_link_to_write_has_a_bound(alice: Tus) -> None:
 
 def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
     file = tmp_path / "state" / "link-keys.toml"
-    keys = read_keys(None, otherwise=file)
+    keys = own_keys(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert read_keys(None, otherwise=file) == keys
+    assert own_keys(file) == read_keys(file) == keys
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
 
 
@@ -210,10 +210,10 @@ def test_keys_that_cannot_be_used_are_refused_without_showing_them(
     file = tmp_path / "keys.toml"
     file.write_text(text)
     with pytest.raises(SettingsError) as caught:
-        read_keys(file, otherwise=tmp_path / "other")
+        read_keys(file)
     assert "00" * 32 not in str(caught.value)
     with pytest.raises(SettingsError):
-        read_keys(tmp_path / "none", otherwise=tmp_path / "other")
+        read_keys(tmp_path / "none")
 
 
 def entry(name: str, digit: str) -> str:

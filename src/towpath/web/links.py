@@ -124,31 +124,32 @@ class Links:
         return write_link(link, key_id, secret), link.expires * 1000
 
 
-def read_keys(file: Path | None, *, otherwise: Path) -> dict[str, bytes]:
-    """The keys in `file`; without one those in `otherwise`, which is made if it is missing.
+def own_keys(file: Path) -> dict[str, bytes]:
+    """The keys in a file of the server's own, which is made if it is missing. Blocks."""
+    if not file.exists():
+        _make_keys(file)
+    return read_keys(file)
 
-    Raises SettingsError naming what is wrong.
-    """
-    if file is None and not otherwise.exists():
-        _make_keys(otherwise)
-    place = file or otherwise
+
+def read_keys(file: Path) -> dict[str, bytes]:
+    """The keys in a file. Blocks. Raises SettingsError naming what is wrong."""
     try:
-        entries = tomllib.loads(place.read_text(encoding="utf-8"))["key"]
+        entries = tomllib.loads(file.read_text(encoding="utf-8"))["key"]
         keys = {str(entry["id"]): bytes.fromhex(str(entry["secret"])) for entry in entries}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(
-            f"The file {place} of keys for links cannot be read.",
+            f"The file {file} of keys for links cannot be read.",
             why=str(error),
             todo="Correct it.",
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError):
         raise _unusable(
-            place, "An entry lacks id or secret, or the secret is not hexadecimal."
+            file, "An entry lacks id or secret, or the secret is not hexadecimal."
         ) from None
     if len(keys) != len(entries) or not keys or not all(map(_ID.match, keys)):
-        raise _unusable(place, "Each key has an id of its own, of letters, digits, _ and -.")
+        raise _unusable(file, "Each key has an id of its own, of letters, digits, _ and -.")
     if min(map(len, keys.values())) < _LEAST:
-        raise _unusable(place, f"A secret has at least {_LEAST} bytes.")
+        raise _unusable(file, f"A secret has at least {_LEAST} bytes.")
     return keys
 
 
