@@ -39,6 +39,7 @@ _TAGS = {
     "names and uploads": "Names, uploads and links, as JSON",
     "server": "The server itself",
 }
+_VERSION = version("towpath")
 _KEYED = (404, 409, 410, 413)
 
 
@@ -63,7 +64,7 @@ def document(own: Mapping[str, Any], *, api: str) -> Values:
         "openapi": "3.1.0",
         "info": {
             "title": "Towpath",
-            "version": version("towpath"),
+            "version": _VERSION,
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
