@@ -32,13 +32,13 @@ from towpath.web.app import API, DOCUMENTS, FILES, SINGLE, STREAMING, App, Life
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.documents import Documents, Terms
-from towpath.web.downloads import Downloads
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
 from towpath.web.limits import WireLimits
-from towpath.web.links import Links, own_keys, read_keys
+from towpath.web.links import own_keys, read_keys
 from towpath.web.log import configure
 from towpath.web.openapi.document import pages
+from towpath.web.reading import reading
 from towpath.web.registry import Registry
 from towpath.web.server import Server, run
 from towpath.web.server import server as make_server
@@ -218,21 +218,7 @@ def wire_limits(settings: Settings) -> WireLimits:
 def application(running: Service, gate: Gate, *, life: Life | None = None) -> App:
     """The ASGI application of a service. `life`: what begins and ends it; itself by default."""
     settings = running.settings
-    links = Links(
-        running.engine,
-        running.shelf,
-        running.link_keys,
-        most_seconds=int(settings.link_lifetime),
-    )
-    downloads = Downloads(
-        running.engine,
-        running.shelf,
-        links,
-        follow=settings.follow,
-        patience=settings.idle_seconds,
-        cache_seconds=int(settings.cache_seconds),
-        cache_shared=settings.cache_shared,
-    )
+    links, downloads = reading(running.engine, running.shelf, running.link_keys, settings)
     api = control(running.engine, running.shelf, links, about=running.about)
     return App(
         files=Files(running.engine, running.shelf, links, downloads),
