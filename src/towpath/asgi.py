@@ -22,7 +22,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 
-from towpath.assemble import application, gate_of, service
+from towpath.assemble import application, edge, gate_of, service
 from towpath.core.caller import Caller, Scope
 from towpath.core.model import Object
 from towpath.settings import Settings, load
@@ -57,6 +57,7 @@ def app(
     LedgerError.
     """
     gate = gate_of(settings) if authorize is None else OuterGate(authorize)
+    edge(settings)  # refuses bad settings before a directory is made
     running = service(settings, told=None if on_complete is None else _awaited(on_complete))
     life = Once(running)
     outer = gate if isinstance(gate, OuterGate) else None

@@ -210,6 +210,11 @@ def _several(
     return Delivery(reply=reply.with_fields(*said), pieces=pieces, after=after)
 
 
+def digests_of(made: Object) -> str:
+    """What is known of the whole, as a Repr-Digest field has it."""
+    return format_digests(_digests(made))
+
+
 def _digests(made: Object) -> dict[str, bytes]:
     return {CRC64NVME: crc_bytes(made.crc), **parse_digests(made.digests)}
 

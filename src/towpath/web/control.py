@@ -102,10 +102,10 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
-def _files(request: Request) -> str:
-    """Where uploads live, as the client sees it."""
+def _root(request: Request) -> str:
+    """What stands before every address of the application, outside."""
     root: str = request.scope["towpath.root"]
-    return root + FILES
+    return root
 
 
 async def _said(request: Request) -> dict[str, object]:
@@ -131,7 +131,7 @@ def _text(value: str) -> str:
 
 Text = Annotated[str, AfterValidator(_text)]
 CallerIs = Annotated[Caller, Depends(_caller)]
-FilesAt = Annotated[str, Depends(_files)]
+RootIs = Annotated[str, Depends(_root)]
 Said = Annotated[dict[str, object], Depends(_said)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -143,18 +143,18 @@ def control(engine: Engine, shelf: Shelf, links: Links, *, about: Callable[[], A
     @app.get("/names")
     async def list_names(
         caller: CallerIs,
-        files: FilesAt,
+        root: RootIs,
         prefix: Text = "",
         after: Text | None = None,
         limit: Limit = 100,
     ) -> NamePage:
         found = await shelf.list(caller, prefix=prefix, after=after, limit=limit)
-        names = [_name(name, made, files) for name, made in found]
+        names = [_name(name, made, root + FILES) for name, made in found]
         return NamePage(names=names, next=names[-1].path if len(names) == limit else None)
 
     @app.get("/names/{path:path}")
-    async def stat_name(caller: CallerIs, files: FilesAt, path: Text) -> NameRecord:
-        return _name(*await shelf.stat(caller, path), files)
+    async def stat_name(caller: CallerIs, root: RootIs, path: Text) -> NameRecord:
+        return _name(*await shelf.stat(caller, path), root + FILES)
 
     @app.delete("/names/{path:path}", status_code=204)
     async def forget_name(caller: CallerIs, path: Text) -> None:
@@ -163,19 +163,19 @@ def control(engine: Engine, shelf: Shelf, links: Links, *, about: Callable[[], A
     @app.get("/uploads")
     async def list_uploads(
         caller: CallerIs,
-        files: FilesAt,
+        root: RootIs,
         state: str = "",
         after: Text | None = None,
         limit: Limit = 100,
     ) -> UploadPage:
         found = await engine.list(caller, states=_states(state), after=after, limit=limit)
-        uploads = [_upload(upload, files) for upload in found]
+        uploads = [_upload(upload, root + FILES) for upload in found]
         return UploadPage(uploads=uploads, next=uploads[-1].id if len(uploads) == limit else None)
 
     @app.get("/uploads/{key}")
-    async def inspect_upload(caller: CallerIs, files: FilesAt, key: Text) -> UploadRecord:
+    async def inspect_upload(caller: CallerIs, root: RootIs, key: Text) -> UploadRecord:
         upload, _ = await engine.inspect(caller, key)
-        return _upload(upload, files)
+        return _upload(upload, root + FILES)
 
     @app.delete("/uploads/{key}", status_code=204)
     async def cancel_upload(caller: CallerIs, key: Text) -> None:
@@ -183,17 +183,17 @@ def control(engine: Engine, shelf: Shelf, links: Links, *, about: Callable[[], A
 
     @app.post("/objects/{key}/links", status_code=201, openapi_extra={"requestBody": LINK_TO_READ})
     async def link_to_object(
-        caller: CallerIs, files: FilesAt, key: Text, said: Said, response: Response
+        caller: CallerIs, root: RootIs, key: Text, said: Said, response: Response
     ) -> LinkRecord:
         response.headers["cache-control"] = "no-store"
-        return _link(files, key, *await links.to_read(caller, key, said))
+        return _link(root + FILES, key, *await links.to_read(caller, key, said))
 
     @app.post("/uploads/{key}/links", status_code=201, openapi_extra={"requestBody": LINK_TO_WRITE})
     async def link_to_upload(
-        caller: CallerIs, files: FilesAt, key: Text, said: Said, response: Response
+        caller: CallerIs, root: RootIs, key: Text, said: Said, response: Response
     ) -> LinkRecord:
         response.headers["cache-control"] = "no-store"
-        return _link(files, key, *await links.to_write(caller, key, said))
+        return _link(root + FILES, key, *await links.to_write(caller, key, said))
 
     @app.get("/server")
     async def tell_of_server() -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Mounted:
             await self._life.begin()
             if self._gate is not None:
                 await self._gate.ask(scope)
-        await self._app(_placed(scope), receive, send)
+        await self._app(scope, receive, send)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -121,12 +121,3 @@ class Mounted:
             yield
         finally:
             await self._life.end()
-
-
-def _placed(scope: Scope) -> Scope:
-    """The scope with a path below the place of mounting. ASGI has that in the path, too."""
-    root = scope.get("root_path", "").rstrip("/")
-    path = scope.get("path", "")
-    if root and (path == root or path.startswith(root + "/")):
-        return {**scope, "root_path": root, "path": path[len(root) :] or "/"}
-    return scope

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from towpath.protocol.message import Reply
-from towpath.web.openapi import files, forms, server, words
+from towpath.web.openapi import files, forms, ranges, server, words
 from towpath.web.openapi.page import render
 from towpath.web.openapi.words import Values
 
@@ -18,6 +18,8 @@ BY_HAND: tuple[Values, ...] = (
     forms.SINGLE,
     forms.STREAMING,
     forms.DOCUMENTS,
+    ranges.RANGES,
+    ranges.NAMES,
     server.PATHS,
 )
 """Paths of what handles bytes. A dialect adds its own here."""
@@ -36,9 +38,12 @@ _TAGS = {
     "one request": "A file whole, in one request",
     "chunks by index": "Chunks in any order and in parallel",
     "document sessions": "Sessions of documents, chunk by chunk",
+    "ranges": "One upload by many connections",
+    "names of files": "Files by their names, over plain HTTP",
     "names and uploads": "Names, uploads and links, as JSON",
     "server": "The server itself",
 }
+_VERSION = version("towpath")
 _VERSION = version("towpath")
 _KEYED = (404, 409, 410, 413)
 
