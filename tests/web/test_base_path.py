@@ -55,6 +55,11 @@ def test_every_address_has_the_base(based: Forms) -> None:
     assert listed[0]["href"] == path
     sent = tus.ask("POST", "/towpath/v1/uploads?name=one", {}, b"hello").document
     assert sent["url"].startswith("/towpath/files/")
+    put = tus.ask("PUT", "/towpath/names/folder/put", {}, b"hello")
+    assert (put.status, put.fields["location"]) == (201, "/towpath/names/folder/put")
+    ranged = tus.ask("POST", "/towpath/ranges", {}, b'{"length": 5}')
+    assert ranged.status == 201, ranged.body
+    assert ranged.fields["location"].startswith("/towpath/ranges/")
     said = {"filename": "a.pdf", "file_size": 10, "chunk_size": 5}
     begun = based.json("POST", "/api/documents/streaming/initiate", said).document
     assert begun["upload_url"].startswith("/towpath/api/documents/streaming/chunk/")

@@ -21,6 +21,7 @@ ORIGINS = f"{APP},{DEV}"
 PATHS = [
     "/files", "/files/", "/files/0123456789abcdef", "/api/v1/names", "/v1/uploads",
     "/api/streaming/upload/chunk", "/api/documents/streaming/initiate", "/", "/nowhere",
+    "/names/a/b", "/ranges", "/ranges/0123456789abcdef",
 ]  # fmt: skip
 SAFE = {  # what pages see without being allowed to, and what is not for them
     "cache-control", "content-type", "content-language", "expires", "pragma", "date", "connection",
@@ -152,6 +153,9 @@ def test_a_page_sees_every_field_that_we_send(shared: Tus) -> None:
         shared.ask("POST", "/v1/uploads?name=x", page, b"hello"),
         shared.ask("HEAD", shared.new(None), {**TUS, **page}),
         shared.ask("GET", "/", page),
+        shared.ask("PUT", f"/names/seen-{shared.served.kind}", page, b"hello"),
+        shared.ask("GET", f"/names/seen-{shared.served.kind}", page),
+        shared.ask("POST", "/ranges", page, b'{"length": 5}'),
     ]
     seen = set(rufh.ask("HEAD", begun, {**rufh.said(), **page}).fields)
     seen |= {field for answer in answers for field in answer.fields}

@@ -1,19 +1,21 @@
 """Objects made of other objects' segments, without moving a byte: O(parts).
 
-Rules: the bytes are shared, and go when the last object that has them goes; a small object without
+Rules: the bytes are shared, and go when the last object that has them goes; what is shared must
+still be there when the new object is committed; a small object without
 bytes stands in the store under the new one's own key, and carries its manifest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from towpath.core.caller import Caller
-from towpath.core.digest import combine
-from towpath.core.model import Object, Segment, Upload
+from towpath.core.digest import SHA256, combine, hasher
+from towpath.core.model import Object, Segment, Upload, UploadState
 from towpath.errors import NotFound, StateConflict
 from towpath.ledger.base import Ledger, Query
+from towpath.store.base import Store
 
 _PAGE = 500
 
@@ -48,35 +50,64 @@ def compose(ledger: Ledger, upload: Upload) -> Composed:
     """
     keys = upload.parts.split()
     objects = _objects(ledger, set(keys))
+    for key in keys:
+        if key not in objects or objects[key].tenant != upload.tenant:
+            raise _missing(ledger, upload, key)
+    return _compose(ledger, keys, objects)
+
+
+def _compose(ledger: Ledger, keys: Sequence[str], objects: Mapping[str, Object]) -> Composed:
     segments = _segments(ledger, set(keys))
     pieces: list[tuple[str, int, int]] = []
     length = crc = 0
     for key in keys:
-        part = objects.get(key)
-        if part is None or part.tenant != upload.tenant:
-            _refuse(ledger, upload, key)
-            continue
+        part = objects[key]
         pieces.extend((s.address, s.start, s.end) for s in segments[key] if s.end > s.start)
         crc = combine(crc, part.crc, part.length)
         length += part.length
-    only = objects.get(keys[0]) if len(keys) == 1 else None
+    only = objects[keys[0]] if len(keys) == 1 else None
     return Composed(length, crc, tuple(pieces), None if only is None else only.sha256)
 
 
-def length_of(ledger: Ledger, caller: Caller, parts: Sequence[str]) -> int | None:
-    """The bytes of the caller's parts together; None while one's length is not known. Blocks."""
-    lengths: dict[str, int | None] = {
-        key: made.length
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is of parts before they are made one."""
+
+    length: int | None  # bytes of all; None while one's length is not known
+    composed: Composed | None  # None while one of them is unfinished, or not there
+
+
+def survey(ledger: Ledger, caller: Caller, parts: Sequence[str]) -> Survey:
+    """Look at the caller's parts. Blocks."""
+    objects = {
+        key: made
         for key, made in _objects(ledger, set(parts)).items()
         if caller.owns(made.tenant, made.owner)
     }
+    if len(objects) == len(set(parts)):
+        composed = _compose(ledger, parts, objects)
+        return Survey(composed.length, composed)
+    lengths: dict[str, int | None] = {key: made.length for key, made in objects.items()}
     for some in _in_pages(sorted(set(parts) - lengths.keys())):
         for row in ledger.list(Upload, Query(where={"id": tuple(some)}, limit=len(some))):
             if caller.owns(row.tenant, row.owner):
                 lengths[row.id] = row.length
     found = [lengths.get(key) for key in parts]
     known = [length for length in found if length is not None]
-    return sum(known) if len(known) == len(found) else None
+    return Survey(sum(known) if len(known) == len(found) else None, None)
+
+
+def sha256_of(store: Store, composed: Composed) -> bytes:
+    """SHA-256 of the bytes, which are all read for it. Blocks. Raises StoreError."""
+    digest = hasher(SHA256)
+    for address, start, end in composed.pieces:
+        reading = store.read(address, start, end)
+        try:
+            for block in reading:
+                digest.update(block)
+        finally:
+            reading.close()
+    return digest.digest()
 
 
 def segments_of(made: Object, address: str, composed: Composed) -> list[Segment]:
@@ -96,15 +127,16 @@ def segments_of(made: Object, address: str, composed: Composed) -> list[Segment]
     ]
 
 
-def _refuse(ledger: Ledger, upload: Upload, key: str) -> None:
+def _missing(ledger: Ledger, upload: Upload, key: str) -> NotFound | StateConflict:
     part = ledger.get(Upload, key)
-    if part is None or not _same_owner(part, upload):
-        raise NotFound(
+    gone = part is None or part.state is UploadState.COMPLETE  # and its object was removed
+    if part is None or gone or not _same_owner(part, upload):
+        return NotFound(
             "A part of the upload is not there.",
             why="It never was, it was removed, or it is not yours.",
             todo="Upload the part again and name it by its own address.",
         )
-    raise StateConflict(
+    return StateConflict(
         "A part of the upload is not complete yet.",
         why=f"One of them is {part.state.value}.",
         todo="Send what it is missing, then ask again.",

@@ -26,7 +26,7 @@ from towpath.core.ports import Clock, EventSink, Hooks, Source
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write, is_overdue, move, require_live, say
 from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
-from towpath.engine.compose import length_of
+from towpath.engine.compose import survey
 from towpath.engine.endings import expect_nothing
 from towpath.engine.governor import Governor
 from towpath.engine.lease import end_all
@@ -110,14 +110,23 @@ class Engine:
         caller.require(Scope.WRITE)
         new = await self.hooks.before_create(caller, new)
         same = await self._same(caller, new)
-        upload = await self._begin(caller, new, parts=(same,) if same else ())
-        if same or (upload.state is UploadState.FILLED and upload.completes):
+        if same is not None:
             try:
-                return await self.claim(caller, upload.id)
-            except Refused:
-                await self.cancel(caller, upload.id, reason="it could not be completed at once")
-                raise
+                return await self._at_once(caller, await self._begin(caller, new, parts=(same,)))
+            except NotFound:  # it was removed at this very moment
+                pass
+        upload = await self._begin(caller, new)
+        if upload.state is UploadState.FILLED and upload.completes:
+            return await self._at_once(caller, upload)
         return upload
+
+    async def _at_once(self, caller: Caller, upload: Upload) -> Upload:
+        """The upload complete; or an error, and nothing of it."""
+        try:
+            return await self.claim(caller, upload.id)
+        except Refused:
+            await self.cancel(caller, upload.id, reason="it could not be completed at once")
+            raise
 
     async def concatenate(self, caller: Caller, new: NewUpload, parts: Sequence[str]) -> Upload:
         """An upload made of others of the caller's, in their order; no byte is moved.
@@ -127,13 +136,15 @@ class Engine:
         """
         caller.require(Scope.WRITE)
         new = await self.hooks.before_create(caller, new)
-        length = await self.do(length_of, self.ledger, caller, parts)
-        upload = await self._begin(caller, replace(new, length=length), parts=tuple(parts))
-        try:
-            return await self.claim(caller, upload.id)
-        except (NotFound, LengthConflict):
-            await self.cancel(caller, upload.id, reason="its parts do not fit")
-            raise
+        found = await self.do(survey, self.ledger, caller, parts)
+        upload = await self._begin(caller, replace(new, length=found.length), parts=tuple(parts))
+        async with self.hold(upload.id) as live:
+            live.composed = found.composed
+            try:
+                return await self.claim(caller, upload.id)
+            except (NotFound, LengthConflict):
+                await self.cancel(caller, upload.id, reason="its parts do not fit")
+                raise
 
     async def write(
         self,

@@ -17,6 +17,7 @@ from towpath.core.model import Island, Row, Upload
 from towpath.core.model import Lease as LeaseRow
 from towpath.core.ranges import Extent, Span
 from towpath.core.transfer import filled, settled
+from towpath.engine.compose import Composed
 from towpath.engine.frontier import Frontier
 from towpath.engine.lease import Lease
 from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update
@@ -39,6 +40,7 @@ class Live:
         self._epoch = 0  # of the leases given out here; 0: none yet
         self._granted = {row.fence: row for row in granted}
         self.frontier: Frontier | None = None  # follows the prefix, if a digest is wanted
+        self.composed: Composed | None = None  # what its parts give, if that is known already
         self.turn = asyncio.Lock()
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}

@@ -6,13 +6,14 @@ segment, name, upload and outbox row become true in one commit. Every step may b
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from towpath.core.digest import CRC64NVME, SHA256, crc_bytes, format_digests, parse_digests
 from towpath.core.model import Name, Object, OnConflict, Outbox, Segment, Upload, UploadState
 from towpath.core.names import alternatives
 from towpath.core.transfer import move
-from towpath.engine.compose import compose, segments_of
+from towpath.engine.compose import compose, segments_of, sha256_of
 from towpath.engine.live import Live
 from towpath.engine.release import forget_name, unlink
 from towpath.errors import (
@@ -24,7 +25,7 @@ from towpath.errors import (
     Stale,
     StateConflict,
 )
-from towpath.ledger.base import Add, Change, Ledger, Update
+from towpath.ledger.base import Add, Change, Expect, Ledger, Update
 from towpath.store.base import Manifest, Store
 
 _MOST_TRIES = 10_000
@@ -41,7 +42,7 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
         if done is None:
             raise NotFound("The object is gone.", why="It was removed.", todo="Upload it again.")
         return done
-    if upload.parts and upload.state is UploadState.OPEN:
+    if upload.parts and not upload.state.is_final:
         return _publish_composed(store, ledger, live, now=now)
     if upload.state not in {UploadState.FILLED, UploadState.SEALING} or upload.length is None:
         raise StateConflict(
@@ -56,7 +57,7 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
         upload = live.upload
     made = _proven(ledger, live, object_of(upload, now=now))
     address = store.seal(upload.handle, length, manifest_of(upload, made))
-    return _commit(store, ledger, live, made, [_segment(made, address)], now=now)
+    return _commit(store, ledger, live, live.upload, made, [_segment(made, address)], now=now)
 
 
 def _check_name(ledger: Ledger, upload: Upload) -> None:
@@ -85,7 +86,7 @@ def _refuse_name(upload: Upload, path: str, taken: Name | None) -> None:
 def _publish_composed(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
     """Make the object of an upload that is made of others. Raises StateConflict, NotFound."""
     upload = live.upload
-    composed = compose(ledger, upload)
+    composed = live.composed or compose(ledger, upload)
     _check_name(ledger, upload)
     if upload.length is not None and upload.length != composed.length:
         raise LengthConflict(
@@ -94,11 +95,28 @@ def _publish_composed(store: Store, ledger: Ledger, live: Live, *, now: int) -> 
             todo="Name the right parts.",
         )
     upload = replace(upload, length=composed.length, offset=composed.length, crc=composed.crc)
-    made = _with_sha256(object_of(upload, now=now), composed.sha256)
+    wanted = parse_digests(upload.expects)
+    sha256 = composed.sha256
+    if SHA256 in wanted and sha256 is None:
+        sha256 = sha256_of(store, composed)
+    known = {CRC64NVME: crc_bytes(composed.crc)} | ({} if sha256 is None else {SHA256: sha256})
+    _require_digests(wanted, known)
+    made = _with_sha256(object_of(upload, now=now), sha256)
     handle = store.create(upload.id, 0)
     address = store.seal(handle, 0, manifest_of(upload, made, pieces=composed.as_text()))
-    live.change(ledger, lambda _: move(upload, UploadState.FILLED, now=now))
-    return _commit(store, ledger, live, made, segments_of(made, address, composed), now=now)
+    if upload.state is UploadState.OPEN:
+        upload = move(upload, UploadState.FILLED, now=now)
+    segments = segments_of(made, address, composed)
+    shared = [Expect(Object, (key,)) for key in dict.fromkeys(upload.parts.split())]
+    try:
+        return _commit(store, ledger, live, upload, made, segments, shared, now=now)
+    except Stale:
+        try:
+            compose(ledger, upload)
+        except NotFound:  # a part was removed meanwhile: of the whole, nothing stays
+            store.remove(address)
+            raise
+        raise
 
 
 def _proven(ledger: Ledger, live: Live, made: Object) -> Object:
@@ -110,16 +128,19 @@ def _proven(ledger: Ledger, live: Live, made: Object) -> Object:
         hasher = live.frontier.save(made.length)
         if hasher != live.upload.hasher:
             live.change(ledger, lambda upload: replace(upload, hasher=hasher))
-    for name, wanted in parse_digests(live.upload.expects).items():
-        if name in found and found[name] != wanted:
+    _require_digests(parse_digests(live.upload.expects), found)
+    return _with_sha256(made, found.get(SHA256))
+
+
+def _require_digests(wanted: Mapping[str, bytes], found: Mapping[str, bytes]) -> None:
+    """Raises DigestMismatch unless all that was announced and is known agrees."""
+    for name, value in wanted.items():
+        if found.get(name, value) != value:
             raise DigestMismatch(
                 "The file that arrived is not the one that was announced.",
                 why=f"Its {name} digest differs.",
                 todo="Upload it again; what arrived was removed.",
             )
-    sha256 = found.pop(SHA256, None)
-    del found[CRC64NVME]
-    return _with_sha256(made, sha256)
 
 
 def _with_sha256(made: Object, sha256: bytes | None) -> Object:
@@ -165,11 +186,22 @@ def manifest_of(upload: Upload, made: Object, *, pieces: str | None = None) -> M
 
 
 def _commit(
-    store: Store, ledger: Ledger, live: Live, made: Object, segments: list[Segment], *, now: int
+    store: Store,
+    ledger: Ledger,
+    live: Live,
+    upload: Upload,
+    made: Object,
+    segments: list[Segment],
+    shared: Sequence[Expect] = (),
+    *,
+    now: int,
 ) -> Object:
-    """Object, segment, name, upload and outbox row, together; the name is chosen until one fits."""
-    upload = live.upload
+    """Object, segment, name, upload and outbox row, together; the name is chosen until one fits.
+
+    `upload` is what of the row is to stand; `shared`: whose bytes the object has. Raises Stale.
+    """
     facts: list[Change] = [
+        *shared,
         Add(made),
         *(Add(segment) for segment in segments),
     ]
@@ -195,6 +227,8 @@ def _commit(
             live.end(ledger, replace(done, name=path), [*facts, *naming])
         except (Duplicate, Stale):
             if ledger.get(Upload, upload.id) != live.upload or ledger.get(Object, made.id):
+                raise
+            if any(ledger.get(each.kind, *each.key) is None for each in shared):
                 raise
             continue  # what has the name moved in between: look at it again
         for leftover in leftovers:

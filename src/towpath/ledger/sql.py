@@ -20,11 +20,13 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from towpath.core.model import Row
 from towpath.errors import TowpathError
 from towpath.ledger import rules, schema, statements
-from towpath.ledger.base import Add, Change, Expect, Query, Remove, Update
+from towpath.ledger.base import Add, Change, Expect, Key, Query, Remove, Update
 from towpath.ledger.dialects import Durability, connect, translate
 from towpath.ledger.group import GroupCommit, Ticket
 
 R = TypeVar("R", bound=Row)
+
+_AT_ONCE = 500  # keys in one statement
 
 
 class SqlLedger:
@@ -143,25 +145,14 @@ class SqlLedger:
             savepoint.commit()
 
     def _apply(self, connection: Connection, changes: Sequence[Change]) -> None:
-        for kind, run in groupby(changes, key=_kind_added):
-            if kind is not None:
-                self._add(connection, kind, [change.row for change in run if type(change) is Add])
+        """In order; a run of rows to add, or to expect, costs one statement."""
+        for (what, kind), run in groupby(changes, key=_run_of):
+            if what is Add:
+                self._add(connection, kind, [each.row for each in run if isinstance(each, Add)])
+            elif what is Expect:
+                _expect(connection, kind, [each.key for each in run if isinstance(each, Expect)])
             else:
-                self._apply_each(connection, run)
-
-    def _apply_each(self, connection: Connection, changes: Iterable[Change]) -> None:
-        for change in changes:
-            if isinstance(change, Update):
-                row = change.row
-                done = connection.execute(statements.OF[type(row)].update, statements.updated(row))
-                if done.rowcount != 1:
-                    raise rules.stale(type(row), row.key)
-            elif isinstance(change, Remove):
-                _remove(connection, change)
-            elif isinstance(change, Expect):
-                values = statements.key_values(change.kind, change.key)
-                if connection.execute(statements.OF[change.kind].expect, values).first() is None:
-                    raise rules.stale(change.kind, change.key)
+                _apply_each(connection, run)
 
     def _add(self, connection: Connection, kind: type[Row], rows: Sequence[Row]) -> None:
         """Insert rows of one kind at once: a statement for each costs many times as much."""
@@ -180,9 +171,39 @@ class SqlLedger:
         self._writer.dispose()  # last: SQLite folds its log into the file with the last writer
 
 
-def _kind_added(change: Change) -> type[Row] | None:
-    """The kind of row that is added; None for every other change."""
-    return type(change.row) if isinstance(change, Add) else None
+def _run_of(change: Change) -> tuple[type[Change] | None, type[Row]]:
+    """What changes can be done at once with: those of their sort and kind; None: with no others."""
+    if isinstance(change, Add):
+        return Add, type(change.row)
+    if isinstance(change, Expect):
+        return Expect, change.kind
+    return None, Row
+
+
+def _apply_each(connection: Connection, changes: Iterable[Change]) -> None:
+    for change in changes:
+        if isinstance(change, Update):
+            row = change.row
+            done = connection.execute(statements.OF[type(row)].update, statements.updated(row))
+            if done.rowcount != 1:
+                raise rules.stale(type(row), row.key)
+        elif isinstance(change, Remove):
+            _remove(connection, change)
+
+
+def _expect(connection: Connection, kind: type[Row], keys: Sequence[Key]) -> None:
+    """Hold the rows with these keys until the transaction ends. Raises Stale if one is missing."""
+    for some in (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE)):
+        if len(some) == 1:
+            rows = connection.execute(
+                statements.OF[kind].expect, statements.key_values(kind, some[0])
+            )
+        else:
+            rows = connection.execute(statements.expecting(kind, some))
+        found = {tuple(row) for row in rows}
+        for key in some:
+            if key not in found:
+                raise rules.stale(kind, key)
 
 
 def _remove(connection: Connection, change: Remove) -> None:

@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,9 @@ def _build(kind: type[Row]) -> Statements:
         remove_version=delete(table).where(is_it, in_version),
         # The lock keeps others from removing the row before this transaction has ended; a
         # database with one writer needs none and leaves it out.
-        expect=select(literal(1)).where(is_it).with_for_update(read=True, key_share=True),
+        expect=select(*(table.c[name] for name in kind.KEY))
+        .where(is_it)
+        .with_for_update(read=True, key_share=True),
         get=select(table).where(is_it),
     )
 
@@ -114,6 +117,17 @@ def listing(kind: type[Row], query: Query) -> Select[Any]:
     if query.after is not None:
         conditions.append(_behind(key, query.after))
     return select(table).where(*conditions).order_by(*key).limit(query.limit)
+
+
+def expecting(kind: type[Row], keys: Sequence[Key]) -> Select[Any]:
+    """Select those of several keys whose rows are there, and keep them there as `expect` does."""
+    columns = [TABLES[kind].c[name] for name in kind.KEY]
+    which: ColumnElement[bool]
+    if len(columns) == 1:
+        which = columns[0].in_([key[0] for key in keys])
+    else:
+        which = or_(*(and_(*map(operator.eq, columns, key)) for key in keys))
+    return select(*columns).where(which).with_for_update(read=True, key_share=True)
 
 
 def counting(kind: type[Row], query: Query) -> Select[Any]:

@@ -17,9 +17,10 @@ from towpath.protocol.problem import problem
 METHODS = ("OPTIONS", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 READS = (
-    "Authorization", "Cache-Control", "Content-Digest", "Content-Disposition", "Content-Encoding",
-    "Content-Range", "Content-Type", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
-    "If-Unmodified-Since", "Range", "Repr-Digest", "Tus-Resumable", "Upload-Checksum",
+    "Authorization", "Cache-Control", "Chunk-Coding", "Content-Digest",
+    "Content-Disposition", "Content-Encoding", "Content-Range", "Content-Type", "If-Match",
+    "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range",
+    "Repr-Digest", "Tus-Resumable", "Upload-Checksum",
     "Upload-Complete", "Upload-Concat", "Upload-Defer-Length", "Upload-Draft-Interop-Version",
     "Upload-Incomplete", "Upload-Length", "Upload-Metadata", "Upload-Offset", "Want-Content-Digest",
     "Want-Repr-Digest", "X-HTTP-Method-Override", "X-Request-Id", "X-Requested-With",
@@ -27,8 +28,9 @@ READS = (
 """Fields of requests that we read, or that clients are known to send."""
 
 TELLS = (
-    "Accept-Patch", "Accept-Ranges", "Allow", "Content-Digest", "Content-Disposition",
-    "Content-Encoding", "Content-Length", "Content-Range", "ETag", "Last-Modified", "Link",
+    "Accept-Encoding", "Accept-Patch", "Accept-Ranges", "Allow", "Content-Digest",
+    "Content-Disposition", "Content-Encoding", "Content-Length", "Content-Range", "ETag",
+    "Last-Modified", "Link",
     "Location", "Repr-Digest", "Retry-After", "Tus-Checksum-Algorithm", "Tus-Extension",
     "Tus-Max-Size", "Tus-Resumable", "Tus-Version", "Upload-Complete", "Upload-Concat",
     "Upload-Defer-Length", "Upload-Draft-Interop-Version", "Upload-Expires", "Upload-Incomplete",

@@ -174,29 +174,9 @@ def a_discarded_chunk_can_be_sent_again(peer: TusPeer) -> None:
     peer.require_offset(url, 10, heard.want(204).want_number("Upload-Offset", 10))
 
 
-@checks.should("checksum-trailer")
-def a_checksum_that_was_announced_and_does_not_come_is_missed(peer: TusPeer) -> None:
-    """What was announced to be verified and cannot be is not counted (Checksum)."""
-    url = peer.create(5)
-    heard = peer.patch(url, 0, b"hello", {"Trailer": "Upload-Checksum"}, chunked=True)
-    peer.require_offset(url, 0, heard.want_refused())
-
-
-@checks.should("checksum-trailer")
-def a_chunk_that_is_cut_before_its_checksum_is_discarded(peer: TusPeer) -> None:
-    """What cannot be verified any more is not counted (Checksum)."""
-    url = peer.create(100_000)
-    fields: Fields = {"Tus-Resumable": VERSION, "Content-Type": BODY, "Upload-Offset": 0}
-    with peer.begin("PATCH", url, {**fields, "Trailer": "Upload-Checksum"}) as begun:
-        begun.send(bytes(50_000))
-    time.sleep(0.5)
-    seen = peer.settled_offset(url, 0)
-    require(seen == 0, f"PATCH cut before its Upload-Checksum: the offset is {seen}")
-
-
-@checks.must("checksum-trailer", offered_with("checksum-trailer", "creation-with-upload"))
+@checks.should("checksum-trailer", offered_with("checksum-trailer", "creation-with-upload"))
 def a_creation_has_its_checksum_behind_its_chunk(peer: TusPeer) -> None:
-    """The chunk of a creation is verified by its trailer, too (Checksum)."""
+    """As with PATCH, the trailer of a creation verifies its chunk (Creation With Upload)."""
     for body, wanted in ((b"hello", 5), (b"jello", 0)):
         heard = peer.say(
             "POST",

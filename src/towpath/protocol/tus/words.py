@@ -144,6 +144,7 @@ def _parse_concatenate(head: Head, concat: str) -> Concatenate:
         media_type=read_media_type(values.get("filetype") or values.get("type")),
         metadata=metadata,
         dialect=NAME,
+        digests=read_sha256(values.get("sha256"), field="Upload-Metadata"),
         memo=concat,
     )
     return Concatenate(new=new, parts=parts)
