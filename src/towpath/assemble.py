@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any
 
 from towpath.core.model import Name
 from towpath.core.ports import Clock
+from towpath.engine.completions import Completions, Told
 from towpath.engine.engine import Engine
 from towpath.engine.rebuild import Rebuilt, rebuild
 from towpath.engine.scrub import Scrub
 from towpath.engine.shelf import Shelf
+from towpath.engine.silence import SILENCE
 from towpath.engine.sweep import Sweep, Swept
 from towpath.errors import SettingsError
 from towpath.ledger.base import Ledger
@@ -27,7 +29,17 @@ from towpath.protocol.cors import Sharing
 from towpath.settings import Settings, load
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
-from towpath.web.app import DOCUMENTS, FILES, NAMES, RANGES, SINGLE, STREAMING, App
+from towpath.web.app import (
+    API,
+    DOCUMENTS,
+    FILES,
+    NAMES,
+    RANGES,
+    SINGLE,
+    STREAMING,
+    App,
+    Life,
+)
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.documents import Documents, Terms
@@ -35,10 +47,13 @@ from towpath.web.edge import Edge, edge_of, sharing_of
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
 from towpath.web.limits import WireLimits
+from towpath.web.links import own_keys, read_keys
 from towpath.web.local_socket import LocalSocket
 from towpath.web.log import configure
 from towpath.web.named import Named
+from towpath.web.openapi.document import pages
 from towpath.web.ranges import Ranges
+from towpath.web.reading import reading
 from towpath.web.registry import Registry
 from towpath.web.server import Server, run
 from towpath.web.server import server as make_server
@@ -64,16 +79,29 @@ class SystemClock:
 class Service:
     """A server's engine with what runs beside it, from its beginning to its end."""
 
-    def __init__(self, settings: Settings, *, store: Store, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        ledger: Ledger,
+        clock: Clock,
+        link_keys: Mapping[str, bytes],
+        told: Told | None = None,
+    ) -> None:
+        """`told` is called with every object, once its upload is complete."""
         self.settings = settings
+        self.link_keys = link_keys
         self.store = store
         self.ledger = ledger
+        self._completions = None if told is None else Completions(ledger, clock, told)
         self.engine = Engine(
             store=store,
             ledger=ledger,
             clock=clock,
             limits=settings.limits(),
             holder=f"{socket.gethostname()}:{os.getpid()}",
+            events=self._completions or SILENCE,
         )
         self.shelf = Shelf(store=store, ledger=ledger, clock=clock, threads=self.engine.threads)
         self._sweep = Sweep(self.engine)
@@ -87,6 +115,8 @@ class Service:
     async def begin(self) -> None:
         """Complete what a crash left, then sweep and scrub from time to time."""
         await self._sweep.finish(Swept())
+        if self._completions is not None:
+            self._upkeep.append(asyncio.create_task(self._completions.run()))
         if self.settings.sweep_seconds:
             self._upkeep.append(asyncio.create_task(self._from_time_to_time(self._sweep)))
         if self.settings.scrub_every:
@@ -155,11 +185,21 @@ class Service:
             await self._clock.sleep(self.settings.sweep_seconds or 600.0)
 
 
-def service(settings: Settings) -> Service:
-    """A service on the data directory. Raises StoreBusy, StoreError, LedgerError."""
+def service(settings: Settings, *, told: Told | None = None) -> Service:
+    """A service on the data directory. Raises SettingsError, StoreBusy, StoreError, LedgerError.
+
+    `told` is called with every object, once its upload is complete.
+    """
+    keys = None if settings.link_keys is None else read_keys(settings.link_keys)
     clock = SystemClock()
     store, ledger = open_data(settings, clock)
-    return Service(settings, store=store, ledger=ledger, clock=clock)
+    try:
+        keys = keys or own_keys((settings.state or settings.data) / "link-keys.toml")
+    except BaseException:
+        ledger.close()
+        store.close()
+        raise
+    return Service(settings, store=store, ledger=ledger, clock=clock, link_keys=keys, told=told)
 
 
 def open_data(settings: Settings, clock: Clock) -> tuple[LocalStore, SqlLedger]:
@@ -205,20 +245,25 @@ def edge(settings: Settings) -> Edge:
     return edge_of(settings.base_path, settings.proxies, settings.proxy_fields, shared)
 
 
-def application(running: Service, gate: Gate) -> App:
-    """The ASGI application of a service."""
+def application(running: Service, gate: Gate, *, life: Life | None = None) -> App:
+    """The ASGI application of a service. `life`: what begins and ends it; itself by default."""
     settings = running.settings
+    links, downloads = reading(running.engine, running.shelf, running.link_keys, settings)
+    api = control(running.engine, running.shelf, links, about=running.about)
     return App(
         files=Files(
             running.engine,
             running.shelf,
+            links,
+            downloads,
             informational=settings.informational,
             trailers=settings.trailers,
         ),
-        control=control(running.engine, running.shelf, files=FILES, about=running.about),
+        control=api,
+        pages=pages(api.openapi(), api=API),
         gate=gate,
         health=running,
-        life=running,
+        life=life or running,
         limits=wire_limits(settings),
         edge=edge(settings),
         dialects={

@@ -62,6 +62,12 @@ class Settings:
     cors_max_age: float = 7200.0  # that a browser may remember what a page may do
     tls_cert: Path | None = None  # certificate chain, in PEM
     tls_key: Path | None = None  # its private key, in PEM
+    # what readers get
+    cache_seconds: float = 365 * 86400.0  # that caches keep an object by its id; 0: they ask again
+    cache_shared: bool = False  # caches that many use may keep objects too, such as a CDN's
+    follow: bool = False  # an upload may be read with ?follow while the rest of it arrives
+    link_keys: Path | None = None  # TOML file of keys that sign links; none: one beside the ledger
+    link_lifetime: float = 7 * 86400.0  # of a link, at most; 0: none are made
     # how durable
     durability: Durability = "strict"  # or relaxed: survives kill -9, not a power cut
     min_free: int = 256 * MIB  # disk space that uploads never use up

@@ -42,7 +42,8 @@ def test_an_object_comes_whole_and_can_do_no_harm(served: Served, path: str) -> 
     assert answer.fields["content-disposition"].startswith('attachment; filename="Bericht N_')
     assert "filename*=UTF-8''Bericht%20N%C2%BA" in answer.fields["content-disposition"]
     assert answer.fields["repr-digest"].startswith("crc64nvme=:")
-    assert "private" in answer.fields["cache-control"]
+    assert answer.fields["cache-control"] == "private, max-age=31536000, immutable"
+    assert answer.fields["referrer-policy"] == "no-referrer"
     assert abs(require_date(answer.fields["last-modified"]) - time.time()) < 60
 
 
@@ -73,8 +74,43 @@ def test_a_range_comes_as_asked(
     assert answer.body == CONTENT[start:end]
 
 
-@pytest.mark.parametrize("wanted", ["bytes=0-1,5-6", "bytes=9-5", "pages=1-2", "bytes=x"])
-def test_what_is_not_one_range_gets_the_whole(served: Served, path: str, wanted: str) -> None:
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [(0, 2), (1_000_000, 1_000_007)],
+        [(2_999_000, 3_000_001), (5, 6), (1_000_000, 2_500_000)],
+        [(at, at + 10) for at in range(0, 64_000, 1000)],
+    ],
+)
+def test_several_ranges_come_as_parts(
+    served: Served, path: str, spans: list[tuple[int, int]]
+) -> None:
+    wanted = ",".join(f"{start}-{end - 1}" for start, end in spans)
+    line = Line(served)
+    answer = line.ask("GET", path, {"Range": f"bytes={wanted}"})
+    assert answer.status == 206
+    kind, _, boundary = answer.fields["content-type"].partition("; boundary=")
+    assert kind == "multipart/byteranges"
+    parts = [
+        f"\r\n--{boundary}\r\ncontent-type: text/html\r\n"
+        f"content-range: bytes {start}-{end - 1}/{len(CONTENT)}\r\n\r\n".encode()
+        + CONTENT[start:end]
+        for start, end in spans
+    ]
+    assert answer.body == b"".join(parts) + f"\r\n--{boundary}--\r\n".encode()
+    again = line.ask("GET", path, {"Range": f"bytes={wanted}"})  # the connection is in order
+    assert again.status == 206
+    assert boundary not in again.fields["content-type"]
+    line.close()
+
+
+def test_more_ranges_than_are_sent_are_refused(served: Served, path: str) -> None:
+    wanted = ",".join(f"{at}-{at}" for at in range(0, 65_000, 1000))
+    require_problem(get(served, path, range=f"bytes={wanted}"), 416, "range")
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-1,9-5", "bytes=9-5", "pages=1-2", "bytes=x"])
+def test_what_is_no_range_gets_the_whole(served: Served, path: str, wanted: str) -> None:
     answer = get(served, path, range=wanted)
     assert (answer.status, len(answer.body)) == (200, len(CONTENT))
 
@@ -94,6 +130,24 @@ def test_conditions_are_kept(served: Served, path: str) -> None:
     assert get(served, path, range="bytes=0-9", if_range=tag).status == 206
     assert get(served, path, range="bytes=0-9", if_range=f"W/{tag}").status == 200
     assert get(served, path, range="bytes=0-9", if_range='"other"').status == 200
+
+
+def test_caches_are_told_what_is_set(house: House, served: Served) -> None:
+    shared = house.get(served.kind, cache_shared=True, cache_seconds=60)
+    path = Tus(shared).put(b"for many")
+    said = "public, max-age=60, immutable"
+    assert get(shared, path).fields["cache-control"] == said
+    never = house.get(served.kind, cache_seconds=0)
+    answer = get(never, Tus(never).put(b"x"))
+    assert answer.fields["cache-control"] == "private, no-cache"
+
+
+def test_wanted_digests_come_with_the_whole(served: Served, path: str) -> None:
+    answer = get(served, path, want_content_digest="crc64nvme=1", want_repr_digest="crc64nvme=1")
+    assert answer.fields["content-digest"] == answer.fields["repr-digest"]
+    part = get(served, path, want_content_digest="crc64nvme=1", range="bytes=0-9")
+    assert "content-digest" not in part.fields
+    assert part.fields["repr-digest"] == answer.fields["repr-digest"]
 
 
 def test_an_upload_that_is_not_complete_shows_no_byte(served: Served) -> None:

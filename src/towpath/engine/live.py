@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -43,6 +44,7 @@ class Live:
         self.turn = asyncio.Lock()
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}
+        self._bells: set[Callable[[], object]] = set()
 
     @property
     def upload(self) -> Upload:
@@ -53,6 +55,21 @@ class Live:
     def extent(self) -> Extent:
         """What is durable."""
         return self.facts[1]
+
+    @contextmanager
+    def bell(self) -> Iterator[asyncio.Event]:
+        """An event that is set whenever facts change while the block runs. On the loop."""
+        rung = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def ring() -> None:
+            loop.call_soon_threadsafe(rung.set)
+
+        self._bells.add(ring)
+        try:
+            yield rung
+        finally:
+            self._bells.discard(ring)
 
     def grant(
         self, ledger: Ledger, lease: Lease, *, length: int | None, holder: str, now: int
@@ -154,6 +171,8 @@ class Live:
         """
         ledger.commit([Update(upload), *changes])
         self.facts = replace(upload, version=upload.version + 1), extent or self.extent
+        for ring in tuple(self._bells):
+            ring()
 
     def _fold(self, extent: Extent) -> tuple[list[Change], dict[int, Island]]:
         """Changes that make the island rows those of `extent`, and the rows after them."""

@@ -18,26 +18,27 @@ from typing import Any, Protocol
 
 from towpath.core.caller import Caller
 from towpath.core.ports import Source
-from towpath.engine.shelf import Opened
 from towpath.errors import Interrupted, TowpathError
 from towpath.protocol import rufh, tus
 from towpath.protocol.cors import Pairs
-from towpath.protocol.download import Delivery
 from towpath.protocol.message import Head, Reply, join_fields
 from towpath.protocol.problem import problem, refuse, status_of
 from towpath.web.asgi_source import AsgiSource
-from towpath.web.body import send_object, send_reply
+from towpath.web.body import send_reply
 from towpath.web.edge import Edge
 from towpath.web.files import Files
 from towpath.web.gate import Gate
 from towpath.web.limits import WireLimits
 from towpath.web.log import request_id, upload_id
 from towpath.web.page import page
+from towpath.web.plain import for_reading, head_too_large, plain
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Page = Callable[[str], Reply]
+"""Makes a page from what stands before every address outside."""
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger("towpath.web")
@@ -50,7 +51,16 @@ DOCUMENTS = "/api/documents/streaming"
 RANGES = "/ranges"
 NAMES = "/names"
 
-Answered = Reply | tuple[Delivery, Opened]
+
+class Outgoing(Protocol):
+    """An answer whose bytes come from the store."""
+
+    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. Raises what the store raises."""
+        ...
+
+
+Answered = Reply | Outgoing
 
 
 class Handler(Protocol):
@@ -91,7 +101,7 @@ class Life(Protocol):
 class App:
     """Towpath over HTTP."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one for each thing that a server is made of
         self,
         *,
         files: Files,
@@ -101,11 +111,13 @@ class App:
         life: Life,
         limits: WireLimits,
         dialects: Mapping[str, Handler] | None = None,
+        pages: Mapping[str, Page] | None = None,
         edge: Edge | None = None,
     ) -> None:
-        """`dialects`: handlers by the path that each lives below."""
+        """`dialects`: handlers by the path that each lives below; `pages`: what is open to all."""
         self._files = files
         self._dialects = dict(dialects or {})
+        self._pages = {"/": page, **(pages or {})}
         self._control = control
         self._gate = gate
         self._health = health
@@ -179,12 +191,9 @@ class App:
         preflight = self._edge.preflight(scope["method"], fields)
         if preflight is not None:
             await send_reply(scope, answer, preflight)
-        elif path == "/livez":
-            await send_reply(scope, answer, _plain("ok\n"))
-        elif path == "/readyz":
-            await send_reply(scope, answer, await self._ready(scope))
-        elif path == "/" and scope["method"] in {"GET", "HEAD"}:
-            await send_reply(scope, answer, page(scope["root_path"]))
+        elif path in {"/livez", "/readyz"} | self._pages.keys():
+            shown = await self._show(scope)
+            await send_reply(scope, answer, shown, unread=shown.status == 405)
         elif below_files:
             await self._serve_files(scope, fields, receive, answer)
         elif handler is not None:
@@ -211,11 +220,12 @@ class App:
             path=scope["path"][len(FILES) :],
             fields=fields,
             base=scope["root_path"] + FILES,
+            query=scope.get("query_string", b"").decode("latin-1"),
             trailers="towpath.trailers" in scope.get("extensions", {}),
         )
         caller: Caller | None = None
         if head.method != "OPTIONS":
-            caller = self._gate.admit(fields, _peer(scope))
+            caller = self._files.by_link(head) or self._gate.admit(fields, _peer(scope))
         sources: list[Source] = []
 
         def source() -> Source:
@@ -232,7 +242,7 @@ class App:
         finally:
             for taken in sources:
                 taken.stop()
-        await _send(scope, answer, answered, unread=head.has_body and not sources)
+        await _send(scope, receive, answer, answered, unread=head.has_body and not sources)
 
     async def _serve(
         self,
@@ -264,7 +274,18 @@ class App:
         finally:
             for taken in sources:
                 taken.stop()
-        await _send(scope, answer, answered, unread=head.has_body and not sources)
+        await _send(scope, receive, answer, answered, unread=head.has_body and not sources)
+
+    async def _show(self, scope: Scope) -> Reply:
+        """What anybody may see."""
+        path, method = scope["path"], scope["method"]
+        if method not in {"GET", "HEAD"}:
+            return for_reading(method)
+        if path == "/livez":
+            return plain("ok\n")
+        if path == "/readyz":
+            return await self._ready(scope)
+        return self._pages[path](scope["root_path"])
 
     async def _ready(self, scope: Scope) -> Reply:
         fine, parts = await self._health.check()
@@ -273,11 +294,11 @@ class App:
         )
         verbose = b"verbose" in scope.get("query_string", b"")
         text = lines if verbose or not fine else "ok\n"
-        return _plain(text, status=200 if fine else 503)
+        return plain(text, status=200 if fine else 503)
 
     async def _fail(self, error: Exception, scope: Scope, answer: _Answer) -> None:
         if isinstance(error, _HeadTooLarge):
-            reply = _head_too_large(self._limits.header_bytes)
+            reply = head_too_large(self._limits.header_bytes)
         else:
             reply = answer.refuse(error)
         if not isinstance(error, TowpathError | _HeadTooLarge):
@@ -317,11 +338,13 @@ class _Answer:
         await self._send(message)
 
 
-async def _send(scope: Scope, answer: _Answer, answered: Answered, *, unread: bool) -> None:
+async def _send(
+    scope: Scope, receive: Receive, answer: _Answer, answered: Answered, *, unread: bool
+) -> None:
     if isinstance(answered, Reply):
         await send_reply(scope, answer, answered, unread=unread)
     else:
-        await send_object(scope, answer, *answered)
+        await answered.send(scope, receive, answer)
 
 
 def _peer(scope: Scope) -> str | None:
@@ -345,14 +368,6 @@ def _source(
     return AsgiSource(receive, length=announced, limits=limits, trailers=trailers)
 
 
-def _plain(text: str, *, status: int = 200) -> Reply:
-    return Reply(
-        status=status,
-        fields=(("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")),
-        body=text.encode(),
-    )
-
-
 def _nowhere(path: str, root: str) -> Reply:
     return problem(
         404,
@@ -361,14 +376,4 @@ def _nowhere(path: str, root: str) -> Reply:
         f"{SINGLE}, {STREAMING}/, {DOCUMENTS}/, /livez, /readyz.",
         todo=f"Upload to {root}{FILES}/.",
         code="not-found",
-    )
-
-
-def _head_too_large(most: int) -> Reply:
-    return problem(
-        431,
-        "The request's head is too large.",
-        why=f"Its fields exceed {most} bytes.",
-        todo="Send less metadata.",
-        code="head-too-large",
     )

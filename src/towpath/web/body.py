@@ -38,31 +38,46 @@ async def send_object(
     scope: MutableMapping[str, Any], send: Send, delivery: Delivery, opened: Opened
 ) -> None:
     """Send what a delivery says of an object. Raises StoreError before the head is sent."""
-    start, end = delivery.start, delivery.end
-    if start == end or scope["method"] == "HEAD":
+    if not delivery.pieces or scope["method"] == "HEAD":
         await send_reply(scope, send, delivery.reply)
         return
     loop = asyncio.get_running_loop()
-    reading = await loop.run_in_executor(None, opened.read, start, end)
-    try:
-        headers = [
-            (name.encode(), value.encode("latin-1")) for name, value in delivery.reply.fields
-        ]
-        await send(
-            {"type": "http.response.start", "status": delivery.reply.status, "headers": headers}
-        )
-        if reading.file is not None and "towpath.sendfile" in scope.get("extensions", {}):
-            descriptor, offset, count = reading.file
-            await send(
-                {"type": "towpath.sendfile", "fd": descriptor, "offset": offset, "count": count}
-            )
-        else:
-            await _send_blocks(send, reading, end - start)
-    finally:
-        await loop.run_in_executor(None, reading.close)
+    start: MutableMapping[str, Any] | None = start_of(delivery.reply)
+    for piece in delivery.pieces:
+        reading = await loop.run_in_executor(None, opened.read, piece.start, piece.end)
+        last = piece is delivery.pieces[-1] and not delivery.after
+        try:
+            if start is not None:
+                await send(start)
+            start = None
+            if piece.before:
+                await send({"type": "http.response.body", "body": piece.before, "more_body": True})
+            await send_reading(scope, send, reading, piece.end - piece.start, last=last)
+        finally:
+            await loop.run_in_executor(None, reading.close)
+    if delivery.after:
+        await send({"type": "http.response.body", "body": delivery.after})
 
 
-async def _send_blocks(send: Send, reading: Reading, count: int) -> None:
+def start_of(reply: Reply) -> MutableMapping[str, Any]:
+    """The message that begins an answer."""
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.fields]
+    return {"type": "http.response.start", "status": reply.status, "headers": headers}
+
+
+async def send_reading(
+    scope: MutableMapping[str, Any], send: Send, reading: Reading, count: int, *, last: bool
+) -> None:
+    """Send the `count` bytes of a reading; `last`: nothing of the body comes behind them."""
+    if reading.file is not None and "towpath.sendfile" in scope.get("extensions", {}):
+        descriptor, offset, size = reading.file
+        message = {"type": "towpath.sendfile", "fd": descriptor, "offset": offset, "count": size}
+        await send({**message, "more_body": not last})
+    else:
+        await _send_blocks(send, reading, count, last=last)
+
+
+async def _send_blocks(send: Send, reading: Reading, count: int, *, last: bool) -> None:
     loop = asyncio.get_running_loop()
     blocks = iter(reading)
     left = count
@@ -75,7 +90,7 @@ async def _send_blocks(send: Send, reading: Reading, count: int) -> None:
                 todo="Run a scrub; restore the object from a copy.",
             )
         left -= len(body)
-        await send({"type": "http.response.body", "body": body, "more_body": left > 0})
+        await send({"type": "http.response.body", "body": body, "more_body": left > 0 or not last})
 
 
 def _copy_next(blocks: Iterator[memoryview]) -> bytes:

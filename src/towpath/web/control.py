@@ -14,17 +14,22 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from towpath.core.caller import Caller
 from towpath.core.digest import CRC64NVME, crc_bytes
 from towpath.core.model import Name, Object, Upload, UploadState
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
-from towpath.errors import Malformed, TowpathError
+from towpath.errors import Malformed, TooLarge, TowpathError
 from towpath.protocol.download import etag
 from towpath.protocol.message import Reply
 from towpath.protocol.problem import problem, refuse
 from towpath.protocol.tus import read_metadata
+from towpath.protocol.values import MOST_BODY, read_object
+from towpath.web.app import FILES
+from towpath.web.links import Links
+from towpath.web.openapi.forms import LINK_TO_READ, LINK_TO_WRITE
 
 
 def _time(milliseconds: int | None) -> str | None:
@@ -77,6 +82,14 @@ class UploadRecord:
 
 
 @dataclass(kw_only=True)
+class LinkRecord:
+    """An address that whoever has it may use until it expires."""
+
+    href: str
+    expires_at: str | None
+
+
+@dataclass(kw_only=True)
 class UploadPage:
     """Some uploads, and where the next ones begin."""
 
@@ -95,6 +108,20 @@ def _root(request: Request) -> str:
     return root
 
 
+async def _said(request: Request) -> dict[str, object]:
+    """The JSON object of the body; {} without one. Raises Malformed, TooLarge."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BODY:
+            raise TooLarge(
+                "The body is too long.",
+                why=f"It has more than {MOST_BODY} bytes.",
+                todo="Say less.",
+            )
+    return read_object(bytes(body))
+
+
 def _text(value: str) -> str:
     """What a database can hold as text. Raises ValueError, which FastAPI answers with 400."""
     if "\0" in value:
@@ -105,11 +132,12 @@ def _text(value: str) -> str:
 Text = Annotated[str, AfterValidator(_text)]
 CallerIs = Annotated[Caller, Depends(_caller)]
 RootIs = Annotated[str, Depends(_root)]
+Said = Annotated[dict[str, object], Depends(_said)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any]) -> FastAPI:
-    """The JSON application. `files` is where byte routes live; `about` tells of the server."""
+def control(engine: Engine, shelf: Shelf, links: Links, *, about: Callable[[], Any]) -> FastAPI:
+    """The JSON application. `about` tells of the server."""
     app = FastAPI(title="Towpath", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/names")
@@ -121,12 +149,12 @@ def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any
         limit: Limit = 100,
     ) -> NamePage:
         found = await shelf.list(caller, prefix=prefix, after=after, limit=limit)
-        names = [_name(name, made, root + files) for name, made in found]
+        names = [_name(name, made, root + FILES) for name, made in found]
         return NamePage(names=names, next=names[-1].path if len(names) == limit else None)
 
     @app.get("/names/{path:path}")
     async def stat_name(caller: CallerIs, root: RootIs, path: Text) -> NameRecord:
-        return _name(*await shelf.stat(caller, path), root + files)
+        return _name(*await shelf.stat(caller, path), root + FILES)
 
     @app.delete("/names/{path:path}", status_code=204)
     async def forget_name(caller: CallerIs, path: Text) -> None:
@@ -141,17 +169,31 @@ def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any
         limit: Limit = 100,
     ) -> UploadPage:
         found = await engine.list(caller, states=_states(state), after=after, limit=limit)
-        uploads = [_upload(upload, root + files) for upload in found]
+        uploads = [_upload(upload, root + FILES) for upload in found]
         return UploadPage(uploads=uploads, next=uploads[-1].id if len(uploads) == limit else None)
 
     @app.get("/uploads/{key}")
     async def inspect_upload(caller: CallerIs, root: RootIs, key: Text) -> UploadRecord:
         upload, _ = await engine.inspect(caller, key)
-        return _upload(upload, root + files)
+        return _upload(upload, root + FILES)
 
     @app.delete("/uploads/{key}", status_code=204)
     async def cancel_upload(caller: CallerIs, key: Text) -> None:
         await engine.cancel(caller, key)
+
+    @app.post("/objects/{key}/links", status_code=201, openapi_extra={"requestBody": LINK_TO_READ})
+    async def link_to_object(
+        caller: CallerIs, root: RootIs, key: Text, said: Said, response: Response
+    ) -> LinkRecord:
+        response.headers["cache-control"] = "no-store"
+        return _link(root + FILES, key, *await links.to_read(caller, key, said))
+
+    @app.post("/uploads/{key}/links", status_code=201, openapi_extra={"requestBody": LINK_TO_WRITE})
+    async def link_to_upload(
+        caller: CallerIs, root: RootIs, key: Text, said: Said, response: Response
+    ) -> LinkRecord:
+        response.headers["cache-control"] = "no-store"
+        return _link(root + FILES, key, *await links.to_write(caller, key, said))
 
     @app.get("/server")
     async def tell_of_server() -> dict[str, Any]:
@@ -206,6 +248,10 @@ def _upload(upload: Upload, files: str) -> UploadRecord:
     )
 
 
+def _link(files: str, key: str, query: str, ends: int) -> LinkRecord:
+    return LinkRecord(href=f"{files}/{key}?{query}", expires_at=_time(ends))
+
+
 def _answer_errors(app: FastAPI) -> None:
     """Errors as problem documents, also FastAPI's own."""
 
@@ -223,10 +269,9 @@ def _answer_errors(app: FastAPI) -> None:
         )
 
     async def elsewhere(request: Request, error: Exception) -> Response:
-        headers = error.headers if isinstance(error, HTTPException) else None
-        allow = (headers or {}).get("Allow")
-        if allow is None:
+        if not isinstance(error, HTTPException) or error.status_code != 405:
             return _response(_nowhere())
+        allow = ", ".join(_methods(app, request))  # a framework's names those of one route alone
         return _response(
             problem(
                 405,
@@ -241,6 +286,15 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(TowpathError, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, elsewhere)
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """The methods of all calls at the request's address."""
+    found: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def _nowhere() -> Reply:

@@ -24,12 +24,12 @@ from towpath.core.model import Upload, UploadState
 from towpath.core.ports import Source
 from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
-from towpath.engine.shelf import Opened, Shelf
+from towpath.engine.shelf import Shelf
 from towpath.errors import DigestMismatch, NotFound, TooLarge, TowpathError
 from towpath.protocol import rufh, tus
-from towpath.protocol.download import Delivery, deliver
 from towpath.protocol.message import Head, Reply
-from towpath.protocol.problem import problem
+from towpath.web.downloads import Arriving, Downloads, Whole, incomplete
+from towpath.web.links import Links
 from towpath.web.log import upload_id
 from towpath.web.resumable import Inform, Resumable
 
@@ -40,7 +40,14 @@ class Files:
     """Answers requests below /files/."""
 
     def __init__(
-        self, engine: Engine, shelf: Shelf, *, informational: bool = True, trailers: bool = True
+        self,
+        engine: Engine,
+        shelf: Shelf,
+        links: Links,
+        downloads: Downloads,
+        *,
+        informational: bool = True,
+        trailers: bool = True,
     ) -> None:
         """`informational`: clients that ask for interim answers get them.
 
@@ -50,12 +57,19 @@ class Files:
         self._trailers = trailers
         self._engine = engine
         self._shelf = shelf
+        self._links = links
+        self._downloads = downloads
         self._resumable = Resumable(engine, shelf, self._cancel)
+
+    def by_link(self, head: Head) -> Caller | None:
+        """Who asks, if the address is a link. Raises Forbidden for a link that is not sound."""
+        link = self._links.find(head)
+        return None if link is None else link.caller
 
     async def answer(
         self, caller: Caller | None, head: Head, source: Sourcing, inform: Inform | None = None
-    ) -> Reply | tuple[Delivery, Opened]:
-        """The reply, or an object to deliver. `caller` is None for what needs none.
+    ) -> Reply | Whole | Arriving:
+        """The reply, or bytes to send. `caller` is None for what needs none.
 
         `inform` sends an interim answer, where that can be done. Raises what the engine raises.
         """
@@ -128,25 +142,17 @@ class Files:
         else:
             await self._engine.cancel(caller, key)
 
-    async def _fetch(self, caller: Caller, head: Head, key: str) -> Reply | tuple[Delivery, Opened]:
+    async def _fetch(self, caller: Caller, head: Head, key: str) -> Reply | Whole | Arriving:
         try:
-            opened = await self._shelf.open(caller, key)
+            found = await self._downloads.fetch(caller, head, key)
         except NotFound:
             upload, _ = await self._engine.inspect(caller, key)  # raises if there is none either
             if upload.dialect == rufh.NAME:
                 return await self._resumable.offset(caller, head, key)
-            return problem(
-                409,
-                "The upload is not complete yet.",
-                why=f"It is {upload.state.value}; {upload.offset} bytes are durable.",
-                todo="Read it when all its bytes have come.",
-                code="incomplete",
-            )
-        delivery = deliver(head, opened.object, opened.name)
-        if head.method == "HEAD":
-            more = await self._resumable.described(caller, head, key)
-            delivery = replace(delivery, reply=delivery.reply.with_fields(*more))
-        return delivery, opened
+            return incomplete(upload.state.value, upload.offset)
+        if head.method == "HEAD" and isinstance(found, Whole):
+            return found.with_fields(*await self._resumable.described(caller, head, key))
+        return found
 
 
 def _refuse_overlong(length: int, write: Write) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,13 +22,14 @@ from towpath.core.ports import Source
 from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
 from towpath.engine.names import Entry, list_folder, no_such_name, pointed
-from towpath.engine.shelf import Opened, Shelf
+from towpath.engine.shelf import Shelf
 from towpath.errors import Interrupted, NameConflict, TowpathError
 from towpath.protocol import names
 from towpath.protocol.download import Delivery, deliver, digests_of, etag
 from towpath.protocol.forms import is_form
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem, refuse
+from towpath.web.downloads import Whole
 from towpath.web.form_source import FormSource, open_form
 from towpath.web.intake import Sourcing, query_of
 from towpath.web.log import upload_id
@@ -48,9 +50,7 @@ class Named:
         """The reply to an error."""
         return refuse(error)
 
-    async def answer(
-        self, caller: Caller, head: Head, source: Sourcing
-    ) -> Reply | tuple[Delivery, Opened]:
+    async def answer(self, caller: Caller, head: Head, source: Sourcing) -> Reply | Whole:
         """Do what the request asks for. Raises what the engine raises."""
         wrong = names.check(head)
         if wrong is not None:
@@ -65,13 +65,14 @@ class Named:
             return await self._forget(caller, head)
         return await self._fetch(caller, head)
 
-    async def _fetch(self, caller: Caller, head: Head) -> tuple[Delivery, Opened]:
+    async def _fetch(self, caller: Caller, head: Head) -> Whole:
         caller.require(Scope.READ)
         found = await self._pointed(caller, head)
         if found is None:
             raise no_such_name()
         opened = await self._shelf.open(caller, found[1].id)
-        return _by_its_address(deliver(head, opened.object, found[0].path)), opened
+        delivery = deliver(head, opened.object, found[0].path, boundary=secrets.token_hex(16))
+        return Whole(_by_its_address(delivery), opened)
 
     async def _forget(self, caller: Caller, head: Head) -> Reply:
         caller.require(Scope.REMOVE)

@@ -62,7 +62,7 @@ def parse(head: Head) -> Command | Reply:
     key = head.path.strip("/")
     if head.method == "OPTIONS":
         return Discover()
-    if head.method == "GET":
+    if head.method == "GET" and key:
         return Fetch(key=read_key(key))
     if head.method not in {"POST", "HEAD", "PATCH", "DELETE"}:
         return _wrong_method(head.method, key)
