@@ -23,6 +23,7 @@ from towpath.core.command import (
     NewUpload,
 )
 from towpath.core.digest import CRC64NVME, SIZES, crc_bytes, format_digests
+from towpath.core.memo import recall
 from towpath.core.model import OnConflict, Upload, UploadState
 from towpath.core.transfer import Write
 from towpath.errors import DigestMismatch, Malformed, NotFound, TowpathError
@@ -126,7 +127,8 @@ def _parse_create(head: Head) -> Create | Concatenate | Reply:
         return Create(new=new)
     if not same_media_type(head.get("content-type"), BODY):
         return _wrong_media_type(head)
-    write = Write(offset=0, length=_content_length(head), digests=_checksum(head))
+    length, digests = _content_length(head), _checksum(head)
+    write = Write(offset=0, length=length, digests=digests, when_filled=True)
     return Create(new=new, write=write)
 
 
@@ -214,6 +216,7 @@ def _parse_append(head: Head, key: str) -> Append | Reply:
             length=_content_length(head),
             declares=None if declared is None else read_size(declared, field="Upload-Length"),
             digests=_checksum(head),
+            when_filled=True,
         ),
     )
 
@@ -384,12 +387,12 @@ def _progress(upload: Upload) -> list[tuple[str, str]]:
 
 def _facts(upload: Upload) -> list[tuple[str, str]]:
     fields = _progress(upload)
-    if upload.memo:
-        fields.append(("upload-concat", upload.memo))
+    if concat := recall(upload, NAME):
+        fields.append(("upload-concat", concat))
     if upload.length is None:
         fields.extend([] if upload.parts else [("upload-defer-length", "1")])
     else:
         fields.append(("upload-length", str(upload.length)))
-    if upload.metadata:
+    if upload.metadata and upload.dialect == NAME:
         fields.append(("upload-metadata", upload.metadata))
     return fields

@@ -51,7 +51,7 @@ class Files:
 
         `inform` sends an interim answer, where that can be done. Raises what the engine raises.
         """
-        if await self._resumable.is_meant(caller, head):
+        if self._resumable.is_meant(head):
             return await self._resumable.answer(caller, head, source, inform)
         command = tus.parse(head)
         if isinstance(command, Reply):
@@ -121,7 +121,7 @@ class Files:
             opened = await self._shelf.open(caller, key)
         except NotFound:
             upload, _ = await self._engine.inspect(caller, key)  # raises if there is none either
-            if upload.dialect == rufh.NAME:
+            if head.method == "HEAD" or upload.dialect == rufh.NAME or rufh.speaks(head):
                 return await self._resumable.offset(caller, head, key)
             return problem(
                 409,

@@ -1,0 +1,110 @@
+"""One upload, begun in one dialect and gone on with in others, over connections that are cut."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.e2e.dialects import BROKEN, DIALECTS, Dialect
+from tests.interop.cutting import cutting
+from tests.web.running import PATIENCE, House, Served
+from tests.web.talk import Tus
+from towpath.assemble import Service, SystemClock, application, wire_limits
+from towpath.ledger.memory import MemoryLedger
+from towpath.settings import load
+from towpath.store.memory import MemoryStore
+from towpath.web.contract import http_class
+from towpath.web.gate import LoopbackGate
+from towpath.web.registry import Registry
+from towpath.web.server import server
+
+SIZE = 5 * 1024 * 1024 + 4_321
+TRIPLES = 20
+MANY = 1000  # document sessions that move at once
+
+
+@contextmanager
+def in_memory(folder: Path) -> Iterator[Served]:
+    """The direct server, with a store and a ledger that are gone with it."""
+    settings = load(
+        {"data": folder, "port": 0, "document_uploads": MANY}, environment=False
+    )
+    kept = Service(settings, store=MemoryStore(), ledger=MemoryLedger(), clock=SystemClock())
+    registry = Registry(wire_limits(settings), ThreadPoolExecutor(4, "towpath-send"))
+    urls: queue.Queue[str] = queue.Queue()
+    serving = server(
+        application(kept, LoopbackGate(("127.0.0.1",))),
+        host="127.0.0.1",
+        port=0,
+        http=http_class(registry),
+        tls=None,
+        patience=settings.shutdown_seconds,
+        drain=kept.drain,
+        announce=urls.put,
+    )
+    thread = threading.Thread(target=serving.run, name="server-memory", daemon=True)
+    thread.start()
+    try:
+        yield Served("direct", urls.get(timeout=PATIENCE), folder)
+    finally:
+        serving.should_exit = True
+        thread.join(PATIENCE)
+        assert not thread.is_alive(), "the server does not end"
+
+
+@pytest.fixture(scope="module", params=["local", "memory"])
+def place(
+    request: pytest.FixtureRequest, house: House, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """The direct server on each store."""
+    if request.param == "local":
+        yield house.get("direct", document_uploads=MANY)
+    else:
+        with in_memory(tmp_path_factory.mktemp("memory")) as served:
+            yield served
+
+
+def carry_through(served: Served, spoken: Sequence[str], draw: Random) -> None:
+    """Begin in the first; be cut in all; end in the last; then hold what is there against it."""
+    content = draw.randbytes(SIZE)
+    key = DIALECTS[spoken[0]](served).begin(SIZE, "a paper.pdf")
+    share = SIZE // (len(spoken) + 1)
+    for name in spoken:
+        with cutting(served.address, up=share + draw.randrange(share // 4)) as cutter:
+            with pytest.raises(BROKEN):
+                DIALECTS[name](replace(served, url=cutter.url)).carry(key, content)
+            assert cutter.cuts == 1
+    assert described(served, key)["state"] == "open"
+    DIALECTS[spoken[-1]](served).finish(key, content)
+    assert described(served, key)["state"] == "complete"
+    found = Tus(served).ask("GET", f"/files/{key}").body
+    assert hashlib.sha256(found).digest() == hashlib.sha256(content).digest()
+
+
+def described(served: Served, key: str) -> dict[str, object]:
+    return Tus(served).ask("GET", f"/api/v1/uploads/{key}").document
+
+
+@pytest.mark.parametrize("pair", list(permutations(DIALECTS, 2)), ids="-".join)
+def test_an_upload_that_one_dialect_began_is_gone_on_with_in_another(
+    place: Served, pair: tuple[str, str], commit_seed: int
+) -> None:
+    carry_through(place, pair, Random(f"{commit_seed}/{pair}"))
+
+
+@pytest.mark.parametrize("number", range(TRIPLES))
+def test_an_upload_goes_through_three_dialects(
+    place: Served, number: int, commit_seed: int
+) -> None:
+    draw = Random(f"{commit_seed}/{number}")
+    carry_through(place, draw.choices(list(DIALECTS), k=3), draw)
