@@ -7,11 +7,13 @@ A further dialect is one more adapter in DIALECTS.
 
 from __future__ import annotations
 
+import json
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from tests.web.forming import Forms
+from tests.web.forming import Forms, Part
 from tests.web.rufh_talk import Rufh
 from tests.web.running import Served
 from tests.web.talk import Answer, Gone, Tus
@@ -19,6 +21,13 @@ from towpath.testing import rawhttp
 
 BROKEN = (Gone, rawhttp.Gone, OSError)
 """What a client sees of a connection that was cut."""
+
+
+class TakenOver(Exception):
+    """Another request was admitted later and went on with the upload: ask again what is durable.
+
+    It may be one whose connection is gone already, when the server has not noticed yet.
+    """
 
 
 class Dialect(ABC):
@@ -63,6 +72,7 @@ class ByTus(Dialect):
         """HEAD, then PATCH."""
         offset = self.client.offset(f"/files/{key}")
         answer = self.client.patch(f"/files/{key}", offset, content[offset:])
+        _look(answer.status, answer.body)
         assert (answer.status, answer.number("upload-offset")) == (204, len(content)), answer
 
     def finish(self, key: str, content: bytes) -> None:
@@ -100,6 +110,7 @@ class ByRufh(Dialect):
     def _append(self, key: str, content: bytes, *, complete: bool) -> None:
         offset, _ = self.client.state(f"/files/{key}")
         answer = self.client.append(f"/files/{key}", offset, content[offset:], complete=complete)
+        _look(answer.status, answer.body)
         assert answer.status in {201, 204}, (answer.status, answer.body)
 
     def knows(self, key: str) -> bool:
@@ -127,7 +138,11 @@ class ByDocuments(Dialect):
         for index in session["missing_chunks"]:
             start = index * session["chunk_size"]
             data = content[start : start + session["chunk_size"]]
-            fields = [("chunk_id", str(index)), ("chunk_offset", str(start)), ("file", data)]
+            fields: list[Part] = [
+                ("chunk_id", str(index)),
+                ("chunk_offset", str(start)),
+                ("file", data),
+            ]
             _require(self.client.form(f"/chunk/{key}", fields))
 
     def finish(self, key: str, content: bytes) -> None:
@@ -168,7 +183,7 @@ class ByStreaming(Dialect):
         for index in missing:
             start = index * status["chunkSize"]
             data = content[start : start + status["chunkSize"]]
-            fields = [("uploadId", key), ("chunkIndex", str(index)), ("chunk", data)]
+            fields: list[Part] = [("uploadId", key), ("chunkIndex", str(index)), ("chunk", data)]
             _require(self.client.form("/chunk", fields))
 
     def finish(self, key: str, content: bytes) -> None:
@@ -177,7 +192,7 @@ class ByStreaming(Dialect):
         status = self._status(key)
         if not status["complete"]:
             data = content[: status["chunkSize"]]
-            fields = [("uploadId", key), ("chunkIndex", "0"), ("chunk", data)]
+            fields: list[Part] = [("uploadId", key), ("chunkIndex", "0"), ("chunk", data)]
             assert _require(self.client.form("/chunk", fields))["complete"]
         assert self._status(key)["complete"]
 
@@ -189,7 +204,25 @@ class ByStreaming(Dialect):
         return _require(self.client.ask("GET", f"/status?uploadId={key}"))
 
 
+def again(act: Callable[[str, bytes], None], key: str, content: bytes) -> None:
+    """Carry or finish, and again where somebody else went on with the upload meanwhile."""
+    for left in (2, 1, 0):
+        try:
+            act(key, content)
+        except TakenOver:
+            if not left:
+                raise
+        else:
+            return
+
+
+def _look(status: int, body: bytes) -> None:
+    if status == 409 and json.loads(body)["code"] == "taken-over":
+        raise TakenOver
+
+
 def _require(answer: Answer) -> dict[str, Any]:
+    _look(answer.status, answer.body)
     assert answer.status == 200, (answer.status, answer.body)
     return answer.document
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.dialects import DIALECTS
-from tests.web.forming import Forms
+from tests.web.forming import Forms, Part
 from tests.web.rufh_talk import Rufh
 from tests.web.running import Served, running
+from tests.web.sessions import listed
 from tests.web.talk import CHUNK, TUS, Tus, metadata, require_problem
 from tests.web.tokens import token, write_tokens
 
@@ -18,6 +19,11 @@ SIZE = len(CONTENT)
 WAITING = ("rufh", "documents")  # for their own word
 DOCUMENTS = "/api/documents/streaming"
 STREAMING = "/api/streaming/upload"
+DOCUMENT: list[Part] = [("chunk_id", "0"), ("file", CONTENT)]
+
+
+def chunk(key: str) -> list[Part]:
+    return [("uploadId", key), ("chunkIndex", "0"), ("chunk", CONTENT)]
 
 
 def begun(served: Served, dialect: str) -> str:
@@ -82,7 +88,7 @@ def test_a_delete_without_a_word_of_a_dialect_cancels_any_upload(
 def test_a_stranger_finds_the_upload_in_no_dialect(tmp_path: Path, creator: str) -> None:
     with running("direct", tmp_path, tokens=write_tokens(tmp_path / "tokens")) as served:
         key = begun_by_alice(served, creator)
-        known = {"Authorization": f"Bearer {token('bob')}"}
+        known: dict[str, str | int] = {"Authorization": f"Bearer {token('bob')}"}
         said = {**Rufh(served, 8).part(0, complete=True), **known}
         rufh = Rufh(served, 8)
         assert rufh.ask("HEAD", f"/files/{key}", {**rufh.said(), **known}).status == 404
@@ -94,8 +100,7 @@ def test_a_stranger_finds_the_upload_in_no_dialect(tmp_path: Path, creator: str)
         assert tus.patch(f"/files/{key}", 0, CONTENT).status == 404
         assert tus.ask("DELETE", f"/files/{key}", TUS).status == 404
         documents = Forms(served, DOCUMENTS, "bob")
-        fields = [("chunk_id", "0"), ("file", CONTENT)]
-        assert documents.form(f"/chunk/{key}", fields).status == 404
+        assert documents.form(f"/chunk/{key}", DOCUMENT).status == 404
         for call in (f"/complete/{key}", f"/cancel/{key}"):
             assert documents.json("POST", call).status == 404
         assert documents.json("POST", "/resume", {"session_id": key}).status == 404
@@ -103,8 +108,7 @@ def test_a_stranger_finds_the_upload_in_no_dialect(tmp_path: Path, creator: str)
         assert streaming.ask("GET", f"/status?uploadId={key}").status == 404
         value = {"uploadId": key, "action": "pause"}
         assert streaming.json("PUT", "/status", value).status == 404
-        fields = [("uploadId", key), ("chunkIndex", "0"), ("chunk", CONTENT)]
-        assert streaming.form("/chunk", fields).status == 404
+        assert streaming.form("/chunk", chunk(key)).status == 404
         assert Tus(served, token=token("alice")).offset(f"/files/{key}") == 0
 
 
@@ -171,8 +175,7 @@ def test_a_pause_binds_the_dialect_that_knows_pauses(direct: Served) -> None:
 def test_sessions_of_documents_are_listed_whoever_began_them(direct: Served) -> None:
     keys = {begun(direct, each) for each in DIALECTS}
     part = Tus(direct).new(SIZE, Upload_Concat="partial").rpartition("/")[2]
-    answer = Tus(direct).ask("GET", f"{DOCUMENTS}/resumable")
-    found = {each["session_id"] for each in answer.document}
+    found = {each["session_id"] for each in listed(Forms(direct, DOCUMENTS))}
     assert keys <= found
     assert part not in found
 
@@ -184,11 +187,10 @@ def test_a_length_is_needed_where_chunks_have_places(direct: Served, begins_with
     key = path.rpartition("/")[2]
     streaming = Forms(direct, STREAMING)
     require_problem(streaming.ask("GET", f"/status?uploadId={key}"), 409, "state-conflict")
-    fields = [("uploadId", key), ("chunkIndex", "0"), ("chunk", CONTENT)]
-    require_problem(streaming.form("/chunk", fields), 409, "state-conflict")
+    require_problem(streaming.form("/chunk", chunk(key)), 409, "state-conflict")
     answer = tus.ask("PATCH", path, {**CHUNK, "Upload-Offset": 0, "Upload-Length": SIZE}, b"")
     assert answer.status == 204
-    assert streaming.form("/chunk", fields).document["complete"]
+    assert streaming.form("/chunk", chunk(key)).document["complete"]
 
 
 def test_what_is_made_of_parts_takes_no_chunk_in_any_dialect(direct: Served) -> None:
@@ -196,10 +198,8 @@ def test_what_is_made_of_parts_takes_no_chunk_in_any_dialect(direct: Served) -> 
     part = tus.new(SIZE, Upload_Concat="partial")
     answer = tus.ask("POST", "/files/", {**TUS, "Upload-Concat": f"final;{part}"})
     key = answer.fields["location"].rpartition("/")[2]
-    fields = [("chunk_id", "0"), ("file", CONTENT)]
-    assert Forms(direct, DOCUMENTS).form(f"/chunk/{key}", fields).status == 403
-    fields = [("uploadId", key), ("chunkIndex", "0"), ("chunk", CONTENT)]
-    assert Forms(direct, STREAMING).form("/chunk", fields).status == 403
+    assert Forms(direct, DOCUMENTS).form(f"/chunk/{key}", DOCUMENT).status == 403
+    assert Forms(direct, STREAMING).form("/chunk", chunk(key)).status == 403
     assert Rufh(direct, 8).append(f"/files/{key}", 0, CONTENT, complete=True).status == 403
     filled(direct, "documents", part.rpartition("/")[2])
     filled(direct, "tus", part.rpartition("/")[2])

@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from tests.e2e.dialects import BROKEN, DIALECTS, Dialect
+from tests.e2e.dialects import BROKEN, DIALECTS, again
 from tests.interop.cutting import cutting
 from tests.web.running import PATIENCE, House, Served
 from tests.web.talk import Tus
@@ -30,15 +30,14 @@ from towpath.web.server import server
 
 SIZE = 5 * 1024 * 1024 + 4_321
 TRIPLES = 20
+RATE = 40e6  # bytes a second through the wire
 MANY = 1000  # document sessions that move at once
 
 
 @contextmanager
 def in_memory(folder: Path) -> Iterator[Served]:
     """The direct server, with a store and a ledger that are gone with it."""
-    settings = load(
-        {"data": folder, "port": 0, "document_uploads": MANY}, environment=False
-    )
+    settings = load({"data": folder, "port": 0, "document_uploads": MANY}, environment=False)
     kept = Service(settings, store=MemoryStore(), ledger=MemoryLedger(), clock=SystemClock())
     registry = Registry(wire_limits(settings), ThreadPoolExecutor(4, "towpath-send"))
     urls: queue.Queue[str] = queue.Queue()
@@ -80,12 +79,13 @@ def carry_through(served: Served, spoken: Sequence[str], draw: Random) -> None:
     key = DIALECTS[spoken[0]](served).begin(SIZE, "a paper.pdf")
     share = SIZE // (len(spoken) + 1)
     for name in spoken:
-        with cutting(served.address, up=share + draw.randrange(share // 4)) as cutter:
+        up = share + draw.randrange(share // 4)
+        with cutting(served.address, up=up, rate=RATE) as cutter:
             with pytest.raises(BROKEN):
-                DIALECTS[name](replace(served, url=cutter.url)).carry(key, content)
+                again(DIALECTS[name](replace(served, url=cutter.url)).carry, key, content)
             assert cutter.cuts == 1
     assert described(served, key)["state"] == "open"
-    DIALECTS[spoken[-1]](served).finish(key, content)
+    again(DIALECTS[spoken[-1]](served).finish, key, content)
     assert described(served, key)["state"] == "complete"
     found = Tus(served).ask("GET", f"/files/{key}").body
     assert hashlib.sha256(found).digest() == hashlib.sha256(content).digest()
