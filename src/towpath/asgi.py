@@ -11,7 +11,7 @@ server stops, only settled, and a server that waits for them needs a limit for t
 
 from __future__ import annotations
 
-from towpath.assemble import application, gate_of, service
+from towpath.assemble import application, edge, gate_of, service
 from towpath.settings import Settings, load
 from towpath.web.app import App
 from towpath.web.log import configure
@@ -26,6 +26,7 @@ def app(settings: Settings) -> App:
     LedgerError.
     """
     gate = gate_of(settings)
+    edge(settings)  # refuses bad settings before a directory is made
     return application(service(settings), gate)
 
 

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 from random import Random
+from unittest import mock
 
 import pytest
 
 from tests.e2e.dialects import BROKEN, DIALECTS, again
 from tests.interop.cutting import cutting
-from tests.web.running import PATIENCE, House, Served
+from tests.web.running import House, Served, running
 from tests.web.talk import Tus
-from towpath.assemble import Service, SystemClock, application, wire_limits
+from towpath.assemble import Service, SystemClock
 from towpath.ledger.memory import MemoryLedger
-from towpath.settings import load
+from towpath.settings import Settings
 from towpath.store.memory import MemoryStore
-from towpath.web.contract import http_class
-from towpath.web.gate import LoopbackGate
-from towpath.web.registry import Registry
-from towpath.web.server import server
 
 SIZE = 5 * 1024 * 1024 + 4_321
 TRIPLES = 20
@@ -34,31 +27,9 @@ RATE = 40e6  # bytes a second through the wire
 MANY = 1000  # document sessions that move at once
 
 
-@contextmanager
-def in_memory(folder: Path) -> Iterator[Served]:
-    """The direct server, with a store and a ledger that are gone with it."""
-    settings = load({"data": folder, "port": 0, "document_uploads": MANY}, environment=False)
-    kept = Service(settings, store=MemoryStore(), ledger=MemoryLedger(), clock=SystemClock())
-    registry = Registry(wire_limits(settings), ThreadPoolExecutor(4, "towpath-send"))
-    urls: queue.Queue[str] = queue.Queue()
-    serving = server(
-        application(kept, LoopbackGate(("127.0.0.1",))),
-        host="127.0.0.1",
-        port=0,
-        http=http_class(registry),
-        tls=None,
-        patience=settings.shutdown_seconds,
-        drain=kept.drain,
-        announce=urls.put,
-    )
-    thread = threading.Thread(target=serving.run, name="server-memory", daemon=True)
-    thread.start()
-    try:
-        yield Served("direct", urls.get(timeout=PATIENCE), folder)
-    finally:
-        serving.should_exit = True
-        thread.join(PATIENCE)
-        assert not thread.is_alive(), "the server does not end"
+def forgetting(settings: Settings) -> Service:
+    """A service with a store and a ledger that are gone with it."""
+    return Service(settings, store=MemoryStore(), ledger=MemoryLedger(), clock=SystemClock())
 
 
 @pytest.fixture(scope="module", params=["local", "memory"])
@@ -69,7 +40,10 @@ def place(
     if request.param == "local":
         yield house.get("direct", document_uploads=MANY)
     else:
-        with in_memory(tmp_path_factory.mktemp("memory")) as served:
+        folder = tmp_path_factory.mktemp("memory")
+        with ExitStack() as stack:
+            with mock.patch("towpath.assemble.service", forgetting):
+                served = stack.enter_context(running("direct", folder, document_uploads=MANY))
             yield served
 
 

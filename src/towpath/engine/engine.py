@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -154,10 +154,11 @@ class Engine:
                 if lease is not None:
                     await self._writing.receive(live, lease, bound, proof)
                 else:
+                    trailers: Mapping[str, str] = {}
                     if write.length is None:
-                        await expect_nothing(source(), self.threads)
+                        trailers = await expect_nothing(source(), self.threads)
                     if proof is not None:
-                        proof.hold({})
+                        proof.hold(trailers)
                 if write.completes:
                     ended = partial(end, extent=live.extent, now=self.clock.now())
                     await self.do(live.change, self.ledger, ended)
