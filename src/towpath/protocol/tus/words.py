@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 from towpath.core.command import (
@@ -312,8 +311,9 @@ def render(command: Command, upload: Upload | None, head: Head, *, most: int | N
 
 def refuse(error: TowpathError) -> Reply:
     """The answer to an error, in this dialect: a mismatch is 460 (Checksum)."""
-    reply = refuse_plainly(error)
-    return replace(reply, status=460) if isinstance(error, DigestMismatch) else reply
+    if isinstance(error, DigestMismatch):
+        return problem(460, error.what, why=error.why, todo=error.todo, code=error.code)
+    return refuse_plainly(error)
 
 
 def location(head: Head, upload: Upload) -> tuple[str, str]:
