@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.conftest import SIZE, require_same
+from tests.interop.conftest import digest, require_same
 from tests.interop.cutting import cutting
 from tests.web.running import Served
 from tests.web.talk import Tus
@@ -45,10 +45,11 @@ def field(head: str, name: str) -> str:
 def test_an_upload_that_is_cut_goes_on_from_its_offset(
     server: Served, large: Path, tmp_path: Path, source: str
 ) -> None:
-    made = curl("-i", "-X", "POST", *CHUNK, "-H", f"Upload-Length: {SIZE}", f"{server.url}/files/")
+    size = large.stat().st_size
+    made = curl("-i", "-X", "POST", *CHUNK, "-H", f"Upload-Length: {size}", f"{server.url}/files/")
     path = field(made.stdout, "location")
     body = large if source == "file" else Path("-")
-    with cutting(server.address, up=SIZE // 2) as cutter:
+    with cutting(server.address, up=size // 2) as cutter:
         cut = curl(
             "-X",
             "PATCH",
@@ -63,7 +64,7 @@ def test_an_upload_that_is_cut_goes_on_from_its_offset(
         assert cut.returncode in CUT, cut.stderr
     head = curl("-I", "-H", "Tus-Resumable: 1.0.0", server.url + path)
     offset = int(field(head.stdout, "upload-offset"))
-    assert 0 < offset < SIZE
+    assert 0 < offset < size
     rest = tmp_path / "rest"
     rest.write_bytes(large.read_bytes()[offset:])
     body = rest if source == "file" else Path("-")
@@ -79,15 +80,15 @@ def test_an_upload_that_is_cut_goes_on_from_its_offset(
 def test_a_download_that_is_cut_goes_on_from_where_it_was(
     server: Served, large: Path, tmp_path: Path
 ) -> None:
+    size = large.stat().st_size
     path = Tus(server).put(large.read_bytes())
     got = tmp_path / "got"
-    with cutting(server.address, down=SIZE // 2) as cutter:
+    with cutting(server.address, down=size // 2) as cutter:
         cut = curl("-o", got, cutter.url + path)
         assert cut.returncode in CUT, cut.stderr
-        assert 0 < got.stat().st_size < SIZE
+        assert 0 < got.stat().st_size < size
         assert curl("--fail", "-C", "-", "-o", got, cutter.url + path).returncode == 0
-    found, wanted = (hashlib.sha256(each.read_bytes()).digest() for each in (got, large))
-    assert found == wanted
+    assert hashlib.sha256(got.read_bytes()).digest() == digest(large)
 
 
 def test_a_download_gets_the_name_of_the_object(server: Served, tmp_path: Path) -> None:
