@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,36 @@ def test_an_upload_that_is_cut_goes_on_from_its_offset(
         stdin=rest,
     )
     assert " 204 " in done.stdout, done.stdout
+    require_same(server, path, large)
+
+
+def test_an_upload_as_http_has_it_shows_its_address_before_it_is_cut(
+    processes: Callable[[str], Served], files: Path, tmp_path: Path
+) -> None:
+    server, large = processes("direct"), files / "direct" / "large file.bin"
+    size = large.stat().st_size
+    version = ("-H", "Upload-Draft-Interop-Version: 8")
+    with cutting(server.address, up=size // 2) as cutter:
+        cut = curl(
+            *("--verbose", "--include", "-X", "POST", *version, "-H", "Upload-Complete: ?1"),
+            *("-H", "Content-Type: application/x-large", "-T", large, f"{cutter.url}/files"),
+        )
+        assert cut.returncode in CUT, cut.stderr
+    assert "HTTP/1.1 104" in cut.stdout
+    assert "< HTTP/1.1 104" in cut.stderr
+    path = field(cut.stdout, "location")
+    head = curl("-I", *version, server.url + path).stdout
+    assert field(head, "upload-complete") == "?0"
+    offset = int(field(head, "upload-offset"))
+    assert 0 < offset < size
+    rest = tmp_path / "rest"
+    rest.write_bytes(large.read_bytes()[offset:])
+    done = curl(
+        *("-i", "-X", "PATCH", *version, "-H", "Upload-Complete: ?1"),
+        *("-H", f"Upload-Offset: {offset}", "-H", "Content-Type: application/partial-upload"),
+        *("-T", rest, server.url + path),
+    )
+    assert field(done.stdout, "upload-complete") == "?1"
     require_same(server, path, large)
 
 
