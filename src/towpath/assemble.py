@@ -207,7 +207,12 @@ def application(running: Service, gate: Gate) -> App:
     """The ASGI application of a service."""
     settings = running.settings
     return App(
-        files=Files(running.engine, running.shelf, informational=settings.informational),
+        files=Files(
+            running.engine,
+            running.shelf,
+            informational=settings.informational,
+            trailers=settings.trailers,
+        ),
         control=control(running.engine, running.shelf, files=FILES, about=running.about),
         gate=gate,
         health=running,

@@ -90,6 +90,7 @@ class Settings:
     log_level: str = "info"  # debug, info, warning or error
     direct: bool = True  # receive bodies straight from the socket where that is possible
     informational: bool = True  # interim answers (104) for clients that ask for them
+    trailers: bool = True  # read digests behind bodies; no: a proxy in front does not pass them on
 
     def limits(self) -> Limits:
         """The bounds that the engine works within."""

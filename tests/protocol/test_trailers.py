@@ -11,7 +11,7 @@ from towpath.protocol.trailers import announced
 CHUNKED = {"transfer-encoding": "chunked"}
 
 
-def head(*, trailers: bool = True, **fields: str) -> Head:
+def head(fields: dict[str, str], *, trailers: bool = True) -> Head:
     return Head(method="PATCH", path="/a", fields=fields, trailers=trailers)
 
 
@@ -19,22 +19,22 @@ def head(*, trailers: bool = True, **fields: str) -> Head:
     "text", ["Upload-Checksum", "upload-checksum", " Expires , UPLOAD-CHECKSUM,"]
 )
 def test_a_field_is_waited_for_if_the_head_says_so(text: str) -> None:
-    assert announced(head(trailer=text, **CHUNKED), "upload-checksum") == {"upload-checksum"}
+    assert announced(head({"trailer": text, **CHUNKED}), "upload-checksum") == {"upload-checksum"}
 
 
 @pytest.mark.parametrize("text", ["", "Expires", "Upload-Checksum-2", "X Upload-Checksum"])
 def test_no_other_field_is_waited_for(text: str) -> None:
     for able in (True, False):
-        asked = head(trailers=able, trailer=text, **CHUNKED)
+        asked = head({"trailer": text, **CHUNKED}, trailers=able)
         assert announced(asked, "upload-checksum") == frozenset()
 
 
 @pytest.mark.parametrize(
     "asked",
     [
-        head(trailers=False, trailer="upload-checksum", **CHUNKED),
-        head(trailer="upload-checksum"),
-        head(trailer="upload-checksum", **CHUNKED, **{"upload-checksum": "sha1 x"}),
+        head({"trailer": "upload-checksum", **CHUNKED}, trailers=False),
+        head({"trailer": "upload-checksum"}),
+        head({"trailer": "upload-checksum", **CHUNKED, "upload-checksum": "sha1 x"}),
     ],
     ids=["server", "length", "twice"],
 )

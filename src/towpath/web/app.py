@@ -30,7 +30,7 @@ from towpath.web.files import Files
 from towpath.web.gate import Gate
 from towpath.web.limits import WireLimits
 from towpath.web.log import request_id, upload_id
-from towpath.web.page import PAGE
+from towpath.web.page import page
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -141,7 +141,7 @@ class App:
         except Exception as error:  # noqa: BLE001  # the one place where errors become answers
             await self._fail(error, scope, answer)
         finally:
-            if path not in {"/livez", "/readyz"}:
+            if not path.endswith(("/livez", "/readyz")):
                 _log.info(
                     "request",
                     extra={
@@ -174,7 +174,7 @@ class App:
         elif path == "/readyz":
             await send_reply(scope, answer, await self._ready(scope))
         elif path == "/" and scope["method"] in {"GET", "HEAD"}:
-            await send_reply(scope, answer, PAGE)
+            await send_reply(scope, answer, page(scope["root_path"]))
         elif below_files:
             await self._serve_files(scope, fields, receive, answer)
         elif handler is not None:
@@ -185,7 +185,7 @@ class App:
             inner = {**scope, "root_path": API, "towpath.root": root, "towpath.caller": caller}
             await self._control(inner, receive, answer)
         else:
-            await send_reply(scope, answer, _nowhere(path))
+            await send_reply(scope, answer, _nowhere(path, scope["root_path"]))
 
     def _check_head(self, scope: Scope) -> None:
         """Bound the head also where the server in front of us does not."""
@@ -340,13 +340,13 @@ def _plain(text: str, *, status: int = 200) -> Reply:
     )
 
 
-def _nowhere(path: str) -> Reply:
+def _nowhere(path: str, root: str) -> Reply:
     return problem(
         404,
         "There is nothing at this address.",
         why=f"“{ascii(path[:80])[1:-1]}” is none of /, /files/, /api/v1/, {SINGLE}, {STREAMING}/, "
         f"{DOCUMENTS}/, /livez, /readyz.",
-        todo="Upload to /files/.",
+        todo=f"Upload to {root}{FILES}/.",
         code="not-found",
     )
 

@@ -39,9 +39,15 @@ Sourcing = Callable[[], Source]
 class Files:
     """Answers requests below /files/."""
 
-    def __init__(self, engine: Engine, shelf: Shelf, *, informational: bool = True) -> None:
-        """`informational`: clients that ask for interim answers get them."""
+    def __init__(
+        self, engine: Engine, shelf: Shelf, *, informational: bool = True, trailers: bool = True
+    ) -> None:
+        """`informational`: clients that ask for interim answers get them.
+
+        `trailers`: what comes behind bodies is read, where the server can.
+        """
         self._informational = informational
+        self._trailers = trailers
         self._engine = engine
         self._shelf = shelf
         self._resumable = Resumable(engine, shelf, self._cancel)
@@ -53,6 +59,7 @@ class Files:
 
         `inform` sends an interim answer, where that can be done. Raises what the engine raises.
         """
+        head = replace(head, trailers=head.trailers and self._trailers)
         if self._resumable.is_meant(head):
             telling = inform if self._informational else None
             return await self._resumable.answer(caller, head, source, telling)

@@ -6,6 +6,7 @@ and the process ends in time; a second signal ends it at once.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import sys
@@ -48,7 +49,7 @@ class Server(uvicorn.Server):
         await self._drain()
         await super().shutdown(sockets)
         if self._local is not None:
-            self._local.close()
+            await asyncio.to_thread(self._local.close)
 
     def _url(self) -> str:
         if self._local is not None:
