@@ -48,9 +48,8 @@ async def upload(url: str, file: Path) -> URL | None:
             )
 
 
-async def upload_parts(url: str, file: Path, count: int) -> URL | None:
+async def upload_parts(url: str, content: bytes, count: int) -> URL | None:
     """Upload it in parts, at the same time."""
-    content = file.read_bytes()
     share = -(-len(content) // count)
     parts = [io.BytesIO(content[at : at + share]) for at in range(0, len(content), share)]
     async with aiohttp.ClientSession(response_class=Resolving) as session:
@@ -69,7 +68,7 @@ def test_an_upload_that_is_cut_goes_on_by_itself(server: Served, large: Path) ->
 
 def test_parts_that_are_cut_go_on_and_become_one(server: Served, large: Path) -> None:
     with cutting(server.address, up=large.stat().st_size // 2) as cutter:
-        done = asyncio.run(upload_parts(cutter.url, large, 4))
+        done = asyncio.run(upload_parts(cutter.url, large.read_bytes(), 4))
         assert cutter.cuts == 1
     assert done is not None
     require_same(server, str(done), large)
