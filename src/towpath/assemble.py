@@ -27,7 +27,7 @@ from towpath.protocol.cors import Sharing
 from towpath.settings import Settings, load
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
-from towpath.web.app import DOCUMENTS, FILES, SINGLE, STREAMING, App
+from towpath.web.app import DOCUMENTS, FILES, NAMES, RANGES, SINGLE, STREAMING, App
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.documents import Documents, Terms
@@ -37,6 +37,8 @@ from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_to
 from towpath.web.limits import WireLimits
 from towpath.web.local_socket import LocalSocket
 from towpath.web.log import configure
+from towpath.web.named import Named
+from towpath.web.ranges import Ranges
 from towpath.web.registry import Registry
 from towpath.web.server import Server, run
 from towpath.web.server import server as make_server
@@ -223,6 +225,8 @@ def application(running: Service, gate: Gate) -> App:
             SINGLE: Single(running.engine, files=FILES),
             STREAMING: Streaming(running.engine, running.shelf, files=FILES),
             DOCUMENTS: Documents(running.engine, running.shelf, terms_of(settings)),
+            RANGES: Ranges(running.engine, running.shelf),
+            NAMES: Named(running.engine, running.shelf),
         },
     )
 

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from tests.web.forming import Forms, Part
+from tests.web.ranging import Ranger
 from tests.web.rufh_talk import Rufh
 from tests.web.running import Served
 from tests.web.talk import Answer, Gone, Tus
+from towpath.protocol import ranges
 from towpath.testing import rawhttp
 
 BROKEN = (Gone, rawhttp.Gone, OSError)
@@ -204,6 +206,39 @@ class ByStreaming(Dialect):
         return _require(self.client.ask("GET", f"/status?uploadId={key}"))
 
 
+class ByRanges(Dialect):
+    """Ranges, the last first."""
+
+    NAME = "ranges"
+
+    def __init__(self, served: Served) -> None:
+        super().__init__(served)
+        self.client = Ranger(served)
+
+    def begin(self, length: int, name: str) -> str:
+        """POST."""
+        return self.client.new(length, name=name)
+
+    def carry(self, key: str, content: bytes) -> None:
+        """GET the extent, then PUT what is missing of it, in pieces."""
+        pieces = [
+            (at, min(at + 700_000, end or len(content)))
+            for start, end in self.client.missing(key)
+            for at in range(start, end or len(content), 700_000)
+        ]
+        for start, end in reversed(pieces):
+            _require(self.client.put(key, start, content[start:end], total=len(content)))
+
+    def finish(self, key: str, content: bytes) -> None:
+        """The last range completes it; where none is missing, the word does."""
+        self.carry(key, content)
+        assert self.client.told(self.client.complete(key)).state == "complete"
+
+    def knows(self, key: str) -> bool:
+        """GET the extent."""
+        return self.client.do(ranges.Look(key=key)).status == 200
+
+
 def again(act: Callable[[str, bytes], None], key: str, content: bytes) -> None:
     """Carry or finish, and again where somebody else went on with the upload meanwhile."""
     for left in (2, 1, 0):
@@ -228,5 +263,5 @@ def _require(answer: Answer) -> dict[str, Any]:
 
 
 DIALECTS: dict[str, type[Dialect]] = {
-    each.NAME: each for each in (ByTus, ByRufh, ByDocuments, ByStreaming)
+    each.NAME: each for each in (ByTus, ByRufh, ByDocuments, ByStreaming, ByRanges)
 }

@@ -8,11 +8,13 @@ import pytest
 
 from tests.e2e.dialects import DIALECTS
 from tests.web.forming import Forms, Part
+from tests.web.ranging import Ranger
 from tests.web.rufh_talk import Rufh
 from tests.web.running import Served, running
 from tests.web.sessions import listed
 from tests.web.talk import CHUNK, TUS, Tus, metadata, require_problem
 from tests.web.tokens import token, write_tokens
+from towpath.protocol import ranges
 
 CONTENT = b"%PDF-1.7 and so on, " * 1000
 SIZE = len(CONTENT)
@@ -109,6 +111,11 @@ def test_a_stranger_finds_the_upload_in_no_dialect(tmp_path: Path, creator: str)
         value = {"uploadId": key, "action": "pause"}
         assert streaming.json("PUT", "/status", value).status == 404
         assert streaming.form("/chunk", chunk(key)).status == 404
+        ranger = Ranger(served, who="bob")
+        assert ranger.do(ranges.Look(key=key)).status == 404
+        assert ranger.put(key, 0, CONTENT).status == 404
+        assert ranger.complete(key).status == 404
+        assert ranger.cancel(key).status == 404
         assert Tus(served, token=token("alice")).offset(f"/files/{key}") == 0
 
 
@@ -124,6 +131,8 @@ def begun_by_alice(served: Served, dialect: str) -> str:
             value = {"filename": "a", "file_size": SIZE}
             answer = Forms(served, DOCUMENTS, "alice").json("POST", "/initiate", value)
             return str(answer.document["session_id"])
+        case "ranges":
+            return Ranger(served, who="alice").new(SIZE)
     value = {"fileName": "a", "fileSize": SIZE, "mimeType": ""}
     answer = Forms(served, STREAMING, "alice").json("POST", "/initialize", value)
     return str(answer.document["uploadId"])
@@ -201,6 +210,7 @@ def test_what_is_made_of_parts_takes_no_chunk_in_any_dialect(direct: Served) -> 
     assert Forms(direct, DOCUMENTS).form(f"/chunk/{key}", DOCUMENT).status == 403
     assert Forms(direct, STREAMING).form("/chunk", chunk(key)).status == 403
     assert Rufh(direct, 8).append(f"/files/{key}", 0, CONTENT, complete=True).status == 403
+    assert Ranger(direct).put(key, 0, CONTENT).status == 403
     filled(direct, "documents", part.rpartition("/")[2])
     filled(direct, "tus", part.rpartition("/")[2])
     assert Rufh(direct, 8).state(f"/files/{key}") == (SIZE, True)

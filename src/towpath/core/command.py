@@ -16,6 +16,7 @@ class NewUpload:
     length: int | None
     name: str | None = None
     on_conflict: OnConflict = OnConflict.KEEP_BOTH
+    replaces: str | None = None  # the only object that REPLACE may take the name from
     media_type: str | None = None
     metadata: str = ""
     dialect: str = ""

@@ -28,7 +28,6 @@ from towpath.core.transfer import Write, end, is_overdue, move, require_live
 from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
 from towpath.engine.compose import length_of
 from towpath.engine.endings import expect_nothing
-from towpath.engine.frontier import Frontier
 from towpath.engine.governor import Governor
 from towpath.engine.lease import end_all
 from towpath.engine.live import Live, load
@@ -40,7 +39,7 @@ from towpath.engine.shelf import find
 from towpath.engine.silence import CONSENT, SILENCE
 from towpath.engine.threads import result_of
 from towpath.engine.writing import Writing, expiry, proof_of
-from towpath.errors import DigestMismatch, LengthConflict, NotFound, StateConflict, Vetoed
+from towpath.errors import DigestMismatch, LengthConflict, NotFound, Refused, StateConflict, Vetoed
 from towpath.ledger.base import Add, Ledger, Query
 from towpath.store.base import Store
 
@@ -50,6 +49,7 @@ T = TypeVar("T")
 GIVEN_UP = frozenset({UploadState.CANCELLED, UploadState.EXPIRED, UploadState.FAILED})
 _UNSEALED = frozenset({UploadState.OPEN, UploadState.FILLED})
 _DUE = frozenset({UploadState.FILLED, UploadState.SEALING})
+_UNFINISHED = _UNSEALED | _DUE
 
 
 class Engine:
@@ -112,7 +112,11 @@ class Engine:
         same = await self._same(caller, new)
         upload = await self._begin(caller, new, parts=(same,) if same else ())
         if same or (upload.state is UploadState.FILLED and upload.completes):
-            return await self.claim(caller, upload.id)
+            try:
+                return await self.claim(caller, upload.id)
+            except Refused:
+                await self.cancel(caller, upload.id, reason="it could not be completed at once")
+                raise
         return upload
 
     async def concatenate(self, caller: Caller, new: NewUpload, parts: Sequence[str]) -> Upload:
@@ -317,8 +321,9 @@ class Engine:
         if held is not None and held < upload.offset:
             upload = recount(self.store, self.ledger, upload, held, now=self.clock.now())
         live = load(self.ledger, upload, held)
-        if upload.wants and upload.handle:
-            live.frontier = Frontier(self.store, upload.handle, live.upload.hasher)
+        if upload.wants and upload.handle and upload.state in _UNFINISHED:
+            frontiers = self._writing.frontiers
+            live.frontier = frontiers.of(upload.handle, upload.hasher, upload.offset)
         return live
 
     async def _same(self, caller: Caller, new: NewUpload) -> str | None:

@@ -18,9 +18,11 @@ from typing import Any, Protocol
 
 from towpath.core.caller import Caller
 from towpath.core.ports import Source
+from towpath.engine.shelf import Opened
 from towpath.errors import Interrupted, TowpathError
 from towpath.protocol import rufh, tus
 from towpath.protocol.cors import Pairs
+from towpath.protocol.download import Delivery
 from towpath.protocol.message import Head, Reply, join_fields
 from towpath.protocol.problem import problem, refuse, status_of
 from towpath.web.asgi_source import AsgiSource
@@ -45,6 +47,10 @@ API = "/api/v1"
 SINGLE = "/v1/uploads"
 STREAMING = "/api/streaming/upload"
 DOCUMENTS = "/api/documents/streaming"
+RANGES = "/ranges"
+NAMES = "/names"
+
+Answered = Reply | tuple[Delivery, Opened]
 
 
 class Handler(Protocol):
@@ -54,8 +60,11 @@ class Handler(Protocol):
         """The reply to an error, as the dialect has it."""
         ...
 
-    async def answer(self, caller: Caller, head: Head, source: Callable[[], Source]) -> Reply:
-        """The reply. `source`: the body, once it is wanted. Raises what the engine raises."""
+    async def answer(self, caller: Caller, head: Head, source: Callable[[], Source]) -> Answered:
+        """The reply, or an object to deliver. `source`: the body, once it is wanted.
+
+        Raises what the engine raises.
+        """
         ...
 
 
@@ -222,11 +231,7 @@ class App:
         finally:
             for taken in sources:
                 taken.stop()
-        if isinstance(answered, Reply):
-            await send_reply(scope, answer, answered, unread=head.has_body and not sources)
-        else:
-            delivery, opened = answered
-            await send_object(scope, answer, delivery, opened)
+        await _send(scope, answer, answered, unread=head.has_body and not sources)
 
     async def _serve(
         self,
@@ -254,11 +259,11 @@ class App:
             return sources[0]
 
         try:
-            reply = await handler.answer(caller, head, source)
+            answered = await handler.answer(caller, head, source)
         finally:
             for taken in sources:
                 taken.stop()
-        await send_reply(scope, answer, reply, unread=head.has_body and not sources)
+        await _send(scope, answer, answered, unread=head.has_body and not sources)
 
     async def _ready(self, scope: Scope) -> Reply:
         fine, parts = await self._health.check()
@@ -311,6 +316,13 @@ class _Answer:
         await self._send(message)
 
 
+async def _send(scope: Scope, answer: _Answer, answered: Answered, *, unread: bool) -> None:
+    if isinstance(answered, Reply):
+        await send_reply(scope, answer, answered, unread=unread)
+    else:
+        await send_object(scope, answer, *answered)
+
+
 def _peer(scope: Scope) -> str | None:
     """The address that asks; None if the server does not tell, as with a Unix socket."""
     client = scope.get("client")
@@ -344,8 +356,8 @@ def _nowhere(path: str, root: str) -> Reply:
     return problem(
         404,
         "There is nothing at this address.",
-        why=f"“{ascii(path[:80])[1:-1]}” is none of /, /files/, /api/v1/, {SINGLE}, {STREAMING}/, "
-        f"{DOCUMENTS}/, /livez, /readyz.",
+        why=f"“{ascii(path[:80])[1:-1]}” is none of /, /files/, {NAMES}/, {RANGES}/, /api/v1/, "
+        f"{SINGLE}, {STREAMING}/, {DOCUMENTS}/, /livez, /readyz.",
         todo=f"Upload to {root}{FILES}/.",
         code="not-found",
     )

@@ -26,6 +26,7 @@ from towpath.protocol.fields import (
     read_body_length,
     read_key,
     read_media_type,
+    read_sha256,
     read_size,
     same_media_type,
     write_date,
@@ -110,6 +111,8 @@ def _parse_create(head: Head) -> Create | Concatenate | Reply:
         media_type=read_media_type(values.get("filetype") or values.get("type")),
         metadata=metadata,
         dialect=NAME,
+        digests=read_sha256(values.get("sha256"), field="Upload-Metadata"),
+        shares=not head.has_body,
         partial=concat == "partial",
         memo=concat,
     )
