@@ -108,6 +108,20 @@ def test_an_upload_as_http_has_it_shows_its_address_before_it_is_cut(
     require_same(server, path, large)
 
 
+def test_a_file_that_is_put_by_its_name_is_there_whole_or_not_at_all(
+    server: Served, large: Path
+) -> None:
+    with cutting(server.address, up=large.stat().st_size // 2) as cutter:
+        cut = curl("-T", large, f"{cutter.url}/names/cut/")
+        assert cut.returncode in CUT, cut.stderr
+    assert " 404 " in curl("-I", f"{server.url}/names/cut/large%20file.bin").stdout
+    done = curl("-i", "-T", large, f"{server.url}/names/whole/")
+    assert " 201 " in done.stdout, done.stdout + done.stderr
+    answer = Tus(server).ask("GET", "/names/whole/large%20file.bin")
+    assert hashlib.sha256(answer.body).digest() == digest(large)
+    assert Tus(server).ask("DELETE", "/names/whole/large%20file.bin").status == 204
+
+
 def test_a_download_that_is_cut_goes_on_from_where_it_was(
     server: Served, large: Path, tmp_path: Path
 ) -> None:
