@@ -29,6 +29,7 @@ class Watched:
         self.gate = threading.Event()
         self.gate.set()
         self.failures = 0
+        self.order: list[str] = []
 
     def read(self, address: str, start: int, end: int) -> Reading:
         assert self.gate.wait(10)
@@ -36,6 +37,7 @@ class Watched:
             self.failures -= 1
             raise StoreLost("a fault")
         self.read_bytes += end - start
+        self.order.append(address)
         return self._store.read(address, start, end)
 
 
@@ -111,6 +113,24 @@ def test_a_failure_is_told_once_and_does_not_spoil_the_value(
     with pytest.raises(StoreLost):
         frontier.finish(len(DATA))
     assert frontier.finish(len(DATA)) == hashlib.sha256(DATA).digest()
+
+
+def test_uploads_that_share_a_thread_take_turns() -> None:
+    inner = MemoryStore()
+    handles = [inner.create(f"aaaaaaaa000{number}", len(DATA)) for number in range(3)]
+    for handle in handles:
+        inner.write(handle, 1, 0, [memoryview(DATA)])
+        inner.settle(handle)
+    store = Watched(inner)
+    store.gate.clear()
+    with ThreadPoolExecutor(1) as only:
+        frontiers = [made((handle, store), only) for handle in handles]
+        for frontier in frontiers:
+            frontier.lead(len(DATA))
+        store.gate.set()
+        for frontier in frontiers:
+            assert frontier.finish(len(DATA)) == hashlib.sha256(DATA).digest()
+    assert store.order == handles * (len(DATA) // STEP)
 
 
 def test_a_hasher_outlives_the_chunks_of_its_upload(

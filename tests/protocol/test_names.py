@@ -15,7 +15,7 @@ from towpath.core.command import Create, NewUpload
 from towpath.core.digest import SIZES, format_digests
 from towpath.core.model import OnConflict
 from towpath.core.transfer import Write
-from towpath.errors import BadAnswer, Malformed
+from towpath.errors import BadAnswer, DigestMismatch, Malformed
 from towpath.protocol import names
 from towpath.protocol.message import Head, Reply
 
@@ -288,3 +288,37 @@ def test_who_cannot_ask_for_the_next_page_gets_no_half_one() -> None:
 def test_a_page_has_bounds(limit: str) -> None:
     with pytest.raises(Malformed):
         page("*/*", {"limit": limit})
+
+
+METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", ""]
+FIELDS = [
+    *("content-length", "transfer-encoding", "content-type", "content-encoding", "content-range"),
+    *("content-md5", "content-digest", "repr-digest", "expect", "accept"),
+    *("if-match", "if-none-match", "if-unmodified-since"),
+]
+VALUES = st.text(st.characters(max_codepoint=255)) | st.sampled_from(
+    ["0", "3", "chunked", "*", '"k1"', "gzip", "md5=:AAAA:", "text/html", "100-continue"]
+)
+
+
+@given(
+    st.sampled_from(METHODS),
+    st.sampled_from(["", "/", "/a", "/a/", "/../b", "//"]) | st.text(),
+    st.dictionaries(st.sampled_from(FIELDS), VALUES),
+    st.dictionaries(st.sampled_from(["limit", "after"]), st.text()),
+)
+def test_any_request_is_understood_or_refused(
+    method: str, path: str, fields: dict[str, str], query: dict[str, object]
+) -> None:
+    head = Head(method=method, path=path, fields=fields, base="/names")
+    assert names.check(head) is None or method not in {"GET", "HEAD"}
+    try:
+        names.judge(names.read_condition(head), NOW)
+        names.parse_look(head, query)
+        found = names.parse_put(head)
+    except (Malformed, DigestMismatch) as refusal:
+        assert refusal.what
+        assert refusal.why
+        assert refusal.todo
+        return
+    assert isinstance(found, names.Put) or found.status == 415

@@ -64,6 +64,19 @@ def test_every_address_has_the_base(based: Forms) -> None:
     assert tus.ask("POST", "/towpath/files/", joined).status == 201
 
 
+def test_health_is_not_logged_below_a_base_and_nothing_else_hides_behind_it(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    tus = Tus(house.get("direct", base_path="/towpath"))
+    with caplog.at_level("INFO", "towpath.web"):
+        for path in ("/towpath/livez", "/towpath/api/v1/names/livez", "/livez"):
+            tus.ask("GET", path)
+        tus.ask("GET", "/towpath/api/v1/server")
+    logged = [getattr(record, "path", "") for record in caplog.records]
+    assert "/towpath/livez" not in logged
+    assert "/towpath/api/v1/names/livez" in logged
+
+
 def test_our_own_client_finds_its_way_below_the_base(tmp_path: Path) -> None:
     file, back = tmp_path / "file.bin", tmp_path / "back.bin"
     file.write_bytes(bytes(range(256)) * 4000)

@@ -292,6 +292,8 @@ def test_each_tenant_has_names_of_its_own(guarded: Served) -> None:
 def test_scopes_and_prefixes_bind_names(guarded: Served) -> None:
     assert put_by(guarded, "reader", "/r").status == 403
     assert put_by(guarded, "writer", "/w").status == 201
+    absent = as_who(guarded, "writer").ask("PUT", "/w", {"If-None-Match": "*"}, b"y")
+    assert (absent.status, "etag" in absent.fields) == (412, False)
     for method, path in (("GET", "/w"), ("DELETE", "/w"), ("GET", "/")):
         assert as_who(guarded, "writer").ask(method, path).status == 403
     assert put_by(guarded, "team", "/elsewhere").status == 403

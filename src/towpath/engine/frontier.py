@@ -84,19 +84,22 @@ class Frontier:
             raise failed
 
     def _follow(self) -> None:
-        """Hash until nothing is left. In a thread of its own."""
+        """Hash a step, then stand behind the others who wait for a thread."""
         try:
-            while (end := self._next()) is not None:
-                reading = self._store.read(self._handle, self._offset, end)
-                try:
-                    for block in reading:
-                        self._hasher.update(block)
-                finally:
-                    reading.close()
-                with self._news:
-                    self._offset = end
-                    self._saved = end, self._hasher.state()
-                    self._news.notify_all()
+            end = self._next()
+            if end is None:
+                return
+            reading = self._store.read(self._handle, self._offset, end)
+            try:
+                for block in reading:
+                    self._hasher.update(block)
+            finally:
+                reading.close()
+            with self._news:
+                self._offset = end
+                self._saved = end, self._hasher.state()
+                self._news.notify_all()
+            self._threads.submit(self._follow)
         except Exception as error:  # noqa: BLE001  # whoever waits for it is told
             self._fail(error)
 

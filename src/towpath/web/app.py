@@ -146,16 +146,17 @@ class App:
         path: str = scope["path"]
         try:
             placed, told = self._edge.place(scope, fields)
+            path = placed["path"]
             await self._route(placed, told, receive, answer)
         except Exception as error:  # noqa: BLE001  # the one place where errors become answers
             await self._fail(error, scope, answer)
         finally:
-            if not path.endswith(("/livez", "/readyz")):
+            if path not in {"/livez", "/readyz"}:
                 _log.info(
                     "request",
                     extra={
                         "method": scope["method"],
-                        "path": path[:200],
+                        "path": scope["path"][:200],
                         "status": answer.status,
                         "seconds": round(time.perf_counter() - began, 4),
                     },

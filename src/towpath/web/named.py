@@ -79,7 +79,7 @@ class Named:
         if found is None:
             raise no_such_name()
         name, made = found
-        refused = names.judge(names.read_condition(head), _current(made))
+        refused = _judge(caller, names.read_condition(head), _current(made))
         if refused is not None:
             return refused
         await self._shelf.forget(caller, name.path, only=made.id)
@@ -92,7 +92,7 @@ class Named:
             return put
         found = await self._pointed(caller, head)
         current = None if found is None else _current(found[1])
-        refused = names.judge(put.condition, current)
+        refused = _judge(caller, put.condition, current)
         if refused is not None:
             return refused
         try:
@@ -180,6 +180,14 @@ class Named:
         if path is None:
             return None
         return await self._engine.do(pointed, self._engine.ledger, caller, path)
+
+
+def _judge(
+    caller: Caller, condition: names.Condition, current: names.Current | None
+) -> Reply | None:
+    """The refusal, if there is one; who may not read is not told what is there."""
+    refused = names.judge(condition, current)
+    return refused if refused is None or Scope.READ in caller.scopes else names.moved(None)
 
 
 def _by_its_address(delivery: Delivery) -> Delivery:
