@@ -153,6 +153,8 @@ def _parse_concatenate(head: Head, concat: str) -> Concatenate:
 
 def _part(head: Head, address: str) -> str:
     """The id in the address of a part: absolute, relative, or percent-encoded; only of ours."""
+    if not (address.isascii() and address.isprintable()):
+        raise _bad_concat("An address in it has characters that no address has.")
     path = unquote(urlsplit(address).path)
     before, _, key = path.rstrip("/").rpartition("/")
     if before not in {"", head.base} or not _KEY.match(key):
