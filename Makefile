@@ -2,7 +2,7 @@
 # ARGS is handed on:  make serve ARGS="--port 9000"   make test ARGS="-k lease"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-node setup-system serve check test test-slow bench lock clean
+.PHONY: help setup setup-node setup-system serve check test test-slow fuzz bench lock clean
 
 ARGS ?=
 BIN  := .venv/bin
@@ -35,7 +35,7 @@ $(NODE)/.up-to-date: tests/interop/package.json tests/interop/package-lock.json
 	else echo "==> npm is missing: tests against JavaScript clients will be skipped." >&2; fi
 
 # program:package, as Debian names it
-SYSTEM := curl:curl mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs npm:npm
+SYSTEM := chromium:chromium curl:curl mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs npm:npm
 
 setup-system:  ## installs the programs that tests start, where apt and root are at hand
 	@missing=; for pair in $(SYSTEM); do PATH="$$PATH:/usr/sbin:/sbin" command -v "$${pair%%:*}" >/dev/null \
@@ -62,12 +62,21 @@ test: setup setup-system setup-node check  ## check, then the fast tier of the t
 test-slow: setup setup-system setup-node  ## the full counts; a run that was stopped goes on where it was
 	$(BIN)/python tests/slow.py $(ARGS)
 
+fuzz: build/fuzz/up-to-date  ## fuzzes the readers of requests by coverage; ARGS=-max_total_time=3600
+	build/fuzz/bin/python tests/fuzz/run.py $(ARGS)
+
+build/fuzz/up-to-date: requirements/fuzz.txt
+	$(PYTHON) -m venv build/fuzz
+	build/fuzz/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
 bench: setup  ## measures; ARGS names what
 	$(BIN)/python -m bench $(ARGS)
 
 lock: setup  ## writes requirements/*.txt anew; UPGRADE=--upgrade takes the newest versions
 	$(LOCK) --output-file=requirements/run.txt pyproject.toml
 	$(LOCK) --output-file=requirements/dev.txt requirements/dev.in
+	$(LOCK) --output-file=requirements/fuzz.txt requirements/fuzz.in
 	cd tests/interop && npm install --package-lock-only --silent
 
 clean:  ## removes what the verbs above have made

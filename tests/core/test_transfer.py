@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from towpath.core import transfer
 from towpath.core.model import Upload, UploadState
 from towpath.core.ranges import Extent, Span
-from towpath.core.transfer import Write, admit, declare, move, require_live, say, settled
+from towpath.core.transfer import Write, admit, declare, end, hear, move, require_live, settled
 from towpath.errors import (
     Expired,
     LengthConflict,
@@ -224,26 +224,42 @@ def test_an_upload_is_filled_exactly_when_all_is_durable_and_never_goes_back(
 def test_the_last_chunk_makes_the_length_known_and_the_upload_filled(
     offset: int, length: int | None
 ) -> None:
-    row, _ = at(offset, length, completes=False)
-    said = say(row, completes=True, now=7)
-    assert (said.length, said.completes, said.state) == (offset, True, S.FILLED)
+    ended = end(*at(offset, length, completes=False), now=7)
+    assert (ended.length, ended.completes, ended.state) == (offset, True, S.FILLED)
 
 
 def test_a_last_chunk_that_leaves_bytes_missing_is_a_conflict() -> None:
     with pytest.raises(LengthConflict):
-        say(at(4, 10)[0], completes=True, now=7)
+        end(*at(4, 10), now=7)
+    row, _ = at(4, None)
+    with pytest.raises(LengthConflict, match="more"):
+        end(row, Extent(4, 0, (Span(6, 8, 0),)), now=7)
 
 
+WORDS = [  # what the chunk says, and what the upload does from then on
+    ({"when_filled": True}, True),
+    ({"completes": True}, False),  # until the chunk has come whole
+    ({"completes": False}, False),
+    ({}, None),
+]
+
+
+@pytest.mark.parametrize(("word", "after"), WORDS)
+@pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize(("offset", "length"), [(4, None), (10, 10), (4, 10)])
-def test_a_chunk_that_is_not_the_last_changes_nothing_else(offset: int, length: int | None) -> None:
-    row, _ = at(offset, length)
-    assert say(row, completes=False, now=7) == replace(row, completes=False)
+def test_the_chunk_that_comes_last_says_whether_the_upload_waits_to_be_told(
+    offset: int, length: int | None, before: bool, word: dict[str, Any], after: bool | None
+) -> None:
+    row, _ = at(offset, length, completes=before)
+    heard = hear(row, Write(offset=offset, length=None, **word))
+    assert heard == replace(row, completes=before if after is None else after)
 
 
 def test_nothing_is_said_of_an_upload_that_has_ended() -> None:
     for state in set(S) - {S.OPEN, S.FILLED}:
         row = upload(state=state, offset=10, length=10)
-        assert say(row, completes=False, now=7) == row
+        assert end(row, NOTHING, now=7) == row
+        assert hear(row, Write(offset=10, length=0, completes=False)) == row
 
 
 def test_lost_bytes_are_remembered_while_the_upload_is_alive() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from towpath.testing.plan import Lane, Plan
 from towpath.testing.wire import Wire, threaded
 
 
@@ -24,10 +25,18 @@ class Cutter:
 
 @contextmanager
 def cutting(
-    target: tuple[str, int], *, up: int | None = None, down: int | None = None
+    target: tuple[str, int],
+    *,
+    up: int | None = None,
+    down: int | None = None,
+    rate: float | None = None,
 ) -> Iterator[Cutter]:
-    """A wire that cuts once `up` bytes have reached the server, or `down` the client."""
-    with threaded(Wire(*target)) as wire:
+    """A wire that cuts once `up` bytes have reached the server, or `down` the client.
+
+    `rate`: bytes a second that it carries up, so that what is small is not over before the cut.
+    """
+    plan = Plan(up=Lane(rate=rate))
+    with threaded(Wire(*target, plan=lambda _: plan)) as wire:
         cutter = Cutter(wire)
         reached = wire.when(
             lambda: (up is not None and wire.up >= up) or (down is not None and wire.down >= down)

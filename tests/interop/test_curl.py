@@ -6,11 +6,12 @@ import hashlib
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.interop.conftest import SIZE, require_same
+from tests.interop.conftest import digest, require_same
 from tests.interop.cutting import cutting
 from tests.web.running import Served
 from tests.web.talk import Tus
@@ -45,10 +46,11 @@ def field(head: str, name: str) -> str:
 def test_an_upload_that_is_cut_goes_on_from_its_offset(
     server: Served, large: Path, tmp_path: Path, source: str
 ) -> None:
-    made = curl("-i", "-X", "POST", *CHUNK, "-H", f"Upload-Length: {SIZE}", f"{server.url}/files/")
+    size = large.stat().st_size
+    made = curl("-i", "-X", "POST", *CHUNK, "-H", f"Upload-Length: {size}", f"{server.url}/files/")
     path = field(made.stdout, "location")
     body = large if source == "file" else Path("-")
-    with cutting(server.address, up=SIZE // 2) as cutter:
+    with cutting(server.address, up=size // 2) as cutter:
         cut = curl(
             "-X",
             "PATCH",
@@ -63,7 +65,7 @@ def test_an_upload_that_is_cut_goes_on_from_its_offset(
         assert cut.returncode in CUT, cut.stderr
     head = curl("-I", "-H", "Tus-Resumable: 1.0.0", server.url + path)
     offset = int(field(head.stdout, "upload-offset"))
-    assert 0 < offset < SIZE
+    assert 0 < offset < size
     rest = tmp_path / "rest"
     rest.write_bytes(large.read_bytes()[offset:])
     body = rest if source == "file" else Path("-")
@@ -76,18 +78,62 @@ def test_an_upload_that_is_cut_goes_on_from_its_offset(
     require_same(server, path, large)
 
 
+def test_an_upload_as_http_has_it_shows_its_address_before_it_is_cut(
+    processes: Callable[[str], Served], files: Path, tmp_path: Path
+) -> None:
+    server, large = processes("direct"), files / "direct" / "large file.bin"
+    size = large.stat().st_size
+    version = ("-H", "Upload-Draft-Interop-Version: 8")
+    with cutting(server.address, up=size // 2) as cutter:
+        cut = curl(
+            *("--verbose", "--include", "-X", "POST", *version, "-H", "Upload-Complete: ?1"),
+            *("-H", "Content-Type: application/x-large", "-T", large, f"{cutter.url}/files"),
+        )
+        assert cut.returncode in CUT, cut.stderr
+    assert "HTTP/1.1 104" in cut.stdout
+    assert "< HTTP/1.1 104" in cut.stderr
+    path = field(cut.stdout, "location")
+    head = curl("-I", *version, server.url + path).stdout
+    assert field(head, "upload-complete") == "?0"
+    offset = int(field(head, "upload-offset"))
+    assert 0 < offset < size
+    rest = tmp_path / "rest"
+    rest.write_bytes(large.read_bytes()[offset:])
+    done = curl(
+        *("-i", "-X", "PATCH", *version, "-H", "Upload-Complete: ?1"),
+        *("-H", f"Upload-Offset: {offset}", "-H", "Content-Type: application/partial-upload"),
+        *("-T", rest, server.url + path),
+    )
+    assert field(done.stdout, "upload-complete") == "?1"
+    require_same(server, path, large)
+
+
+def test_a_file_that_is_put_by_its_name_is_there_whole_or_not_at_all(
+    server: Served, large: Path
+) -> None:
+    with cutting(server.address, up=large.stat().st_size // 2) as cutter:
+        cut = curl("-T", large, f"{cutter.url}/names/cut/")
+        assert cut.returncode in CUT, cut.stderr
+    assert " 404 " in curl("-I", f"{server.url}/names/cut/large%20file.bin").stdout
+    done = curl("-i", "-T", large, f"{server.url}/names/whole/")
+    assert " 201 " in done.stdout, done.stdout + done.stderr
+    answer = Tus(server).ask("GET", "/names/whole/large%20file.bin")
+    assert hashlib.sha256(answer.body).digest() == digest(large)
+    assert Tus(server).ask("DELETE", "/names/whole/large%20file.bin").status == 204
+
+
 def test_a_download_that_is_cut_goes_on_from_where_it_was(
     server: Served, large: Path, tmp_path: Path
 ) -> None:
+    size = large.stat().st_size
     path = Tus(server).put(large.read_bytes())
     got = tmp_path / "got"
-    with cutting(server.address, down=SIZE // 2) as cutter:
+    with cutting(server.address, down=size // 2) as cutter:
         cut = curl("-o", got, cutter.url + path)
         assert cut.returncode in CUT, cut.stderr
-        assert 0 < got.stat().st_size < SIZE
+        assert 0 < got.stat().st_size < size
         assert curl("--fail", "-C", "-", "-o", got, cutter.url + path).returncode == 0
-    found, wanted = (hashlib.sha256(each.read_bytes()).digest() for each in (got, large))
-    assert found == wanted
+    assert hashlib.sha256(got.read_bytes()).digest() == digest(large)
 
 
 def test_a_download_gets_the_name_of_the_object(server: Served, tmp_path: Path) -> None:

@@ -2,14 +2,16 @@
 //
 //     node upload.mjs '{"endpoint": "...", "file": "...", "options": {...}, "stopAt": bytes}'
 //
+// `client` is the package to use, tus-js-client if it is not said.
+// With `inMemory` it is given the file's content, not the file.
 // With `urlStorage`, a file of remembered uploads, an earlier upload of the same file is carried on.
 // With `stopAt` the upload is aborted once so many bytes are sent.
 
-import { createReadStream } from 'node:fs'
+import { createReadStream, readFileSync } from 'node:fs'
 import { PassThrough } from 'node:stream'
-import * as tus from 'tus-js-client'
 
 const wanted = JSON.parse(process.argv[2])
+const tus = await import(wanted.client ?? 'tus-js-client')
 const requests = []
 const end = (outcome) => {
   console.log(JSON.stringify({ ...outcome, requests }))
@@ -17,7 +19,8 @@ const end = (outcome) => {
 }
 // A length that is deferred is for streams of which the client knows no file.
 const file = createReadStream(wanted.file)
-const source = wanted.options?.uploadLengthDeferred ? file.pipe(new PassThrough()) : file
+const streamed = wanted.options?.uploadLengthDeferred ? file.pipe(new PassThrough()) : file
+const source = wanted.inMemory ? readFileSync(wanted.file) : streamed
 const upload = new tus.Upload(source, {
   endpoint: wanted.endpoint,
   retryDelays: [0, 50, 100, 200],

@@ -63,13 +63,14 @@ def writes(draw: st.DrawFn) -> Write:
         offset=start,
         length=count,
         sequential=False,
+        when_filled=True,
         declares=None if more is None else start + count + more,
         digests=draw(digests(tuple(SIZES))),
     )
 
 
 def declaration(total: int) -> Write:
-    return Write(offset=total, length=0, sequential=False, declares=total)
+    return Write(offset=total, length=0, sequential=False, declares=total, when_filled=True)
 
 
 COMMANDS = st.one_of(
@@ -207,12 +208,14 @@ def test_a_range_that_cannot_be_read_is_refused(field: str | None) -> None:
 def test_a_chunk_says_where_it_lies_and_how_long_the_whole_is() -> None:
     found = ranges.parse(put(content_range="bytes 10-19/20"), {})
     assert found == Append(
-        key=KEY, write=Write(offset=10, length=10, sequential=False, declares=20)
+        key=KEY,
+        write=Write(offset=10, length=10, sequential=False, declares=20, when_filled=True),
     )
     found = ranges.parse(
         put(content_range="BYTES  10-19/*", content_length=None, transfer_encoding="chunked"), {}
     )
-    assert found == Append(key=KEY, write=Write(offset=10, length=10, sequential=False))
+    write = Write(offset=10, length=10, sequential=False, when_filled=True)
+    assert found == Append(key=KEY, write=write)
 
 
 def test_a_coded_chunk_needs_its_digest() -> None:

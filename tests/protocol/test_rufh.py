@@ -74,7 +74,8 @@ def test_a_length_that_nobody_said_is_not_told() -> None:
 
 @pytest.mark.parametrize("method", ["HEAD", "DELETE"])
 @pytest.mark.parametrize(
-    ("version", "name"), [(3, "upload_incomplete"), (4, "upload_complete"), (5, "upload_offset")]
+    ("version", "name"),
+    [(3, "upload_incomplete"), (4, "upload_complete"), (5, "upload_offset"), (6, "upload_offset")],
 )
 def test_early_versions_refuse_state_in_queries(method: str, version: int, name: str) -> None:
     with pytest.raises(Malformed):

@@ -58,7 +58,7 @@ def test_an_empty_part_may_complete() -> None:
 
 def test_a_remembered_final_answer_is_given_again() -> None:
     first = Reply(status=200, fields=(("upload-complete", "?1"), ("x", "y")), body=b"{}")
-    made = row(S.COMPLETE, memo=rufh.remember(first))
+    made = row(S.COMPLETE, dialect="rufh", memo=rufh.remember(first))
     assert answer(part(complete=True), made) == first
     assert answer(head("HEAD", f"/{KEY}"), made).status == 204
 

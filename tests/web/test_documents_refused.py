@@ -20,6 +20,7 @@ from tests.web.sessions import (
     send,
     send_all,
 )
+from tests.web.talk import Tus
 from tests.web.tokens import write_tokens
 
 
@@ -148,14 +149,18 @@ def test_a_session_is_its_callers_alone(tmp_path: Path) -> None:
         assert send(alice, key, 0).status == 200
 
 
-def test_uploads_of_other_dialects_are_no_sessions(here: Forms) -> None:
-    answer = Forms(here.served, "/api/streaming/upload").json(
-        "POST", "/initialize", {"fileName": "a", "fileSize": 10, "mimeType": ""}
-    )
-    key = answer.document["uploadId"]
-    require_refusal(send(here, key, 0), 404, "not-found")
-    require_refusal(here.json("POST", f"/complete/{key}"), 404, "not-found")
-    require_refusal(here.json("POST", f"/cancel/{key}"), 404, "not-found")
+def test_an_upload_without_a_length_is_no_session_until_it_has_one(here: Forms) -> None:
+    tus = Tus(here.served)
+    path = tus.new(None)
+    key = path.rpartition("/")[2]
+    require_refusal(send(here, key, 0), 409, "state-conflict")
+    require_refusal(here.json("POST", "/resume", {"session_id": key}), 409, "state-conflict")
+    require_refusal(here.json("POST", f"/complete/{key}"), 409, "state-conflict")
+    assert key not in {each["session_id"] for each in listed(here)}
+    assert tus.patch(path, 0, b"", Upload_Length=10).status == 204
+    assert resume(here, key)["missing_chunks"] == [0]
+    assert here.json("POST", f"/cancel/{key}").status == 200
+    assert tus.head(path).status == 404
 
 
 def test_other_addresses_and_methods_are_told_what_is_here(here: Forms) -> None:

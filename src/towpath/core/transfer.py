@@ -65,6 +65,7 @@ class Write:
     digests: Mapping[str, bytes] = field(default_factory=dict)  # of the chunk's bytes
     trailing: frozenset[str] = frozenset()  # algorithms whose values follow the bytes
     completes: bool | None = None  # said with this chunk: it is the last; None: not said
+    when_filled: bool = False  # the dialect's word: the upload completes once nothing is missing
 
     @property
     def end(self) -> int | None:
@@ -194,21 +195,33 @@ def refuse_beyond(upload: Upload, write: Write) -> None:
         admit(replace(upload, length=length), Extent(write.offset, 0, ()), write, most=None)
 
 
-def say(upload: Upload, *, completes: bool, now: int) -> Upload:
-    """`upload` after a chunk that came whole, and said whether it was the last.
+def hear(upload: Upload, write: Write) -> Upload:
+    """`upload` as it completes from this chunk on, before a byte of it is there.
 
-    The last one makes the length known. Raises LengthConflict if another one is.
+    Who says so with the last chunk says it again when all of it has come (`end`).
     """
     if upload.state not in {UploadState.OPEN, UploadState.FILLED}:
         return upload
-    if completes and upload.length not in {None, upload.offset}:
+    if write.when_filled:
+        return replace(upload, completes=True)
+    return upload if write.completes is None else replace(upload, completes=False)
+
+
+def end(upload: Upload, extent: Extent, *, now: int) -> Upload:
+    """`upload` after the last chunk came whole, and said that it was.
+
+    It makes the length known. Raises LengthConflict if another one is, or bytes lie beyond it.
+    """
+    if upload.state not in {UploadState.OPEN, UploadState.FILLED}:
+        return upload
+    if upload.length not in {None, upload.offset} or extent.islands:
+        known = "more" if upload.length is None else upload.length
         raise LengthConflict(
             "The upload cannot end here.",
-            why=f"It is to have {upload.length} bytes; {upload.offset} have come.",
+            why=f"It is to have {known} bytes; {upload.offset} have come without a gap.",
             todo="Send what is missing, or begin a new upload of the true length.",
         )
-    length = upload.offset if completes else upload.length
-    return filled(replace(upload, completes=completes, length=length), now=now)
+    return filled(replace(upload, completes=True, length=upload.offset), now=now)
 
 
 def has_lost_bytes(upload: Upload) -> bool:

@@ -24,7 +24,7 @@ from towpath.core.limits import Limits
 from towpath.core.model import Object, Upload, UploadState
 from towpath.core.ports import Clock, EventSink, Hooks, Source
 from towpath.core.ranges import Extent
-from towpath.core.transfer import Write, is_overdue, move, require_live, say
+from towpath.core.transfer import Write, end, is_overdue, move, require_live
 from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
 from towpath.engine.compose import survey
 from towpath.engine.endings import expect_nothing
@@ -174,10 +174,9 @@ class Engine:
                         trailers = await expect_nothing(source(), self.threads)
                     if proof is not None:
                         proof.hold(trailers)
-                if write.completes is not None:
-                    now = self.clock.now()
-                    said = partial(say, completes=write.completes, now=now)
-                    await self.do(live.change, self.ledger, said)
+                if write.completes:
+                    ended = partial(end, extent=live.extent, now=self.clock.now())
+                    await self.do(live.change, self.ledger, ended)
                 return await self._complete_if_due(live)
 
     async def inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:

@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from towpath.core.model import Island, Row, Upload
@@ -23,6 +23,14 @@ from towpath.engine.lease import Lease
 from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update
 
 R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a chunk says of the whole upload."""
+
+    length: int | None
+    completes: bool  # once it is filled; else it waits to be told
 
 
 class Live:
@@ -71,10 +79,8 @@ class Live:
         finally:
             self._bells.discard(ring)
 
-    def grant(
-        self, ledger: Ledger, lease: Lease, *, length: int | None, holder: str, now: int
-    ) -> None:
-        """Commit the lease, its fence and what is known of the length. Blocks.
+    def grant(self, ledger: Ledger, lease: Lease, said: Said, *, holder: str, now: int) -> None:
+        """Commit the lease, its fence and what its chunk says. Blocks.
 
         Rows of leases that have ended go.
         """
@@ -93,7 +99,7 @@ class Live:
         with self.guard:
             self.commit(
                 ledger,
-                filled(replace(self.upload, fence=lease.fence, length=length), now=now),
+                replace(self._after(said, now), fence=lease.fence),
                 [*(Remove(LeaseRow, old.key) for old in ended), Add(row)],
             )
         for old in ended:
@@ -154,9 +160,14 @@ class Live:
         with self.guard:
             self.commit(ledger, change(self.upload))
 
-    def learn(self, ledger: Ledger, length: int | None, *, now: int) -> None:
-        """Commit a length that came without bytes; it may be that nothing is missing then."""
-        self.change(ledger, lambda upload: filled(replace(upload, length=length), now=now))
+    def learn(self, ledger: Ledger, said: Said, *, now: int) -> None:
+        """Commit what was said without bytes; it may be that nothing is missing then. Blocks."""
+        with self.guard:
+            self.commit(ledger, self._after(said, now))
+
+    def _after(self, said: Said, now: int) -> Upload:
+        upload = replace(self.upload, length=said.length, completes=said.completes)
+        return filled(upload, now=now)
 
     def commit(
         self,

@@ -15,12 +15,20 @@ from towpath.core.limits import Limits
 from towpath.core.model import UploadState
 from towpath.core.ports import Clock, EventSink, Hooks, Source
 from towpath.core.ranges import Span
-from towpath.core.transfer import Write, admit, declare, filled, refuse_beyond, require_live
+from towpath.core.transfer import (
+    Write,
+    admit,
+    declare,
+    filled,
+    hear,
+    refuse_beyond,
+    require_live,
+)
 from towpath.engine.admission import gives_way
 from towpath.engine.frontier import Frontiers
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease, end_all
-from towpath.engine.live import Live
+from towpath.engine.live import Live, Said
 from towpath.engine.proof import Behind, Proof
 from towpath.engine.receive import Crew, Receive
 from towpath.errors import LimitReached, TakenOver, TowpathError
@@ -122,18 +130,18 @@ class Writing:
         if write.length:
             refuse_beyond(live.upload, write)
         await end_all([lease for lease in live.leases if gives_way(lease, write)])
-        upload = live.upload
+        upload = hear(live.upload, write)
         if write.declares is not None:
             upload = declare(upload, write.declares, extent=live.extent, most=self._limits.length)
             upload = filled(upload, now=now)
         bound = admit(upload, live.extent, write, most=self._limits.length)
-        length = upload.length
+        said = Said(length=upload.length, completes=upload.completes)
         if write.length == 0 or upload.state not in _UNSEALED:
-            if length != live.upload.length:
-                await self._do(live.learn, self._ledger, length, now=now)
+            if said != Said(length=live.upload.length, completes=live.upload.completes):
+                await self._do(live.learn, self._ledger, said, now=now)
             return None, bound
         lease = Lease(upload.fence + 1, write.offset, write.end, source())
-        await self._do(live.grant, self._ledger, lease, length=length, holder=self._holder, now=now)
+        await self._do(live.grant, self._ledger, lease, said, holder=self._holder, now=now)
         live.leases.append(lease)
         self._leases.add(lease)
         if self.draining:

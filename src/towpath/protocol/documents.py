@@ -13,20 +13,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 
 from towpath.core.command import Append, NewUpload
-from towpath.core.cut import Cut, Missing
+from towpath.core.cut import Missing
 from towpath.core.digest import SHA256, parse_digests
 from towpath.core.limits import MIB
-from towpath.core.model import Object, Upload, UploadState
+from towpath.core.model import Object, Upload
 from towpath.core.names import check_name
 from towpath.core.plan import Profile, chunk_size
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write, check_length
-from towpath.errors import Malformed, NotFound
+from towpath.errors import Malformed
 from towpath.protocol.fields import read_sha256
 from towpath.protocol.message import Reply
+from towpath.protocol.session import (
+    NAME,
+    Session,
+    cut_of,
+    is_copy,
+    is_whole,
+    session_of,
+    title_of,
+)
 from towpath.protocol.values import (
     flag,
     missing,
@@ -37,7 +46,6 @@ from towpath.protocol.values import (
     write_time,
 )
 
-NAME = "documents"
 FILES = ("file", "chunk")
 """Parts of the form that are files even without a file name."""
 
@@ -61,21 +69,6 @@ class Chunk:
     offset: int | None
     final: bool
     digests: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """What is kept with an upload of this dialect."""
-
-    chunk: int  # bytes
-    client: str
-    filename: str
-    title: str
-    build_index: bool
-
-    def as_text(self) -> str:
-        """For the upload's memo."""
-        return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +111,7 @@ def parse_initiate(
         chunk=chunk_size(Profile.DOCUMENT, length, asked=asked or chunk),
         client=text(values, "client_id", most=200) or client,
         filename=filename,
-        title=text(values, "title", most=500) or filename.rpartition(".")[0] or filename,
+        title=text(values, "title", most=500) or title_of(filename),
         build_index=flag(values, "auto_build_index") is not False,
     )
     new = NewUpload(
@@ -184,6 +177,7 @@ def place(key: str, chunk: Chunk, upload: Upload) -> Append:
         sequential=False,
         digests=chunk.digests,
         trailing=frozenset() if chunk.digests else frozenset({SHA256}),
+        completes=False,
     )
     return Append(key=key, write=write)
 
@@ -219,33 +213,6 @@ def parse_reason(values: Mapping[str, object]) -> str:
     return text(values, "reason", most=500) or ""
 
 
-def session_of(upload: Upload) -> Session:
-    """What is kept with the upload. Raises NotFound if it was begun in another dialect."""
-    if upload.dialect != NAME:
-        raise NotFound(
-            "There is no such session.",
-            why="It was not begun at /api/documents/streaming/initiate.",
-            todo="Begin a new one.",
-        )
-    return Session(**json.loads(upload.memo))
-
-
-def cut_of(upload: Upload) -> Cut:
-    """How the file is cut."""
-    return Cut(upload.length or 0, session_of(upload).chunk)
-
-
-def for_client(upload: Upload, client: str) -> Upload:
-    """The upload when another client goes on with it."""
-    return replace(upload, memo=replace(session_of(upload), client=client).as_text())
-
-
-def is_whole(upload: Upload) -> bool:
-    """True when nothing is to be sent: all bytes are here, or the same document was before."""
-    filled = {UploadState.FILLED, UploadState.SEALING, UploadState.COMPLETE}
-    return bool(upload.parts) or upload.state in filled
-
-
 def _missing(upload: Upload, extent: Extent) -> Missing:
     return Missing() if is_whole(upload) else cut_of(upload).missing(extent)
 
@@ -265,7 +232,7 @@ def _session(upload: Upload, base: str) -> dict[str, object]:
         "expires_at": write_time(upload.expires_at),
         "websocket_room": f"upload_{upload.id}",
         "client_id": session.client,
-        **({"upload_complete": True, "duplicate_of": upload.parts} if upload.parts else {}),
+        **({"upload_complete": True, "duplicate_of": upload.parts} if is_copy(upload) else {}),
     }
 
 

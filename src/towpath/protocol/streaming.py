@@ -15,19 +15,21 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from towpath.core.command import Append, NewUpload
 from towpath.core.cut import Cut
 from towpath.core.digest import SIZES
+from towpath.core.memo import memorize, recall
 from towpath.core.model import Upload, UploadState
 from towpath.core.names import check_name
 from towpath.core.plan import Profile, chunk_size
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write
-from towpath.errors import Malformed, NotFound, StateConflict
+from towpath.errors import Malformed, StateConflict
 from towpath.protocol.fields import read_media_type
+from towpath.protocol.foreign import chunk_of, file_name, length_of
 from towpath.protocol.message import Reply
 from towpath.protocol.values import (
     missing,
@@ -131,29 +133,35 @@ def place(chunk: Chunk, upload: Upload) -> Append:
     offset, length = cut.at(chunk.index)
     trailing = frozenset() if chunk.digests else frozenset({MD5})
     write = Write(
-        offset=offset, length=length, sequential=False, digests=chunk.digests, trailing=trailing
+        offset=offset,
+        length=length,
+        sequential=False,
+        digests=chunk.digests,
+        trailing=trailing,
+        when_filled=True,
     )
     return Append(key=chunk.key, write=write)
 
 
+def last(upload: Upload) -> Write:
+    """A write of nothing to an upload that has all its bytes: this dialect completes it."""
+    return Write(offset=length_of(upload), length=0, when_filled=True)
+
+
 def cut_of(upload: Upload) -> Cut:
-    """How the upload is cut."""
-    return Cut(upload.length or 0, int(_memo(upload)["chunk"]))
+    """How the upload is cut. Raises StateConflict while its length is not known."""
+    known = _memo(upload).get("chunk")
+    chunk = chunk_of(upload, Profile.PAGE) if known is None else int(known)
+    return Cut(length_of(upload), chunk)
 
 
 def is_paused(upload: Upload) -> bool:
-    """True while it takes no chunks. Raises NotFound if it was begun in another dialect."""
+    """True while it takes no chunks here."""
     return bool(_memo(upload).get("paused")) and not upload.state.is_final
 
 
 def _memo(upload: Upload) -> dict[str, Any]:
-    if upload.dialect != NAME:
-        raise NotFound(
-            "There is no such upload.",
-            why="It was not begun at /api/streaming/upload/initialize.",
-            todo="Go on with it where it was begun.",
-        )
-    memo: dict[str, Any] = json.loads(upload.memo)
+    memo: dict[str, Any] = json.loads(recall(upload, NAME) or "{}")
     return memo
 
 
@@ -182,7 +190,7 @@ def parse_status(query: Mapping[str, str]) -> str:
 
 def with_pause(upload: Upload, pause: bool) -> Upload:
     """The upload when it is paused, or is not any more."""
-    return replace(upload, memo=json.dumps({**_memo(upload), "paused": pause}))
+    return memorize(upload, NAME, json.dumps({**_memo(upload), "paused": pause}))
 
 
 def render_begun(upload: Upload) -> Reply:
@@ -209,16 +217,16 @@ def render_chunk(chunk: Chunk, upload: Upload, extent: Extent) -> Reply:
 def render_status(upload: Upload, extent: Extent, files: str) -> Reply:
     """The answer to GET and PUT /status. `files`: where objects are read."""
     extent = _whole(upload, extent)
-    cut, metadata = cut_of(upload), json.loads(upload.metadata)
+    cut, (name, kind) = cut_of(upload), _file(upload)
     missing_chunks = cut.missing(extent)
     complete = upload.state is UploadState.COMPLETE
     return write_json(
         {
             **_progress(upload, extent),
             "status": "paused" if is_paused(upload) else upload.state.value,
-            "fileName": metadata["fileName"],
+            "fileName": name,
             "fileSize": upload.length,
-            "mimeType": metadata["mimeType"],
+            "mimeType": kind,
             "chunkSize": cut.chunk,
             "missingChunks": missing_chunks.list(MOST_LISTED),
             "missingCount": missing_chunks.count,
@@ -228,6 +236,14 @@ def render_status(upload: Upload, extent: Extent, files: str) -> Reply:
             "url": f"{files}/{upload.id}" if complete else None,
         }
     )
+
+
+def _file(upload: Upload) -> tuple[str, str | None]:
+    """The file's name and type, as they were sent; of an upload begun elsewhere, as it has them."""
+    if upload.dialect != NAME:
+        return file_name(upload), upload.media_type
+    metadata = json.loads(upload.metadata)
+    return metadata["fileName"], metadata["mimeType"]
 
 
 def _progress(upload: Upload, extent: Extent) -> dict[str, object]:

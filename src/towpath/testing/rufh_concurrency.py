@@ -154,7 +154,7 @@ def _slow_append(peer: RufhPeer, url: str) -> list[tuple[int, dict[str, str]]]:
     told: list[tuple[int, dict[str, str]]] = []
     steps = 16
     with peer.begin_append(url, 0, steps * _KIB_64) as begun:
-        for step in range(1, steps + 1):
+        for step in range(1, steps):
             begun.send(CONTENT[:_KIB_64])
             begun.line.socket.settimeout(_PROGRESS / steps)
             try:
@@ -164,6 +164,7 @@ def _slow_append(peer: RufhPeer, url: str) -> list[tuple[int, dict[str, str]]]:
             heard.want(104)
             told.append((step * _KIB_64, dict(heard.answer.fields)))
         begun.line.socket.settimeout(peer.timeout)
+        begun.send(CONTENT[:_KIB_64])  # what is heard from now on may be the answer
         last = begun.heard().want_done()
     told += [
         (steps * _KIB_64, dict(each.fields)) for each in last.answer.interim if each.status == 104

@@ -20,7 +20,7 @@ from towpath.core.ranges import Extent
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
 from towpath.errors import Expired, LimitReached, NotFound
-from towpath.protocol import documents
+from towpath.protocol import documents, session
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.values import unsuccessful
 from towpath.web.form_source import open_form
@@ -114,7 +114,7 @@ class Documents:
     async def _chunk(self, caller: Caller, head: Head, key: str, source: Sourcing) -> Reply:
         caller.require(Scope.WRITE)
         engine = self._engine
-        upload, _ = await self._inspect(caller, key)
+        upload, _ = await engine.inspect(caller, key)
         self._admit(key)
         fields, form = await open_form(
             source(), head.get("content-type"), engine.threads, files=documents.FILES
@@ -130,38 +130,35 @@ class Documents:
             return documents.read_behind(trailers, chunk, upload)
 
         with self._moves(key):
-            if upload.state in HERE or upload.parts:
+            if upload.state in HERE or session.is_copy(upload):
                 await repeat(engine, self._shelf, caller, upload, write, form, behind)
             else:
                 await engine.write(caller, key, write, body, behind)
         upload, extent = await engine.inspect(caller, key)
-        if documents.is_whole(upload):
+        if session.is_whole(upload):
             self._moving.pop(key, None)
         return documents.render_chunk(chunk, upload, extent)
 
     async def _complete(self, caller: Caller, key: str) -> Reply:
         caller.require(Scope.WRITE)
-        await self._inspect(caller, key)
         made = await self._engine.complete(caller, key)
-        upload, _ = await self._inspect(caller, key)
+        upload, _ = await self._engine.inspect(caller, key)
         return documents.render_document(upload, made)
 
     async def _resume(self, caller: Caller, head: Head, source: Sourcing) -> Reply:
         caller.require(Scope.WRITE)
         key, client = documents.parse_resume(await self._json(head, source))
         upload_id.set(key)
-        upload, _ = await self._inspect(caller, key)
+        upload, _ = await self._engine.inspect(caller, key)
         if not upload.state.is_final:
             await self._engine.claim(caller, key)  # whoever still writes has lost the thread
-            if client is not None and client != documents.session_of(upload).client:
-                await keep(self._engine, key, lambda row: documents.for_client(row, client))
-        return documents.render_resumed(*await self._inspect(caller, key), head.base)
+            if client is not None and client != session.session_of(upload).client:
+                await keep(self._engine, key, lambda row: session.for_client(row, client))
+        return documents.render_resumed(*await self._engine.inspect(caller, key), head.base)
 
     async def _cancel(self, caller: Caller, head: Head, key: str, source: Sourcing) -> Reply:
         caller.require(Scope.WRITE)
         reason = documents.parse_reason(await self._json(head, source))
-        with contextlib.suppress(Expired):
-            await self._inspect(caller, key)
         await self._engine.cancel(caller, key, reason=reason)
         self._moving.pop(key, None)
         return documents.render_cancelled(key)
@@ -195,14 +192,8 @@ class Documents:
     async def _json(self, head: Head, source: Sourcing) -> dict[str, object]:
         return await read_json(head, source, self._engine.threads)
 
-    async def _inspect(self, caller: Caller, key: str) -> tuple[Upload, Extent]:
-        """The session and what of it is durable. Raises NotFound, also for other dialects'."""
-        upload, extent = await self._engine.inspect(caller, key)
-        documents.session_of(upload)
-        return upload, extent
-
     async def _sessions(self, caller: Caller) -> list[Upload]:
-        """The caller's unfinished sessions."""
+        """The caller's unfinished uploads that can be gone on with here."""
         found: list[Upload] = []
         after: str | None = None
         while len(found) < MOST_LISTED:
@@ -212,7 +203,7 @@ class Documents:
                 after=after,
                 limit=_PAGE,
             )
-            found += [upload for upload in page if upload.dialect == documents.NAME]
+            found += [upload for upload in page if session.is_session(upload)]
             if len(page) < _PAGE:
                 break
             after = page[-1].id

@@ -74,7 +74,7 @@ class Files:
         `inform` sends an interim answer, where that can be done. Raises what the engine raises.
         """
         head = replace(head, trailers=head.trailers and self._trailers)
-        if await self._resumable.is_meant(caller, head):
+        if self._resumable.is_meant(head):
             telling = inform if self._informational else None
             return await self._resumable.answer(caller, head, source, telling)
         command = tus.parse(head)
@@ -147,7 +147,7 @@ class Files:
             found = await self._downloads.fetch(caller, head, key)
         except NotFound:
             upload, _ = await self._engine.inspect(caller, key)  # raises if there is none either
-            if upload.dialect == rufh.NAME:
+            if head.method == "HEAD" or upload.dialect == rufh.NAME or rufh.speaks(head):
                 return await self._resumable.offset(caller, head, key)
             return incomplete(upload.state.value, upload.offset)
         if head.method == "HEAD" and isinstance(found, Whole):

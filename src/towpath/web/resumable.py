@@ -1,8 +1,8 @@
 """Resumable uploads for HTTP below /files/: one request, top to bottom.
 
-Rules: an upload is spoken of in the dialect that created it, so that no two say different things
-of its completeness; the interim answer goes out before the first byte is taken; what an error did
-to the upload is looked at before it is told.
+Rules: an upload is gone on with here whichever dialect created it, by this one's rules; the interim
+answer goes out before the first byte is taken; what an error did to the upload is looked at before
+it is told.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from towpath.core.ports import Source
 from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
-from towpath.errors import Interrupted, NotFound, TowpathError
+from towpath.errors import Interrupted, TowpathError
 from towpath.protocol import rufh
-from towpath.protocol.fields import read_key
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import status_of
 from towpath.web.log import upload_id
@@ -50,19 +49,11 @@ class Resumable:
         self._shelf = shelf
         self._cancel = cancel
 
-    async def is_meant(self, caller: Caller | None, head: Head) -> bool:
-        """True if the request is for us: its fields say so, or the upload that it cancels."""
+    def is_meant(self, head: Head) -> bool:
+        """True if the request is for us: its fields say so, or it is a DELETE without any."""
         if head.method == "GET":
             return False  # it reads; who reads what is not complete comes to `offset`
-        if rufh.speaks(head):
-            return True
-        if head.method != "DELETE" or caller is None or "tus-resumable" in head.fields:
-            return False
-        try:
-            upload, _ = await self._engine.inspect(caller, read_key(head.path))
-        except TowpathError:
-            return False
-        return upload.dialect == rufh.NAME
+        return rufh.speaks(head) or (head.method == "DELETE" and "tus-resumable" not in head.fields)
 
     async def answer(
         self, caller: Caller | None, head: Head, source: Sourcing, inform: Inform | None
@@ -84,7 +75,6 @@ class Resumable:
                 case Claim():
                     return await self.offset(caller, head, command.key)
                 case Cancel():
-                    await self._own(caller, command.key)
                     await self._cancel(caller, command.key)
             return await self._render(caller, command, None, head)
         except TowpathError as error:
@@ -93,7 +83,7 @@ class Resumable:
     async def offset(self, caller: Caller, head: Head, key: str) -> Reply:
         """Offset Retrieval: ends whoever writes, if the caller may. Raises NotFound, Expired."""
         async with self._engine.hold(key):
-            upload = await self._own(caller, key)
+            upload, _ = await self._engine.inspect(caller, key)
             if Scope.WRITE in caller.scopes and not rufh.is_gone(upload):
                 upload = await self._engine.claim(caller, key)
         return await self._render(caller, Claim(key=key), upload, head)
@@ -101,8 +91,8 @@ class Resumable:
     async def described(self, caller: Caller, head: Head, key: str) -> tuple[tuple[str, str], ...]:
         """What a HEAD of a finished object says beside what every object's says."""
         try:
-            upload = await self._own(caller, key)
-        except TowpathError:  # it came by another dialect, or its upload is forgotten
+            upload, _ = await self._engine.inspect(caller, key)
+        except TowpathError:  # the upload is forgotten
             return ()
         return rufh.state(head, upload, most=self._engine.limits.length, now=self._now())
 
@@ -139,7 +129,7 @@ class Resumable:
         inform: Inform | None,
     ) -> Reply:
         async with self._engine.hold(command.key):
-            upload = await self._own(caller, command.key)
+            upload, _ = await self._engine.inspect(caller, command.key)
             if rufh.is_gone(upload):
                 return await self._render(caller, command, upload, head)
             try:
@@ -184,17 +174,6 @@ class Resumable:
             if upload.offset > told and fields is not None:
                 told = upload.offset
                 await inform(fields)
-
-    async def _own(self, caller: Caller, key: str) -> Upload:
-        """The upload, if it was created in this dialect. Raises NotFound, Expired."""
-        upload, _ = await self._engine.inspect(caller, key)
-        if upload.dialect != rufh.NAME:
-            raise NotFound(
-                "There is no such upload.",
-                why="It was begun by another protocol, which alone can go on with it.",
-                todo="Go on with it as it was begun, or begin a new upload.",
-            )
-        return upload
 
     async def _render(
         self, caller: Caller | None, command: Command, upload: Upload | None, head: Head

@@ -7,6 +7,7 @@ of the form as its source, render. Who asks was settled before.
 from __future__ import annotations
 
 from towpath.core.caller import Caller, Scope
+from towpath.core.model import UploadState
 from towpath.core.ports import Source
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
@@ -79,6 +80,8 @@ class Streaming:
         behind = streaming.read_behind
         if upload.state in HERE:
             await repeat(engine, self._shelf, caller, upload, write, form, behind)
+            if upload.state is UploadState.FILLED:  # another dialect waits for its own word
+                await engine.write(caller, chunk.key, streaming.last(upload), body)
         else:
             await engine.write(caller, chunk.key, write, body, behind)
         return streaming.render_chunk(chunk, *await engine.inspect(caller, chunk.key))

@@ -235,7 +235,12 @@ def _parse_write(head: Head) -> Write:
             "Send the digest of the chunk's coded bytes.",
         )
     return Write(
-        offset=start, length=end - start, sequential=False, declares=total, digests=digests
+        offset=start,
+        length=end - start,
+        sequential=False,
+        declares=total,
+        digests=digests,
+        when_filled=True,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from towpath import errors
 from towpath.core.command import Append, Claim, Command, Create, Discover
 from towpath.core.digest import CRC64NVME, crc_bytes, format_digests
+from towpath.core.memo import recall
 from towpath.core.model import Upload, UploadState
 from towpath.core.transfer import has_lost_bytes
 from towpath.errors import TowpathError
@@ -27,6 +28,7 @@ from towpath.protocol.rufh.versions import (
     COMPLETED,
     INCONSISTENT,
     MISMATCHING,
+    NAME,
     VERSION,
     Interop,
     may_inform,
@@ -68,8 +70,8 @@ def render(
         return Reply(
             status=spoken.offset_statuses[0], fields=(("cache-control", "no-store"), *facts)
         )
-    if done and upload.memo:
-        return replay(upload.memo)
+    if done and (kept := recall(upload, NAME)):
+        return replay(kept)
     fields = (location(head, upload), *facts, *(_result(upload, digests) if done else ()))
     if done or isinstance(command, Create):
         return Reply(status=201, fields=(*fields, ("content-length", "0")))

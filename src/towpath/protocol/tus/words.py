@@ -18,6 +18,7 @@ from towpath.core.command import (
     NewUpload,
 )
 from towpath.core.digest import CRC64NVME, crc_bytes, format_digests
+from towpath.core.memo import recall
 from towpath.core.model import OnConflict, Upload, UploadState
 from towpath.core.transfer import Write
 from towpath.errors import DigestMismatch, Malformed, TowpathError
@@ -124,6 +125,7 @@ def _parse_create(head: Head) -> Create | Concatenate | Reply:
         length=_content_length(head),
         digests=read_checksum(head),
         trailing=read_trailing(head),
+        when_filled=True,
     )
     return Create(new=new, write=write)
 
@@ -152,6 +154,8 @@ def _parse_concatenate(head: Head, concat: str) -> Concatenate:
 
 def _part(head: Head, address: str) -> str:
     """The id in the address of a part: absolute, relative, or percent-encoded; only of ours."""
+    if not (address.isascii() and address.isprintable()):
+        raise _bad_concat("An address in it has characters that no address has.")
     path = unquote(urlsplit(address).path)
     before, _, key = path.rstrip("/").rpartition("/")
     if before not in {"", head.base} or not _KEY.match(key):
@@ -188,6 +192,7 @@ def _parse_append(head: Head, key: str) -> Append | Reply:
             declares=None if declared is None else read_size(declared, field="Upload-Length"),
             digests=read_checksum(head),
             trailing=read_trailing(head),
+            when_filled=True,
         ),
     )
 
@@ -338,12 +343,12 @@ def _progress(upload: Upload) -> list[tuple[str, str]]:
 
 def _facts(upload: Upload) -> list[tuple[str, str]]:
     fields = _progress(upload)
-    if upload.memo:
-        fields.append(("upload-concat", upload.memo))
+    if concat := recall(upload, NAME):
+        fields.append(("upload-concat", concat))
     if upload.length is None:
         fields.extend([] if upload.parts else [("upload-defer-length", "1")])
     else:
         fields.append(("upload-length", str(upload.length)))
-    if upload.metadata:
+    if upload.metadata and upload.dialect == NAME:
         fields.append(("upload-metadata", upload.metadata))
     return fields
