@@ -9,6 +9,7 @@ from typing import Protocol
 from towpath.core.caller import Caller
 from towpath.core.command import NewUpload
 from towpath.core.model import Upload
+from towpath.core.ranges import Extent
 
 
 class Ending(Enum):
@@ -63,11 +64,11 @@ class Source(Protocol):
 class EventSink(Protocol):
     """Is told what happens to uploads."""
 
-    def tell(self, kind: str, upload: Upload) -> None:
+    def tell(self, kind: str, upload: Upload, extent: Extent | None = None) -> None:
         """`kind`: created, progress, completed, cancelled, expired or failed.
 
         Called from any thread; must neither block nor raise. What is told is a hint: the ledger
-        has the facts.
+        has the facts. `extent`: what is durable, if it is more than the prefix.
         """
         ...
 

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -89,6 +89,10 @@ class Engine:
     def writing(self) -> int:
         """How many chunks are being received now."""
         return self._writing.count
+
+    def moving(self) -> Iterator[tuple[Upload, Extent, int]]:
+        """Each upload that receives now, what of it is durable, and how much has come."""
+        return self._writing.moving()
 
     @property
     def governor(self) -> Governor:
@@ -270,7 +274,7 @@ class Engine:
         if not live.upload.state.is_final:
             upload = move(live.upload, state, now=self.clock.now(), reason=reason)
             await self.do(live.end, self.ledger, upload)
-            self.events.tell(state.value, live.upload)
+            self.events.tell(state.value, *live.facts)
         elif live.upload.state is UploadState.COMPLETE:
             raise StateConflict(
                 "The upload is complete and cannot be given up.",

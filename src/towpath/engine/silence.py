@@ -5,12 +5,13 @@ from __future__ import annotations
 from towpath.core.caller import Caller
 from towpath.core.command import NewUpload
 from towpath.core.model import Upload
+from towpath.core.ranges import Extent
 
 
 class Silence:
     """An EventSink that nobody listens to."""
 
-    def tell(self, kind: str, upload: Upload) -> None:
+    def tell(self, kind: str, upload: Upload, extent: Extent | None = None) -> None:
         """Nothing."""
 
 
