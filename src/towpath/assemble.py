@@ -16,6 +16,7 @@ from typing import Any
 from towpath.core.model import Name
 from towpath.core.ports import Clock
 from towpath.engine.engine import Engine
+from towpath.engine.hub import Hub
 from towpath.engine.rebuild import Rebuilt, rebuild
 from towpath.engine.scrub import Scrub
 from towpath.engine.shelf import Shelf
@@ -23,6 +24,7 @@ from towpath.engine.sweep import Sweep, Swept
 from towpath.errors import SettingsError
 from towpath.ledger.base import Ledger
 from towpath.ledger.sql import SqlLedger
+from towpath.protocol.rooms import client_of
 from towpath.settings import Settings, load
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
@@ -35,6 +37,7 @@ from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_to
 from towpath.web.limits import WireLimits
 from towpath.web.log import configure
 from towpath.web.registry import Registry
+from towpath.web.rooms import Rooms
 from towpath.web.server import Server, run
 from towpath.web.server import server as make_server
 from towpath.web.single import Single
@@ -63,12 +66,14 @@ class Service:
         self.settings = settings
         self.store = store
         self.ledger = ledger
+        self.hub = Hub(clock, label=client_of, most=settings.listeners)
         self.engine = Engine(
             store=store,
             ledger=ledger,
             clock=clock,
             limits=settings.limits(),
             holder=f"{socket.gethostname()}:{os.getpid()}",
+            events=self.hub,
         )
         self.shelf = Shelf(store=store, ledger=ledger, clock=clock, threads=self.engine.threads)
         self._sweep = Sweep(self.engine)
@@ -82,6 +87,7 @@ class Service:
     async def begin(self) -> None:
         """Complete what a crash left, then sweep and scrub from time to time."""
         await self._sweep.finish(Swept())
+        self._upkeep.append(asyncio.create_task(self.hub.run(self.engine.moving, self._memory)))
         if self.settings.sweep_seconds:
             self._upkeep.append(asyncio.create_task(self._from_time_to_time(self._sweep)))
         if self.settings.scrub_every:
@@ -90,9 +96,11 @@ class Service:
     async def drain(self) -> None:
         """End what is being received, with all of it settled. Called when the server stops."""
         await self.engine.drain()
+        self.hub.close()
 
     async def end(self) -> None:
         """End everything."""
+        self.hub.close()
         for task in self._upkeep:
             task.cancel()
         await asyncio.gather(*self._upkeep, return_exceptions=True)
@@ -127,6 +135,11 @@ class Service:
             },
             "store": {"free": space.free, "total": space.total, "read_only": space.read_only},
         }
+
+    def _memory(self) -> tuple[int, int]:
+        """Bytes that uploads hold, and how many they may: the budget, or less for documents."""
+        governor, told = self.engine.governor, self.settings.document_memory
+        return governor.reserved, min(governor.budget, told or governor.budget)
 
     def _look(self) -> dict[str, str]:
         space = self.store.space()
@@ -190,11 +203,14 @@ def application(running: Service, gate: Gate) -> App:
     settings = running.settings
     return App(
         files=Files(running.engine, running.shelf),
-        control=control(running.engine, running.shelf, files=FILES, about=running.about),
+        control=control(
+            running.engine, running.shelf, running.hub, files=FILES, about=running.about
+        ),
         gate=gate,
         health=running,
         life=running,
         limits=wire_limits(settings),
+        sockets=Rooms(running.engine, running.hub, gate, wire_limits(settings)),
         informational=settings.informational,
         dialects={
             SINGLE: Single(running.engine, files=FILES),

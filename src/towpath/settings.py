@@ -64,6 +64,7 @@ class Settings:
     uploads: int = 1024  # that receive at once
     max_length: int = 0  # of one upload, in bytes; 0: no limit
     lifetime: float = 24 * 3600.0  # of an upload that nobody goes on with
+    listeners: int = 2048  # that hear of uploads at once, by events and WebSockets
     document_length: int = 1024 * MIB  # of a document, by its own routes; 0: no limit
     document_chunk: int = 8 * MIB  # of a document whose client asks for no size
     document_uploads: int = 5  # documents that are uploaded at once

@@ -104,8 +104,11 @@ class Hub:
             if known is None or known[0] not in FINAL:
                 self._fresh[upload.id] = kind, upload, extent
 
-    def open(self, caller: Caller) -> Listener:
-        """A listener that hears of nothing yet; close it at its end. Raises LimitReached."""
+    def open(self, caller: Caller, weigh: Callable[[News], int] = lambda _: 1) -> Listener:
+        """A listener that hears of nothing yet; forget it at its end. Raises LimitReached.
+
+        `weigh`: how many messages its outlet may make of news.
+        """
         if self._closed or len(self._listeners) >= self._most:
             raise LimitReached(
                 "Nobody else can listen now.",
@@ -113,7 +116,7 @@ class Hub:
                 todo="Try again later, or ask for the state from time to time.",
                 retry_after=30,
             )
-        listener = Listener(caller, self._clock, self._enter, self._leave)
+        listener = Listener(caller, self._clock, self._enter, self._leave, weigh)
         self._listeners.add(listener)
         self._somebody.set()
         return listener

@@ -40,12 +40,15 @@ class Listener:
         clock: Clock,
         enter: Callable[[Topic, Listener], None],
         leave: Callable[[Topic, Listener], None],
+        weigh: Callable[[News], int],
     ) -> None:
+        """`weigh`: for how many messages there must be room before news go out."""
         self.caller = caller
         self.topics: set[Topic] = set()
         self._clock = clock
         self._enter = enter
         self._leave = leave
+        self._weigh = weigh
         self._slots: dict[str, News] = {}
         self._sent: dict[str, deque[float]] = {}  # when the last few messages went out
         self._pressure: Pressure | None = None
@@ -86,7 +89,7 @@ class Listener:
         """Put news into its slot."""
         key = news.upload.id
         known = self._slots.get(key)
-        if known is not None and known.is_final:
+        if known is not None and (known.is_final or news.kind == "state"):
             return
         if known is None and not self._has_room(key):
             if news.is_final:
@@ -153,7 +156,7 @@ class Listener:
         soonest: float | None = None
         for key, news in self._slots.items():
             recent = self._recent(key)
-            too_many = len(recent) - (A_SECOND - (2 if news.is_final else 1))
+            too_many = len(recent) - (A_SECOND - self._weigh(news))
             if too_many <= 0:
                 del self._slots[key]
                 return news, None

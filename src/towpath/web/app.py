@@ -80,7 +80,7 @@ class Life(Protocol):
 class App:
     """Towpath over HTTP."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one for each thing that a server is made of
         self,
         *,
         files: Files,
@@ -91,10 +91,11 @@ class App:
         limits: WireLimits,
         informational: bool = True,
         dialects: Mapping[str, Handler] | None = None,
+        sockets: Asgi | None = None,
     ) -> None:
         """`informational`: clients that ask for interim answers get them.
 
-        `dialects`: handlers by the path that each lives below.
+        `dialects`: handlers by the path that each lives below; `sockets` takes WebSockets.
         """
         self._files = files
         self._dialects = dict(dialects or {})
@@ -104,6 +105,7 @@ class App:
         self._life = life
         self._limits = limits
         self._informational = informational
+        self._sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -111,6 +113,8 @@ class App:
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
+        elif scope["type"] == "websocket" and self._sockets is not None:
+            await self._sockets(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})

@@ -15,6 +15,8 @@ from typing import Any
 
 import uvicorn
 
+from towpath.web.room_socket import MOST_MESSAGE, RoomProtocol
+
 
 class Server(uvicorn.Server):
     """Says when it is up, and drains before it waits for connections.
@@ -67,7 +69,9 @@ def server(
         host=host,
         port=port,
         http=http,
-        ws="none",
+        ws=RoomProtocol,
+        ws_max_size=MOST_MESSAGE,
+        ws_per_message_deflate=False,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
         lifespan="on",
         log_config=None,
