@@ -114,10 +114,11 @@ class Socket:
     def until(self, **like: Any) -> dict[str, Any]:
         """The first message with these members."""
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            found = self.hear()
-            if all(found.get(name) == value for name, value in like.items()):
-                return found
+        with contextlib.suppress(TimeoutError):
+            while True:
+                found = self.hear(deadline - time.monotonic())
+                if all(found.get(name) == value for name, value in like.items()):
+                    return found
         raise AssertionError(f"no {like} in {self.heard}")
 
     def quiet(self, seconds: float) -> bool:

@@ -126,7 +126,7 @@ def _granian(folder: Path, settings: dict[str, Any]) -> Iterator[Served]:
     data, port = folder / "data", free_port()
     told = {"data": data, **settings}
     environment = {f"TOWPATH_{name.upper()}": str(value) for name, value in told.items()}
-    words = ["granian", "--interface", "asgi", "--factory", "--no-ws", "--port", str(port)]
+    words = ["granian", "--interface", "asgi", "--factory", "--port", str(port)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *words, "towpath.asgi:from_environment"],

@@ -107,7 +107,7 @@ class Hub:
     def open(self, caller: Caller, weigh: Callable[[News], int] = lambda _: 1) -> Listener:
         """A listener that hears of nothing yet; forget it at its end. Raises LimitReached.
 
-        `weigh`: how many messages its outlet may make of news.
+        `weigh`: how many messages its outlet makes of news.
         """
         if self._closed or len(self._listeners) >= self._most:
             raise LimitReached(

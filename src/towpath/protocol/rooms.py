@@ -14,7 +14,7 @@ name is never there; one that is not known is null.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from towpath.core.limits import MIB
 from towpath.core.model import Upload, UploadState
@@ -140,30 +140,32 @@ def write_pressure(pressure: Pressure) -> str:
     )
 
 
-def weigh(news: News) -> int:
-    """For how many messages there must be room: what comes last must not be cut short."""
-    return 3 if news.kind == "state" or news.upload.state is not UploadState.OPEN else 1
+def count(news: News, said: Said, *, now: float) -> int:
+    """How many messages news become."""
+    return 1 + (_status(news) != said.status) + _has_chunk(news, said, now)
 
 
-def write_news(news: News, said: Said, *, now: float, room: int) -> tuple[list[str], Said]:
-    """The messages that news become, at most `room` of them, and what the client knows then.
+def write_news(news: News, said: Said, *, now: float) -> tuple[list[str], Said]:
+    """The messages that news become, and what the client knows then.
 
-    `now`: seconds that only grow. `room` is at least what `weigh` says.
+    `now`: seconds that only grow.
     """
     texts = [news.once("upload_progress", _progress)]
     status, chunks = _status(news), int(news.once("chunks", _count))
-    at, known, extent = said.chunk_at, said.chunks, said.extent
-    if status != said.status and room > len(texts):
+    if status != said.status:
         texts.append(news.once("upload_status", _write_status))
-    elif status != said.status:
-        status = said.status  # said with the next news
-    late = now - at >= CHUNK_SECONDS or news.upload.state is not UploadState.OPEN
-    if chunks > known and late and room > len(texts) and news.kind != "state":
-        texts.append(_chunk(news, chunks, extent))
-        at, known, extent = now, chunks, news.extent
+    if _has_chunk(news, said, now):
+        texts.append(_chunk(news, chunks, said.extent))
+        return texts, Said(status, chunks, news.extent, now)
     if news.kind == "state":
-        known, extent = chunks, news.extent
-    return texts, Said(status, known, extent, at)
+        return texts, Said(status, chunks, news.extent, said.chunk_at)
+    return texts, replace(said, status=status)
+
+
+def _has_chunk(news: News, said: Said, now: float) -> bool:
+    """Whether a chunk more is to be told of: not too often, but always at the end."""
+    late = now - said.chunk_at >= CHUNK_SECONDS or news.upload.state is not UploadState.OPEN
+    return late and news.kind != "state" and int(news.once("chunks", _count)) > said.chunks
 
 
 def _status(news: News) -> str:

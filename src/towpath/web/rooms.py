@@ -22,7 +22,6 @@ from towpath.core.model import UploadState
 from towpath.core.news import News, Pressure
 from towpath.engine.engine import Engine
 from towpath.engine.hub import Hub, of_label, of_upload
-from towpath.engine.listener import Listener
 from towpath.errors import Expired, Forbidden, LimitReached, Malformed, NotFound, TowpathError
 from towpath.protocol import documents, rooms
 from towpath.protocol.message import join_fields
@@ -62,16 +61,16 @@ class Rooms:
         try:
             client = _client(scope)
             caller = self._admit(scope)
-            listener = self._hub.open(caller, rooms.weigh)
+            room = _Room(self._engine, self._hub, caller, client, send)
         except TowpathError as error:
             await _refuse(scope, send, error)
             return
         try:
             offered = PROTOCOL in scope.get("subprotocols", [])
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL if offered else None})
-            await _Room(self._engine, self._hub, listener, client, send).run(receive)
+            await room.run(receive)
         finally:
-            self._hub.forget(listener)
+            room.close()
 
     def _admit(self, scope: MutableMapping[str, Any]) -> Caller:
         size = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
@@ -88,17 +87,20 @@ class Rooms:
 class _Room:
     """One client on one connection."""
 
-    def __init__(
-        self, engine: Engine, hub: Hub, listener: Listener, client: str, send: Send
-    ) -> None:
+    def __init__(self, engine: Engine, hub: Hub, caller: Caller, client: str, send: Send) -> None:
+        """Raises LimitReached."""
         self._engine = engine
         self._hub = hub
-        self._listener = listener
-        self._caller = listener.caller
+        self._caller = caller
         self._client = client
+        self._listener = hub.open(caller, self._count)
         self._send = send
         self._left: set[str] = set()
         self._said: dict[str, rooms.Said] = {}
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._hub.forget(self._listener)
 
     async def run(self, receive: Receive) -> None:
         """Until one side ends it."""
@@ -189,9 +191,7 @@ class _Room:
         if rooms.client_of(news.upload) is None:
             return
         said = self._said.pop(key, rooms.Said())
-        texts, said = rooms.write_news(
-            news, said, now=self._engine.clock.monotonic(), room=self._listener.room(key)
-        )
+        texts, said = rooms.write_news(news, said, now=self._engine.clock.monotonic())
         self._listener.sent(key, len(texts))
         if not news.is_final:
             self._said[key] = said
@@ -199,6 +199,13 @@ class _Room:
                 del self._said[next(iter(self._said))]
         for text in texts:
             await self._say(text)
+
+    def _count(self, news: News) -> int:
+        """How many messages news become."""
+        if rooms.client_of(news.upload) is None:
+            return 1
+        said = self._said.get(news.upload.id, rooms.Said())
+        return rooms.count(news, said, now=self._engine.clock.monotonic())
 
     async def _tell_of_the_unfinished(self) -> None:
         """How the client's sessions stand."""
