@@ -18,6 +18,7 @@ from towpath.testing import procfs
 from towpath.testing.crowd import Crowd
 from towpath.testing.pattern import Pattern
 from towpath.testing.program import Program
+from towpath.testing.rawhttp import Line
 from towpath.testing.rawtus import RawTus
 from towpath.testing.server import Server, towpath_serve
 
@@ -86,6 +87,37 @@ def test_memory_does_not_follow_the_size_of_a_download(server: Server) -> None:
     assert tus.patch(path, 0, size).status == 204
     before = calm(server)
     assert tus.sha256(path) == (size, tus.pattern.sha256(size))
+    assert grown(server, before) <= WHOLE_GROWTH
+
+
+def send_single(server: Server, length: int, *, form: bool) -> None:
+    """One request with the whole file, as it is or as a form."""
+    before, behind, kind = b"", b"", "application/pdf"
+    if form:
+        kind = "multipart/form-data; boundary=edge"
+        place = 'Content-Disposition: form-data; name="file"; filename="large.bin"'
+        before = f"--edge\r\n{place}\r\n\r\n".encode()
+        behind = b"\r\n--edge--\r\n"
+    pattern = Pattern("single")
+    with Line("127.0.0.1", server.port, timeout=120) as line:
+        size = len(before) + length + len(behind)
+        fields: dict[str, str | int] = {"Content-Type": kind, "Content-Length": size}
+        line.send_head("POST", "/v1/uploads", fields)
+        line.socket.sendall(before)
+        for view in pattern.views(0, length):
+            line.socket.sendall(view)
+        line.socket.sendall(behind)
+        answer = line.answer()
+    assert answer.status == 201, answer
+    told = json.loads(answer.body)
+    assert (told["size"], told["sha256"]) == (length, pattern.sha256(length))
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["raw", "form"])
+def test_memory_does_not_follow_the_size_of_a_single_request(server: Server, form: bool) -> None:
+    send_single(server, 1 * MIB, form=form)
+    before = calm(server)
+    send_single(server, 2 * GIB, form=form)
     assert grown(server, before) <= WHOLE_GROWTH
 
 

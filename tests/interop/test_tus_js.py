@@ -62,9 +62,10 @@ def test_an_upload_that_is_cut_goes_on_by_itself(
     with cutting(server.address, up=SIZE // 2) as cutter:
         done = upload(cutter.url, large, options=options)
         assert cutter.cuts == 1
-    # Seldom, under load, an answer that the client retries was seen here; which one is not known.
-    # 409 is let pass until it is: it carries the true offset, and the bytes are compared below.
-    assert {status for _, status in done["requests"]} <= {200, 201, 204, 409}, done["requests"]
+    # Granian hands over requests in no order: a chunk that was cut off may be admitted behind the
+    # HEAD that came after it, and then the next chunk is told the true offset, once more.
+    fine = {200, 201, 204} | ({409} if server.kind == "granian" else set())
+    assert {status for _, status in done["requests"]} <= fine, done["requests"]
     require_same(server, done["url"], large)
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
+                start_new_session=True,
             )
         until_it_listens(("127.0.0.1", self.port), process, self.log)
         return process
@@ -63,7 +65,9 @@ class Process:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait until it has ended; the exit code."""
         self.send(number)
-        return self._process.wait(PATIENCE)
+        code = self._process.wait(PATIENCE)
+        self._end_workers()
+        return code
 
     def start_again(self) -> None:
         """A new process on the same data; the one before has ended."""
@@ -79,6 +83,17 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait(PATIENCE)
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        """End what the process left behind: Granian's workers outlive one that is killed."""
+        deadline = time.monotonic() + PATIENCE
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+            while time.monotonic() < deadline:  # until they let go of the data
+                os.killpg(self._process.pid, 0)
+                time.sleep(0.01)
+            raise AssertionError("workers that were killed have not ended")
 
 
 @contextmanager

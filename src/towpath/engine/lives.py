@@ -1,7 +1,8 @@
 """The one Live of each upload that somebody in this process works on.
 
 Rules: loaded once for all who hold it, dropped when nobody does; when the ledger moved without
-us, it is dropped at once, so that whoever comes next reads anew.
+us, it is dropped at once, so that whoever comes next reads anew. Who came first gets it first: a
+claim that passed a chunk which had come before it would tell an offset that then moves.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from towpath.engine.live import Live
 from towpath.errors import Stale
@@ -19,6 +20,7 @@ from towpath.errors import Stale
 class _Entry:
     loading: asyncio.Future[Live]
     users: int = 0
+    door: asyncio.Lock = field(default_factory=asyncio.Lock)  # a fair one: first come, first in
 
 
 class Lives:
@@ -41,7 +43,9 @@ class Lives:
         self._users += 1
         self._nobody.clear()
         try:
-            yield await asyncio.shield(entry.loading)
+            async with entry.door:  # without it, who comes after loading passes who waits for it
+                live = await asyncio.shield(entry.loading)
+            yield live
         except Stale:
             self._drop(key, entry)
             raise

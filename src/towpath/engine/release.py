@@ -2,7 +2,8 @@
 
 Rules: bytes that another object shares stay; the ledger forgets first and notes in the same
 commit, in the outbox, what the store must remove; then the store removes it and the note goes. A
-crash in between leaves the note.
+crash in between leaves the note. Whoever came to share the bytes before that commit is seen after
+it, when they are to be removed; after it nobody can, because what is shared must still be there.
 """
 
 from __future__ import annotations
@@ -68,5 +69,6 @@ def note_of(address: str) -> str:
 
 def unlink(store: Store, ledger: Ledger, note: Outbox) -> None:
     """Do what a note of kind REMOVE says, and take the note away. Blocks; may be repeated."""
-    store.remove(note.subject)
+    if not ledger.count(Segment, Query(where={"address": note.subject})):
+        store.remove(note.subject)
     ledger.commit([Remove(Outbox, note.key)])

@@ -10,7 +10,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select
@@ -19,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from towpath.core.model import Row
 from towpath.errors import TowpathError
 from towpath.ledger import rules, schema, statements
-from towpath.ledger.base import Add, Change, Query, Remove, Update
+from towpath.ledger.base import Add, Change, Expect, Query, Remove, Update
 from towpath.ledger.dialects import Durability, connect, translate
 from towpath.ledger.group import GroupCommit, Ticket
 
@@ -142,27 +143,33 @@ class SqlLedger:
             savepoint.commit()
 
     def _apply(self, connection: Connection, changes: Sequence[Change]) -> None:
+        for kind, run in groupby(changes, key=_kind_added):
+            if kind is not None:
+                self._add(connection, kind, [change.row for change in run if type(change) is Add])
+            else:
+                self._apply_each(connection, run)
+
+    def _apply_each(self, connection: Connection, changes: Iterable[Change]) -> None:
         for change in changes:
-            if isinstance(change, Add):
-                self._add(connection, change.row)
-            elif isinstance(change, Update):
+            if isinstance(change, Update):
                 row = change.row
                 done = connection.execute(statements.OF[type(row)].update, statements.updated(row))
                 if done.rowcount != 1:
                     raise rules.stale(type(row), row.key)
             elif isinstance(change, Remove):
                 _remove(connection, change)
-            else:
+            elif isinstance(change, Expect):
                 values = statements.key_values(change.kind, change.key)
                 if connection.execute(statements.OF[change.kind].expect, values).first() is None:
                     raise rules.stale(change.kind, change.key)
 
-    def _add(self, connection: Connection, row: Row) -> None:
+    def _add(self, connection: Connection, kind: type[Row], rows: Sequence[Row]) -> None:
+        """Insert rows of one kind at once: a statement for each costs many times as much."""
         try:
-            connection.execute(statements.OF[type(row)].add, statements.added(row))
+            connection.execute(statements.OF[kind].add, [statements.added(row) for row in rows])
         except IntegrityError as error:
             if self._dialect.is_duplicate(error):
-                raise rules.duplicate(type(row), row.key) from error
+                raise rules.duplicate(kind, [row.key for row in rows]) from error
             raise
 
     def _translated(self, error: Exception) -> TowpathError:
@@ -171,6 +178,11 @@ class SqlLedger:
     def _let_go(self) -> None:
         self._reader.dispose()
         self._writer.dispose()  # last: SQLite folds its log into the file with the last writer
+
+
+def _kind_added(change: Change) -> type[Row] | None:
+    """The kind of row that is added; None for every other change."""
+    return type(change.row) if isinstance(change, Add) else None
 
 
 def _remove(connection: Connection, change: Remove) -> None:
