@@ -19,14 +19,16 @@ from towpath.web.log import configure
 __all__ = ["app", "from_environment"]
 
 
-def app(settings: Settings) -> App:
+def app(settings: Settings, *, hooks: object | None = None) -> App:
     """An application on a data directory of its own.
 
-    `settings.host` says where the caller will listen. Raises SettingsError, StoreBusy, StoreError,
+    `settings.host` says where the caller will listen. `hooks`: an object with some of the methods
+    `before_create(caller, new)`, `while_receiving(upload)` and `before_complete(upload)`,
+    asynchronous or not; they decide as `towpath.core.ports.Hooks` says. Raises SettingsError, StoreBusy, StoreError,
     LedgerError.
     """
     gate = gate_of(settings)
-    return application(service(settings), gate)
+    return application(service(settings, hooks), gate)
 
 
 def from_environment() -> App:

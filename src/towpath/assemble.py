@@ -7,33 +7,42 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from towpath.core.model import Name
-from towpath.core.ports import Clock
+from towpath.core.model import Name, Upload
+from towpath.core.ports import Clock, Hooks, Notes
+from towpath.core.ranges import Extent
 from towpath.engine.engine import Engine
+from towpath.engine.hooks import Callables, Several
 from towpath.engine.hub import Hub
+from towpath.engine.outbox import Chores, Work
 from towpath.engine.rebuild import Rebuilt, rebuild
 from towpath.engine.scrub import Scrub
 from towpath.engine.shelf import Shelf
+from towpath.engine.silence import CONSENT, NOTHING
 from towpath.engine.sweep import Sweep, Swept
-from towpath.errors import SettingsError
+from towpath.errors import Malformed, SettingsError
 from towpath.ledger.base import Ledger
 from towpath.ledger.sql import SqlLedger
+from towpath.protocol.hooks import ASKS
 from towpath.protocol.rooms import client_of
+from towpath.protocol.signing import read_secrets
 from towpath.settings import Settings, load
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
 from towpath.web.app import DOCUMENTS, FILES, SINGLE, STREAMING, App
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
+from towpath.web.courier import Courier, check_address
 from towpath.web.documents import Documents, Terms
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
+from towpath.web.hooks import HttpHooks
 from towpath.web.limits import WireLimits
 from towpath.web.log import configure
 from towpath.web.registry import Registry
@@ -42,6 +51,7 @@ from towpath.web.server import Server, run
 from towpath.web.server import server as make_server
 from towpath.web.single import Single
 from towpath.web.streaming import Streaming
+from towpath.web.webhooks import EVENTS, KIND, Webhooks
 
 _log = logging.getLogger("towpath")
 
@@ -59,10 +69,89 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+@dataclass(frozen=True)
+class Calls:
+    """Other servers and objects that are asked and told."""
+
+    hooks: Hooks = CONSENT
+    notes: Notes = NOTHING
+    work: Mapping[str, Work] = field(default_factory=dict)  # by kind of outbox row
+
+
+def calls_of(settings: Settings, clock: Clock, hooks: object | None = None) -> Calls:
+    """What settings and whoever embeds us want asked and told. Raises SettingsError."""
+    asked: list[Hooks] = []
+    secrets = secrets_of(settings)
+    courier = Courier(seconds=settings.call_seconds, public_only=settings.call_public_only)
+    if settings.hook:
+        check_address(settings.hook, "hook")
+        asked.append(
+            HttpHooks(
+                settings.hook,
+                among(settings.hook_asks, ASKS, "hook_asks"),
+                secrets,
+                courier,
+                clock,
+                fail_open=settings.hook_fail_open,
+            )
+        )
+    if hooks is not None:
+        asked.append(Callables(hooks))
+    told = among(settings.webhook_events, EVENTS, "webhook_events")
+    urls = [check_address(url, "webhooks") for url in settings.webhooks]
+    webhooks = Webhooks(urls, told, secrets, courier, clock)
+    return Calls(
+        hooks=Several(*asked) if asked else CONSENT,
+        notes=webhooks,
+        # without addresses, too: rows of earlier ones end
+        work={KIND: webhooks.deliver},
+    )
+
+
+def secrets_of(settings: Settings) -> tuple[bytes, ...]:
+    """What signs webhooks and hooks. Raises SettingsError."""
+    if not settings.webhooks and not settings.hook:
+        return ()
+    if settings.signing_secrets is None:
+        raise SettingsError(
+            "Webhooks and hooks need a secret.",
+            why="What is told and asked is signed, so that others cannot forge it.",
+            todo='Make one, echo "whsec_$(openssl rand -base64 32)" > FILE, '
+            "and name the file in signing_secrets.",
+        )
+    try:
+        return read_secrets(settings.signing_secrets.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, Malformed) as error:
+        raise SettingsError(
+            f"The secrets in {settings.signing_secrets} cannot be read.", why=str(error)
+        ) from error
+
+
+def among(said: tuple[str, ...], known: tuple[str, ...], setting: str) -> tuple[str, ...]:
+    """What was said, if all of it is known. Raises SettingsError."""
+    for word in said:
+        if word not in known:
+            raise SettingsError(
+                f"{setting} cannot have “{word}”.",
+                why=f"It has some of {', '.join(known)}.",
+                todo="Correct it.",
+            )
+    return said
+
+
 class Service:
     """A server's engine with what runs beside it, from its beginning to its end."""
 
-    def __init__(self, settings: Settings, *, store: Store, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: Store,
+        ledger: Ledger,
+        clock: Clock,
+        calls: Calls | None = None,
+    ) -> None:
+        calls = calls or Calls()
         self.settings = settings
         self.store = store
         self.ledger = ledger
@@ -73,7 +162,12 @@ class Service:
             clock=clock,
             limits=settings.limits(),
             holder=f"{socket.gethostname()}:{os.getpid()}",
-            events=self.hub,
+            events=self,
+            hooks=calls.hooks,
+            notes=calls.notes,
+        )
+        self._chores = Chores(
+            ledger, clock, self.engine.do, calls.work, patience=settings.call_seconds + 30.0
         )
         self.shelf = Shelf(store=store, ledger=ledger, clock=clock, threads=self.engine.threads)
         self._sweep = Sweep(self.engine)
@@ -84,10 +178,16 @@ class Service:
         self._began = clock.monotonic()
         self._upkeep: list[asyncio.Task[None]] = []
 
+    def tell(self, kind: str, upload: Upload, extent: Extent | None = None) -> None:
+        """What the engine tells; see `EventSink`."""
+        self.hub.tell(kind, upload, extent)
+        self._chores.tell(kind, upload, extent)
+
     async def begin(self) -> None:
         """Complete what a crash left, then sweep and scrub from time to time."""
         await self._sweep.finish(Swept())
         self._upkeep.append(asyncio.create_task(self.hub.run(self.engine.moving, self._memory)))
+        self._upkeep.append(asyncio.create_task(self._chores.run()))
         if self.settings.sweep_seconds:
             self._upkeep.append(asyncio.create_task(self._from_time_to_time(self._sweep)))
         if self.settings.scrub_every:
@@ -163,11 +263,15 @@ class Service:
             await self._clock.sleep(self.settings.sweep_seconds or 600.0)
 
 
-def service(settings: Settings) -> Service:
-    """A service on the data directory. Raises StoreBusy, StoreError, LedgerError."""
+def service(settings: Settings, hooks: object | None = None) -> Service:
+    """A service on the data directory. `hooks`: see engine.hooks.Callables.
+
+    Raises SettingsError, StoreBusy, StoreError, LedgerError.
+    """
     clock = SystemClock()
+    calls = calls_of(settings, clock, hooks)
     store, ledger = open_data(settings, clock)
-    return Service(settings, store=store, ledger=ledger, clock=clock)
+    return Service(settings, store=store, ledger=ledger, clock=clock, calls=calls)
 
 
 def open_data(settings: Settings, clock: Clock) -> tuple[LocalStore, SqlLedger]:

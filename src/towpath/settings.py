@@ -73,6 +73,15 @@ class Settings:
     head_seconds: float = 20.0  # for a request's head
     idle_seconds: float = 60.0  # between two bytes of a body
     slowest_rate: int = 64  # bytes a second, over a minute
+    # who is told, and who is asked
+    webhooks: tuple[str, ...] = ()  # addresses that are told what happens to uploads
+    webhook_events: tuple[str, ...] = ("completed",)  # and created, cancelled, expired, failed
+    hook: str = ""  # an address that is asked whether uploads may be
+    hook_asks: tuple[str, ...] = ("before_create", "before_complete")  # and while_receiving
+    hook_fail_open: bool = False  # an upload goes on when the hook gives no answer
+    signing_secrets: Path | None = None  # file of the secrets that sign both, one whsec_ a line
+    call_seconds: float = 10.0  # for an address to answer in
+    call_public_only: bool = False  # call no address of a private network
     # upkeep
     sweep_seconds: float = 600.0  # between two sweeps
     scrub_every: float = 30 * 86400.0  # after which an object is read again; 0: never

@@ -14,6 +14,7 @@ class NewUpload:
     """What a caller says when it creates an upload. `metadata` is kept as it was sent."""
 
     length: int | None
+    id: str | None = None  # none: one that nobody guesses is drawn
     name: str | None = None
     on_conflict: OnConflict = OnConflict.KEEP_BOTH
     media_type: str | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
 from towpath.core.caller import Caller
 from towpath.core.command import NewUpload
-from towpath.core.model import Upload
+from towpath.core.model import Object, Outbox, Upload
 from towpath.core.ranges import Extent
 
 
@@ -73,18 +73,35 @@ class EventSink(Protocol):
         ...
 
 
+class Notes(Protocol):
+    """Says what must be told of an upload: rows that are committed with what they tell of."""
+
+    def of(self, kind: str, upload: Upload, made: Object | None, *, now: int) -> Sequence[Outbox]:
+        """`kind`: created, completed, cancelled, expired or failed; `made`: the new object."""
+        ...
+
+
 class Hooks(Protocol):
-    """What those who run a server may decide. Each may raise Vetoed or Refused with a reason."""
+    """What those who run a server may decide. Each may raise Vetoed or Refused with a reason.
+
+    Unanswered, when it cannot be decided now: nothing is lost, and the client may try again.
+    """
 
     watches: bool
     """whether `while_receiving` wants to be asked"""
 
     async def before_create(self, caller: Caller, new: NewUpload) -> NewUpload:
-        """Refuse an upload, or change its name and metadata."""
+        """Refuse an upload, or set its id, name and metadata.
+
+        Whoever sets an id sees to it that nobody guesses one.
+        """
         ...
 
     async def while_receiving(self, upload: Upload) -> None:
-        """Stop an upload while it runs. Called from time to time while bytes come."""
+        """Stop an upload while it runs: it fails, with the reason.
+
+        Called from time to time while bytes come.
+        """
         ...
 
     async def before_complete(self, upload: Upload) -> None:

@@ -19,25 +19,25 @@ from typing import ParamSpec, TypeVar
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import NewUpload
-from towpath.core.digest import SHA256
 from towpath.core.limits import Limits
 from towpath.core.model import Object, Upload, UploadState
-from towpath.core.ports import Clock, EventSink, Hooks, Source
+from towpath.core.ports import Clock, EventSink, Hooks, Notes, Source
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write, is_overdue, move, require_live, say
 from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
+from towpath.engine.chosen import Chosen
 from towpath.engine.compose import length_of
+from towpath.engine.duplicates import same_as
 from towpath.engine.endings import expect_nothing
 from towpath.engine.frontier import Frontier
 from towpath.engine.governor import Governor
-from towpath.engine.lease import end_all
-from towpath.engine.live import Live, load
+from towpath.engine.lease import Lease, end_all
+from towpath.engine.live import Live, load, told
 from towpath.engine.lives import Lives
-from towpath.engine.proof import Behind
+from towpath.engine.proof import Behind, Proof
 from towpath.engine.publish import publish
 from towpath.engine.recount import recount
-from towpath.engine.shelf import find
-from towpath.engine.silence import CONSENT, SILENCE
+from towpath.engine.silence import CONSENT, NOTHING, SILENCE
 from towpath.engine.threads import result_of
 from towpath.engine.writing import Writing, expiry, proof_of
 from towpath.errors import DigestMismatch, LengthConflict, NotFound, StateConflict, Vetoed
@@ -65,6 +65,7 @@ class Engine:
         holder: str,
         events: EventSink = SILENCE,
         hooks: Hooks = CONSENT,
+        notes: Notes = NOTHING,
     ) -> None:
         self.store = store
         self.ledger = ledger
@@ -72,6 +73,8 @@ class Engine:
         self.limits = limits
         self.events = events
         self.hooks = hooks
+        self._notes = notes
+        self._chosen = Chosen(ledger)
         self.threads = ThreadPoolExecutor(8, "towpath-io")
         self._lives = Lives(self._load_soon)
         self._writing = Writing(
@@ -113,7 +116,7 @@ class Engine:
         """
         caller.require(Scope.WRITE)
         new = await self.hooks.before_create(caller, new)
-        same = await self._same(caller, new)
+        same = await self.do(same_as, self.ledger, caller, new)
         upload = await self._begin(caller, new, parts=(same,) if same else ())
         if same or (upload.state is UploadState.FILLED and upload.completes):
             return await self.claim(caller, upload.id)
@@ -156,7 +159,7 @@ class Engine:
                 async with live.turn:
                     lease, bound = await self._writing.grant(live, write, source)
                 if lease is not None:
-                    await self._writing.receive(live, lease, bound, proof)
+                    await self._receive(live, lease, bound, proof)
                 else:
                     if write.length is None:
                         await expect_nothing(source(), self.threads)
@@ -321,18 +324,20 @@ class Engine:
         if held is not None and held < upload.offset:
             upload = recount(self.store, self.ledger, upload, held, now=self.clock.now())
         live = load(self.ledger, upload, held)
+        live.notes = self._notes
         if upload.wants and upload.handle:
             live.frontier = Frontier(self.store, upload.handle, live.upload.hasher)
         return live
 
-    async def _same(self, caller: Caller, new: NewUpload) -> str | None:
-        """An object of the caller's tenant that it may read and that has the wanted SHA-256."""
-        digest = new.digests.get(SHA256)
-        own = new.partial or not new.shares
-        if digest is None or own or Scope.READ not in caller.scopes:
-            return None
-        found = await self.do(find, self.ledger, caller, digest)
-        return None if found is None or new.length not in {None, found.length} else found.id
+    async def _receive(
+        self, live: Live, lease: Lease, bound: int | None, proof: Proof | None
+    ) -> None:
+        try:
+            await self._writing.receive(live, lease, bound, proof)
+        except Vetoed as error:
+            async with live.turn:
+                await self._abandon(live, UploadState.FAILED, str(error))
+            raise
 
     async def _begin(
         self, caller: Caller, new: NewUpload, *, parts: tuple[str, ...] = ()
@@ -342,14 +347,15 @@ class Engine:
         now = self.clock.now()
         ends = expiry(self.limits, now)
         upload = first_row(caller, new, name, parts=parts, now=now, expires_at=ends)
-        handle = "" if parts else await self.do(self.store.create, upload.id, new.length)
-        upload = replace(upload, handle=handle)
-        try:
-            await self.do(self.ledger.commit, [Add(upload)])
-        except Exception:
-            if handle:
-                await self.do(self.store.remove, handle)
-            raise
+        async with self._chosen.reserve(new.id, self.do):
+            handle = "" if parts else await self.do(self.store.create, upload.id, new.length)
+            upload = replace(upload, handle=handle)
+            try:
+                await self.do(self.ledger.commit, [Add(upload), *told(self._notes, upload, ())])
+            except Exception:
+                if handle and new.id is None:
+                    await self.do(self.store.remove, handle)
+                raise
         upload = replace(upload, version=1)
         self.events.tell("created", upload)
         return upload

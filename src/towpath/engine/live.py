@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from towpath.core.model import Island, Row, Upload
+from towpath.core.model import Island, Object, Row, Upload, UploadState
 from towpath.core.model import Lease as LeaseRow
+from towpath.core.ports import Notes
 from towpath.core.ranges import Extent, Span
 from towpath.core.transfer import filled, settled
 from towpath.engine.frontier import Frontier
 from towpath.engine.lease import Lease
+from towpath.engine.silence import NOTHING
 from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update
 
 R = TypeVar("R", bound=Row)
@@ -38,6 +40,7 @@ class Live:
         self._epoch = 0  # of the leases given out here; 0: none yet
         self._granted = {row.fence: row for row in granted}
         self.frontier: Frontier | None = None  # follows the prefix, if a digest is wanted
+        self.notes: Notes = NOTHING
         self.turn = asyncio.Lock()
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}
@@ -86,8 +89,10 @@ class Live:
     def end(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:
         """Commit `upload` in a state in which nobody writes any more, with `changes`. Blocks.
 
-        Rows of islands and leases go.
+        Rows of islands and leases go; what must be told of it comes along.
         """
+        if upload.state is not self.upload.state:
+            changes = [*changes, *told(self.notes, upload, changes)]
         with self.guard:
             self.commit(
                 ledger,
@@ -190,6 +195,17 @@ class Live:
             if start not in rows
         )
         return changes, rows
+
+
+def told(notes: Notes, upload: Upload, changes: Sequence[Change]) -> list[Change]:
+    """Rows that tell of what `changes` make of an upload."""
+    made = next((c.row for c in changes if isinstance(c, Add) and isinstance(c.row, Object)), None)
+    if upload.state is UploadState.COMPLETE:
+        kind = "completed"
+    else:
+        kind = upload.state.value if upload.state.is_final else "created"
+    rows = () if upload.partial else notes.of(kind, upload, made, now=upload.updated_at)
+    return [Add(row) for row in rows]
 
 
 def load(ledger: Ledger, upload: Upload, held: int | None) -> Live:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 
-from towpath.core.model import Upload
+from towpath.core.digest import CRC64NVME, crc_bytes, parse_digests
+from towpath.core.model import Object, Upload
 from towpath.core.news import News, Pressure
 from towpath.protocol.values import write_time
 
@@ -51,6 +52,24 @@ def write_news(news: News) -> str:
         "eta_seconds": None if left is None else round(left, 1),
     }
     return f"id: {event_id(news.upload)}\n{_event(news.kind, data)}"
+
+
+def write_webhook(kind: str, upload: Upload, made: Object | None, *, now: int) -> str:
+    """What a webhook says. `now`: milliseconds since 1970."""
+    data = {
+        **describe(upload),
+        "tenant": upload.tenant,
+        "media_type": upload.media_type,
+        "metadata": upload.metadata,
+        "dialect": upload.dialect,
+    }
+    if made is not None:
+        digests = {CRC64NVME: crc_bytes(made.crc), **parse_digests(made.digests)}
+        data["digests"] = {name: value.hex() for name, value in digests.items()}
+    return json.dumps(
+        {"type": f"upload.{kind}", "timestamp": write_time(now), "data": data},
+        ensure_ascii=False,
+    )
 
 
 def event_id(upload: Upload) -> str:
