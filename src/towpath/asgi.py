@@ -24,8 +24,9 @@ def app(settings: Settings, *, hooks: object | None = None) -> App:
 
     `settings.host` says where the caller will listen. `hooks`: an object with some of the methods
     `before_create(caller, new)`, `while_receiving(upload)` and `before_complete(upload)`,
-    asynchronous or not; they decide as `towpath.core.ports.Hooks` says. Raises SettingsError, StoreBusy, StoreError,
-    LedgerError.
+    asynchronous or not; they decide as `towpath.core.ports.Hooks` says.
+
+    Raises SettingsError, StoreBusy, StoreError, LedgerError.
     """
     gate = gate_of(settings)
     return application(service(settings, hooks), gate)

@@ -7,42 +7,37 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from towpath.core.model import Name, Upload
-from towpath.core.ports import Clock, Hooks, Notes
+from towpath.core.news import WARN_ABOVE, weighs
+from towpath.core.ports import Clock
 from towpath.core.ranges import Extent
 from towpath.engine.engine import Engine
-from towpath.engine.hooks import Callables, Several
 from towpath.engine.hub import Hub
-from towpath.engine.outbox import Chores, Work
+from towpath.engine.outbox import Chores
 from towpath.engine.rebuild import Rebuilt, rebuild
 from towpath.engine.scrub import Scrub
 from towpath.engine.shelf import Shelf
-from towpath.engine.silence import CONSENT, NOTHING
 from towpath.engine.sweep import Sweep, Swept
-from towpath.errors import Malformed, SettingsError
+from towpath.errors import SettingsError
 from towpath.ledger.base import Ledger
 from towpath.ledger.sql import SqlLedger
-from towpath.protocol.hooks import ASKS
 from towpath.protocol.rooms import client_of
-from towpath.protocol.signing import read_secrets
 from towpath.settings import Settings, load
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
 from towpath.web.app import DOCUMENTS, FILES, SINGLE, STREAMING, App
+from towpath.web.calls import Calls, calls_of
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
-from towpath.web.courier import Courier, check_address
 from towpath.web.documents import Documents, Terms
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
-from towpath.web.hooks import HttpHooks
 from towpath.web.limits import WireLimits
 from towpath.web.log import configure
 from towpath.web.registry import Registry
@@ -51,7 +46,9 @@ from towpath.web.server import Server, run
 from towpath.web.server import server as make_server
 from towpath.web.single import Single
 from towpath.web.streaming import Streaming
-from towpath.web.webhooks import EVENTS, KIND, Webhooks
+
+WARNING = "warning"
+"""How what /readyz tells of a part begins if it works and will soon not."""
 
 _log = logging.getLogger("towpath")
 
@@ -67,76 +64,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-@dataclass(frozen=True)
-class Calls:
-    """Other servers and objects that are asked and told."""
-
-    hooks: Hooks = CONSENT
-    notes: Notes = NOTHING
-    work: Mapping[str, Work] = field(default_factory=dict)  # by kind of outbox row
-
-
-def calls_of(settings: Settings, clock: Clock, hooks: object | None = None) -> Calls:
-    """What settings and whoever embeds us want asked and told. Raises SettingsError."""
-    asked: list[Hooks] = []
-    secrets = secrets_of(settings)
-    courier = Courier(seconds=settings.call_seconds, public_only=settings.call_public_only)
-    if settings.hook:
-        check_address(settings.hook, "hook")
-        asked.append(
-            HttpHooks(
-                settings.hook,
-                among(settings.hook_asks, ASKS, "hook_asks"),
-                secrets,
-                courier,
-                clock,
-                fail_open=settings.hook_fail_open,
-            )
-        )
-    if hooks is not None:
-        asked.append(Callables(hooks))
-    told = among(settings.webhook_events, EVENTS, "webhook_events")
-    urls = [check_address(url, "webhooks") for url in settings.webhooks]
-    webhooks = Webhooks(urls, told, secrets, courier, clock)
-    return Calls(
-        hooks=Several(*asked) if asked else CONSENT,
-        notes=webhooks,
-        # without addresses, too: rows of earlier ones end
-        work={KIND: webhooks.deliver},
-    )
-
-
-def secrets_of(settings: Settings) -> tuple[bytes, ...]:
-    """What signs webhooks and hooks. Raises SettingsError."""
-    if not settings.webhooks and not settings.hook:
-        return ()
-    if settings.signing_secrets is None:
-        raise SettingsError(
-            "Webhooks and hooks need a secret.",
-            why="What is told and asked is signed, so that others cannot forge it.",
-            todo='Make one, echo "whsec_$(openssl rand -base64 32)" > FILE, '
-            "and name the file in signing_secrets.",
-        )
-    try:
-        return read_secrets(settings.signing_secrets.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, Malformed) as error:
-        raise SettingsError(
-            f"The secrets in {settings.signing_secrets} cannot be read.", why=str(error)
-        ) from error
-
-
-def among(said: tuple[str, ...], known: tuple[str, ...], setting: str) -> tuple[str, ...]:
-    """What was said, if all of it is known. Raises SettingsError."""
-    for word in said:
-        if word not in known:
-            raise SettingsError(
-                f"{setting} cannot have “{word}”.",
-                why=f"It has some of {', '.join(known)}.",
-                todo="Correct it.",
-            )
-    return said
 
 
 class Service:
@@ -215,7 +142,10 @@ class Service:
             parts["server"] = "is stopping"
         elif (governor := self.engine.governor).short and governor.waiting > governor.blocks:
             parts["memory"] = f"{governor.waiting} chunks wait for memory"
-        return all(said == "ok" for said in parts.values()), parts
+        elif weighs(*self._memory(), WARN_ABOVE):
+            used, limit = self._memory()
+            parts["memory"] = f"{WARNING}: {round(100 * used / limit)} % of it is in use"
+        return all(said.startswith(("ok", WARNING)) for said in parts.values()), parts
 
     def about(self) -> dict[str, Any]:
         """What /api/v1/server tells. Blocks."""
@@ -349,13 +279,17 @@ def gate_of(settings: Settings) -> Gate:
     return LoopbackGate(own + settings.hosts, anywhere=settings.anonymous_anywhere)
 
 
-def server(settings: Settings, *, announce: Callable[[str], None]) -> Server:
+def server(
+    settings: Settings, *, announce: Callable[[str], None], hooks: object | None = None
+) -> Server:
     """A server that is ready to run. `announce` is told its URL once it listens.
+
+    `hooks`: see engine.hooks.Callables.
 
     Raises SettingsError, StoreBusy, StoreError, LedgerError.
     """
     gate = gate_of(settings)  # refuses bad settings before a directory is made
-    running = service(settings)
+    running = service(settings, hooks)
     registry = Registry(wire_limits(settings), ThreadPoolExecutor(16, "towpath-send"))
     http = http_class(registry) if settings.direct else "httptools"
     if settings.direct and (why := available()):

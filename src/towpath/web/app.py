@@ -37,6 +37,7 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger("towpath.web")
+_MARKS = {"ok": "+", "warning": "!"}  # of the parts that /readyz lists
 _WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 FILES = "/files"
 API = "/api/v1"
@@ -262,7 +263,8 @@ class App:
     async def _ready(self, scope: Scope) -> Reply:
         fine, parts = await self._health.check()
         lines = "".join(
-            f"[{'+' if said == 'ok' else '-'}] {part} {said}\n" for part, said in parts.items()
+            f"[{_MARKS.get(said.partition(':')[0], '-')}] {part} {said}\n"
+            for part, said in parts.items()
         )
         verbose = b"verbose" in scope.get("query_string", b"")
         text = lines if verbose or not fine else "ok\n"
