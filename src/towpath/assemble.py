@@ -36,6 +36,7 @@ from towpath.web.calls import Calls, calls_of
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.documents import Documents, Terms
+from towpath.web.events import Events
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
 from towpath.web.limits import WireLimits
@@ -237,8 +238,10 @@ def application(running: Service, gate: Gate) -> App:
     settings = running.settings
     return App(
         files=Files(running.engine, running.shelf),
-        control=control(
-            running.engine, running.shelf, running.hub, files=FILES, about=running.about
+        control=Events(
+            running.engine,
+            running.hub,
+            control(running.engine, running.shelf, files=FILES, about=running.about),
         ),
         gate=gate,
         health=running,

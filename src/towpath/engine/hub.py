@@ -146,8 +146,10 @@ class Hub:
         """Beat while somebody listens. `memory`: bytes used, and how many may be."""
         while True:
             await self._somebody.wait()
+            began = self._clock.monotonic()
             await self.beat(moving(), memory())
-            await self._clock.sleep(BEAT)
+            took = self._clock.monotonic() - began
+            await self._clock.sleep(max(BEAT - took, BEAT / 4))
 
     async def beat(
         self, moving: Iterable[tuple[Upload, Extent, int]], memory: tuple[int, int]

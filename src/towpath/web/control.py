@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
@@ -19,14 +19,12 @@ from towpath.core.caller import Caller
 from towpath.core.digest import CRC64NVME, crc_bytes
 from towpath.core.model import Name, Object, Upload, UploadState
 from towpath.engine.engine import Engine
-from towpath.engine.hub import Hub
 from towpath.engine.shelf import Shelf
 from towpath.errors import Malformed, TowpathError
 from towpath.protocol.download import etag
 from towpath.protocol.message import Reply
 from towpath.protocol.problem import problem, refuse
 from towpath.protocol.tus import read_metadata
-from towpath.web.events import Events
 
 
 def _time(milliseconds: int | None) -> str | None:
@@ -103,9 +101,7 @@ CallerIs = Annotated[Caller, Depends(_caller)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def control(
-    engine: Engine, shelf: Shelf, hub: Hub, *, files: str, about: Callable[[], Any]
-) -> FastAPI:
+def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any]) -> FastAPI:
     """The JSON application. `files` is where byte routes live; `about` tells of the server."""
     app = FastAPI(title="Towpath", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -147,23 +143,8 @@ def control(
         told: dict[str, Any] = await engine.do(about)
         return told
 
-    _tell_events(app, Events(engine, hub))
     _answer_errors(app)
     return app
-
-
-def _tell_events(app: FastAPI, events: Events) -> None:
-    """Streams of events."""
-
-    @app.get("/events", response_class=Response)
-    async def listen(caller: CallerIs) -> Response:
-        return events.of_all(caller)
-
-    @app.get("/uploads/{key}/events", response_class=Response)
-    async def listen_to_upload(
-        caller: CallerIs, key: Text, last_event_id: Annotated[str, Header()] = ""
-    ) -> Response:
-        return await events.of_upload(caller, key, last_event_id)
 
 
 def _states(text: str) -> list[UploadState]:

@@ -6,20 +6,19 @@ Rules:
 - A client that does not read is waited for; what it misses meanwhile is conflated by the listener.
 - The stream of one upload ends with its last event; who comes back for more is answered 204, which
   ends an EventSource.
+- Raw ASGI, since a thousand of these are open for hours and are to cost little.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-
-from towpath.core import caller as callers
 from towpath.core.caller import Caller
+from towpath.core.caller import Scope as Allowed
 from towpath.core.model import UploadState
 from towpath.core.news import News, Pressure
 from towpath.engine.engine import Engine
@@ -33,6 +32,7 @@ MOST = 1000
 
 _PAGE = 100
 _UNFINISHED = (UploadState.OPEN, UploadState.FILLED, UploadState.SEALING)
+_OF_UPLOAD = re.compile("/uploads/([^/]{1,64})/events")
 _HEADERS = [
     (b"content-type", events.MEDIA_TYPE.encode()),
     (b"cache-control", b"no-store"),
@@ -40,59 +40,81 @@ _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
 ]
 
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+Tell = Callable[[str], Awaitable[None]]
+Say = Callable[[Listener, Tell], Awaitable[None]]
+
 
 class Events:
-    """Makes the streams."""
+    """The streams below /api/v1, in front of the calls that answer at once."""
 
-    def __init__(self, engine: Engine, hub: Hub) -> None:
+    def __init__(self, engine: Engine, hub: Hub, others: Asgi) -> None:
         self._engine = engine
         self._hub = hub
+        self._others = others
 
-    def of_all(self, caller: Caller) -> Response:
-        """All uploads that the caller owns. Raises Forbidden."""
-        caller.require(callers.Scope.LIST)
-
-        async def say(listener: Listener) -> AsyncGenerator[str]:
-            listener.hear(of_owner(caller))
-            count, more = 0, False
-            async for news in self._unfinished(caller):
-                more = count == MOST
-                if more:
-                    break
-                count += 1
-                listener.sent(news.upload.id)
-                yield events.write_news(news)
-            yield events.write_listening(count, more=more)
-            async for item in listener:
-                yield _text(listener, item)
-
-        return _Stream(self._hub, caller, say)
-
-    async def of_upload(self, caller: Caller, key: str, last: str) -> Response:
-        """One upload of the caller's. Raises NotFound, Expired.
-
-        `last`: the Last-Event-ID of who comes back.
-        """
-        upload, extent = await self._engine.inspect(caller, key)
-        if upload.state.is_final and last == events.event_id(upload):
-            return Response(status_code=204)
-
-        async def say(listener: Listener) -> AsyncGenerator[str]:
-            listener.hear(of_upload(key))
-            now = upload, extent
-            with contextlib.suppress(NotFound, Expired):  # it ended just now: news will say so
-                now = await self._engine.inspect(caller, key)
-            listener.sent(key)
-            yield events.write_news(self._hub.stands(*now))
-            yield events.write_listening(1, more=False)
-            if now[0].state.is_final:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3; the caller stands in the scope. Raises what the engine raises."""
+        path = scope["path"].removeprefix(scope["root_path"])
+        one = _OF_UPLOAD.fullmatch(path)
+        if scope["method"] != "GET" or (path != "/events" and one is None):
+            await self._others(scope, receive, send)
+            return
+        caller: Caller = scope["towpath.caller"]
+        if one is None:
+            caller.require(Allowed.LIST)
+            say = self._of_all
+        else:
+            upload, _ = await self._engine.inspect(caller, one[1])
+            last = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
+            if upload.state.is_final and last == events.event_id(upload):
+                await send({"type": "http.response.start", "status": 204, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
                 return
-            async for item in listener:
-                yield _text(listener, item)
-                if isinstance(item, News) and item.is_final:
-                    return
 
-        return _Stream(self._hub, caller, say)
+            async def say(listener: Listener, tell: Tell) -> None:
+                await self._of_upload(listener, tell, upload.id)
+
+        listener = self._hub.open(caller)
+        try:
+            await _stream(scope, receive, send, listener, say)
+        finally:
+            self._hub.forget(listener)
+
+    async def _of_all(self, listener: Listener, tell: Tell) -> None:
+        """All uploads that the caller owns."""
+        listener.hear(of_owner(listener.caller))
+        count, more = 0, False
+        async for news in self._unfinished(listener.caller):
+            more = count == MOST
+            if more:
+                break
+            count += 1
+            listener.sent(news.upload.id)
+            await tell(events.write_news(news))
+        await tell(events.write_listening(count, more=more))
+        async for item in listener:
+            await tell(_text(listener, item))
+
+    async def _of_upload(self, listener: Listener, tell: Tell, key: str) -> None:
+        """One upload of the caller's, until it has ended."""
+        listener.hear(of_upload(key))
+        ended = False
+        with contextlib.suppress(NotFound, Expired):  # it ended just now: news say so
+            upload, extent = await self._engine.inspect(listener.caller, key)
+            ended = upload.state.is_final
+            listener.sent(key)
+            await tell(events.write_news(self._hub.stands(upload, extent)))
+        await tell(events.write_listening(1, more=False))
+        if ended:
+            return
+        async for item in listener:
+            await tell(_text(listener, item))
+            if isinstance(item, News) and item.is_final:
+                return
 
     async def _unfinished(self, caller: Caller) -> AsyncGenerator[News]:
         after: str | None = None
@@ -115,45 +137,35 @@ def _text(listener: Listener, item: News | Pressure | None) -> str:
     return item.once("event", events.write_news)
 
 
-class _Stream(Response):
-    """The answer: goes on until one side ends it."""
-
-    def __init__(
-        self, hub: Hub, caller: Caller, say: Callable[[Listener], AsyncGenerator[str]]
-    ) -> None:
-        self.background = None
-        self.status_code = 200
-        self._hub = hub
-        self._caller = caller
-        self._say = say
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        listener = self._hub.open(self._caller)
-        saying = asyncio.ensure_future(self._send(scope, send, listener))
-        leaving = asyncio.ensure_future(_until_gone(receive))
-        try:
-            await asyncio.wait({saying, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._hub.forget(listener)
-            leaving.cancel()
-            saying.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await saying
-
-    async def _send(self, scope: Scope, send: Send, listener: Listener) -> None:
-        headers = list(_HEADERS)
-        if "towpath.narrow" in scope.get("extensions", {}):
-            await send({"type": "towpath.narrow"})
-            headers.append((b"connection", b"close"))  # it is not wide again
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send(_body(events.BEGIN))
-        async with contextlib.aclosing(self._say(listener)) as texts:
-            async for text in texts:
-                await send(_body(text))
-        await send({"type": "http.response.body", "body": b""})
+async def _stream(scope: Scope, receive: Receive, send: Send, listener: Listener, say: Say) -> None:
+    """Answer until one side ends it."""
+    saying = asyncio.ensure_future(_send(scope, send, listener, say))
+    leaving = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait({saying, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        saying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await saying
 
 
-def _body(text: str) -> dict[str, Any]:
+async def _send(scope: Scope, send: Send, listener: Listener, say: Say) -> None:
+    headers = list(_HEADERS)
+    if "towpath.narrow" in scope.get("extensions", {}):
+        await send({"type": "towpath.narrow"})
+        headers.append((b"connection", b"close"))  # it is not wide again
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send(_body(events.BEGIN))
+
+    async def tell(text: str) -> None:
+        await send(_body(text))
+
+    await say(listener, tell)
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _body(text: str) -> MutableMapping[str, Any]:
     return {"type": "http.response.body", "body": text.encode(), "more_body": True}
 
 
