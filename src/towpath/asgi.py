@@ -6,7 +6,8 @@ With Granian:
 
 Rules: the lifespan protocol is on; one process serves a data directory. Bodies come by ASGI
 messages, and ASGI does not tell of a signal: uploads that are under way are not answered when the
-server stops, only settled, and a server that waits for them needs a limit for that.
+server stops, only settled, and a server that waits for them, or for streams of events, needs a
+limit for that.
 """
 
 from __future__ import annotations
