@@ -78,3 +78,32 @@ def test_a_streaming_variable_that_is_no_number_is_refused(
 def test_documents_need_room(name: str) -> None:
     with pytest.raises(SettingsError):
         load({name: 0})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base_path", "/a b"),
+        ("base_path", "/a/../b"),
+        ("base_path", "//evil.example"),
+        ("base_path", "/%2e"),
+        ("base_path", 5),
+        ("unix_mode", 660),
+        ("unix_mode", "999"),
+        ("proxy_fields", "x-real-ip"),
+        ("cors_max_age", "a while"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_and_named(name: str, value: object) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({name: value}, environment=False)
+    assert name in caught.value.what
+
+
+def test_lists_are_written_with_commas_or_as_lists(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('proxies = ["10.0.0.0/8", "unix"]\ncors_max_age = 60\n')
+    told = load({"cors_origins": "https://a.example, https://b.example"}, file=file)
+    assert told.proxies == ("10.0.0.0/8", "unix")
+    assert told.cors_origins == ("https://a.example", "https://b.example")
+    assert told.cors_max_age == 60

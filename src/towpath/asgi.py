@@ -12,7 +12,7 @@ limit for that.
 
 from __future__ import annotations
 
-from towpath.assemble import application, gate_of, service
+from towpath.assemble import application, edge, gate_of, service
 from towpath.settings import Settings, load
 from towpath.web.app import App
 from towpath.web.log import configure
@@ -30,6 +30,7 @@ def app(settings: Settings, *, hooks: object | None = None) -> App:
     Raises SettingsError, StoreBusy, StoreError, LedgerError.
     """
     gate = gate_of(settings)
+    edge(settings)  # refuses bad settings before a directory is made
     return application(service(settings, hooks), gate)
 
 

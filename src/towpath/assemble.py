@@ -27,20 +27,25 @@ from towpath.engine.sweep import Sweep, Swept
 from towpath.errors import SettingsError
 from towpath.ledger.base import Ledger
 from towpath.ledger.sql import SqlLedger
+from towpath.protocol.cors import Sharing
 from towpath.protocol.rooms import client_of
 from towpath.settings import Settings, load
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
-from towpath.web.app import DOCUMENTS, FILES, SINGLE, STREAMING, App
+from towpath.web.app import DOCUMENTS, FILES, NAMES, RANGES, SINGLE, STREAMING, App
 from towpath.web.calls import Calls, calls_of
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.documents import Documents, Terms
+from towpath.web.edge import Edge, edge_of, sharing_of
 from towpath.web.events import Events
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
 from towpath.web.limits import WireLimits
+from towpath.web.local_socket import LocalSocket
 from towpath.web.log import configure
+from towpath.web.named import Named
+from towpath.web.ranges import Ranges
 from towpath.web.registry import Registry
 from towpath.web.rooms import Rooms
 from towpath.web.server import Server, run
@@ -233,11 +238,32 @@ def wire_limits(settings: Settings) -> WireLimits:
     )
 
 
+def sharing(settings: Settings) -> Sharing:
+    """Which pages of other origins may ask. Raises SettingsError."""
+    return sharing_of(
+        settings.cors_origins,
+        credentials=settings.cors_credentials,
+        max_age=settings.cors_max_age,
+    )
+
+
+def edge(settings: Settings) -> Edge:
+    """What stands around the application. Raises SettingsError."""
+    shared = sharing(settings)
+    return edge_of(settings.base_path, settings.proxies, settings.proxy_fields, shared)
+
+
 def application(running: Service, gate: Gate) -> App:
     """The ASGI application of a service."""
     settings = running.settings
+    limits, around = wire_limits(settings), edge(settings)
     return App(
-        files=Files(running.engine, running.shelf),
+        files=Files(
+            running.engine,
+            running.shelf,
+            informational=settings.informational,
+            trailers=settings.trailers,
+        ),
         control=Events(
             running.engine,
             running.hub,
@@ -246,13 +272,15 @@ def application(running: Service, gate: Gate) -> App:
         gate=gate,
         health=running,
         life=running,
-        limits=wire_limits(settings),
-        sockets=Rooms(running.engine, running.hub, gate, wire_limits(settings)),
-        informational=settings.informational,
+        limits=limits,
+        edge=around,
+        sockets=Rooms(running.engine, running.hub, gate, limits, around),
         dialects={
             SINGLE: Single(running.engine, files=FILES),
             STREAMING: Streaming(running.engine, running.shelf, files=FILES),
             DOCUMENTS: Documents(running.engine, running.shelf, terms_of(settings)),
+            RANGES: Ranges(running.engine, running.shelf),
+            NAMES: Named(running.engine, running.shelf),
         },
     )
 
@@ -271,15 +299,23 @@ def gate_of(settings: Settings) -> Gate:
     """Who is let in. Raises SettingsError when that would be everybody from everywhere."""
     if settings.tokens is not None:
         return TokenGate(read_tokens(settings.tokens))
-    if not is_loopback(settings.host) and not settings.anonymous_anywhere:
+    local, shared = settings.unix_socket is not None, sharing(settings)
+    if not local and not is_loopback(settings.host) and not settings.anonymous_anywhere:
         raise SettingsError(
             f"Without tokens the server does not listen on {settings.host}.",
             why="Everybody who reaches that address could read and write everything.",
             todo="Make a token file with `towpath token new` and give it with --tokens, or say "
             "--anonymous-anywhere if that is what you want.",
         )
-    own = (f"[{settings.host}]" if ":" in settings.host else settings.host,)
-    return LoopbackGate(own + settings.hosts, anywhere=settings.anonymous_anywhere)
+    if shared.anyone and not settings.anonymous_anywhere:
+        raise SettingsError(
+            "Without tokens the server does not answer to pages of all origins.",
+            why="Every page that a browser on this machine opens could read and write everything.",
+            todo="Name the origins in cors_origins, set tokens, or say --anonymous-anywhere.",
+        )
+    own = () if local else (f"[{settings.host}]" if ":" in settings.host else settings.host,)
+    hosts = own + settings.hosts
+    return LoopbackGate(hosts, anywhere=settings.anonymous_anywhere, allows=shared.allows)
 
 
 def server(
@@ -291,22 +327,30 @@ def server(
 
     Raises SettingsError, StoreBusy, StoreError, LedgerError.
     """
-    gate = gate_of(settings)  # refuses bad settings before a directory is made
-    running = service(settings, hooks)
-    registry = Registry(wire_limits(settings), ThreadPoolExecutor(16, "towpath-send"))
+    gate, around = gate_of(settings), edge(settings)  # refuses bad settings before it makes a file
+    at: tuple[str, int] | LocalSocket = settings.host, settings.port
+    if settings.unix_socket is not None:
+        at = LocalSocket(settings.unix_socket, int(settings.unix_mode, 8))
+    try:
+        running = service(settings, hooks)
+    except BaseException:
+        if isinstance(at, LocalSocket):
+            at.close()
+        raise
+    senders = ThreadPoolExecutor(16, "towpath-send")
+    registry = Registry(wire_limits(settings), senders, around.shared)
     http = http_class(registry) if settings.direct else "httptools"
     if settings.direct and (why := available()):
         _log.warning("bodies are received the slow way", extra={"why": why})
     tls = settings.tls_cert, settings.tls_key
     return make_server(
         application(running, gate),
-        host=settings.host,
-        port=settings.port,
+        at=at,
         http=http,
         tls=(tls[0], tls[1]) if tls[0] and tls[1] else None,
         patience=settings.shutdown_seconds,
         drain=running.drain,
-        announce=announce,
+        announce=lambda url: announce(url if url.startswith("unix:") else url + around.base),
     )
 
 

@@ -20,6 +20,7 @@ from towpath.errors import SettingsError
 
 Durability = Literal["strict", "relaxed"]
 LogFormat = Literal["text", "json"]
+ProxyFields = Literal["x-forwarded", "forwarded"]
 
 _PREFIX = "TOWPATH_"
 
@@ -45,12 +46,20 @@ class Settings:
     # where
     host: str = "127.0.0.1"  # the address to listen on
     port: int = 8000  # 0: any that is free
+    unix_socket: Path | None = None  # the file of a Unix socket to listen on, and nowhere else
+    unix_mode: str = "660"  # permissions of that file, in octal: who may write may connect
+    base_path: str = ""  # the path that all routes live below, such as /towpath
     data: Path = Path("towpath-data")  # the folder that holds everything
     state: Path | None = None  # the folder of the ledger; none: the one that holds everything
     # who
     tokens: Path | None = None  # TOML file of hashed bearer tokens
     anonymous_anywhere: bool = False  # serve other machines without tokens
     hosts: tuple[str, ...] = ()  # further names in Host that anonymous callers may use
+    proxies: tuple[str, ...] = ()  # addresses and networks of proxies that are trusted; or unix
+    proxy_fields: ProxyFields = "x-forwarded"  # or forwarded (RFC 7239): what these proxies write
+    cors_origins: tuple[str, ...] = ()  # origins whose pages may ask, as https://app.example; or *
+    cors_credentials: bool = False  # these pages may send cookies; not with *
+    cors_max_age: float = 7200.0  # that a browser may remember what a page may do
     tls_cert: Path | None = None  # certificate chain, in PEM
     tls_key: Path | None = None  # its private key, in PEM
     # how durable
@@ -91,6 +100,7 @@ class Settings:
     log_level: str = "info"  # debug, info, warning or error
     direct: bool = True  # receive bodies straight from the socket where that is possible
     informational: bool = True  # interim answers (104) for clients that ask for them
+    trailers: bool = True  # read digests behind bodies; no: a proxy in front does not pass them on
 
     def limits(self) -> Limits:
         """The bounds that the engine works within."""
@@ -169,6 +179,8 @@ def _from_streaming(environment: Mapping[str, str]) -> dict[str, object]:
 
 def _convert(name: str, kind: str, value: object) -> object:
     if not isinstance(value, str):
+        if kind == "str":
+            raise _bad(name, value, "text")
         if kind in {"Path", "Path | None"} and not isinstance(value, Path):
             raise _bad(name, value, "a path")
         return tuple(value) if isinstance(value, list) else value
@@ -191,8 +203,8 @@ def _convert(name: str, kind: str, value: object) -> object:
                 return Path(value)
             case "tuple[str, ...]":
                 return tuple(filter(None, (part.strip() for part in value.split(","))))
-            case "Durability" | "LogFormat":
-                choices = get_args(Durability if kind == "Durability" else LogFormat)
+            case "Durability" | "LogFormat" | "ProxyFields":
+                choices = _CHOICES[kind]
                 if value not in choices:
                     raise _bad(name, value, f"one of {', '.join(choices)}")
     except (ValueError, KeyError) as error:
@@ -217,6 +229,10 @@ def _check(settings: Settings) -> None:
             why="Only one of them is set.",
             todo="Set both tls_cert and tls_key.",
         )
+    if not _BASE_PATH.match(settings.base_path):
+        raise _bad("base_path", settings.base_path, "a plain path such as /towpath")
+    if not _MODE.match(settings.unix_mode):
+        raise _bad("unix_mode", settings.unix_mode, "three octal digits such as 660, as text")
     limits = settings.limits()
     if settings.document_chunk < 1 or settings.document_uploads < 1:
         raise SettingsError(
@@ -232,6 +248,13 @@ def _check(settings: Settings) -> None:
         )
 
 
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "Durability": get_args(Durability),
+    "LogFormat": get_args(LogFormat),
+    "ProxyFields": get_args(ProxyFields),
+}
+_BASE_PATH = re.compile(r"/?(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/(?=.)|/?\Z))*\Z")
+_MODE = re.compile(r"[0-7]{3}\Z")
 _UNITS = {
     "": 1,
     "b": 1,

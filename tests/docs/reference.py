@@ -39,7 +39,7 @@ def settings_page() -> str:
 
 
 def _shown(value: object) -> str:
-    if value is None or value == ():
+    if value is None or value in {(), ""}:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -161,6 +161,10 @@ def _ignores_bad_checksum(ask: Ask) -> None:
         ask.fields.pop("upload-checksum", None)
 
 
+def _keeps_discarded(ask: Ask, _: Say) -> None:
+    ask.upload.data += ask.body
+
+
 def _lives_on(ask: Ask, _: Say) -> None:
     ask.stub.uploads[ask.path] = ask.removed
 
@@ -245,6 +249,11 @@ SINS: dict[str, Sin] = {
     "a_chunk_with_its_checksum_behind_it_is_taken": _refuses("trailer"),
     "a_chunk_with_another_checksum_behind_it_is_discarded": unseen("trailer"),
     "a_chunk_with_an_unknown_checksum_behind_it_is_discarded": unseen("trailer"),
+    "a_mismatch_behind_the_chunk_is_answered_with_460": status(409, was=460),
+    "a_discarded_chunk_can_be_sent_again": telling(_keeps_discarded, on="PATCH", was=460),
+    "a_checksum_that_was_announced_and_does_not_come_is_missed": unseen("trailer"),
+    "a_chunk_that_is_cut_before_its_checksum_is_discarded": unseen("trailer"),
+    "a_creation_has_its_checksum_behind_its_chunk": unseen("trailer", on="POST"),
     "every_chunk_of_an_upload_that_expires_tells_when": drop("upload-expires", on="PATCH"),
     "a_creation_tells_when_the_upload_expires": drop("upload-expires", on="POST"),
     "the_expiration_is_a_date_of_http": put("upload-expires", "2999-01-01T00:00:00Z"),

@@ -178,13 +178,13 @@ class TusStub(Stub):
             for block in ask.blocks():
                 body += block
         except (ConnectionError, ValueError):
-            if ask.keeps_cut and "upload-checksum" not in ask.fields:
+            if ask.keeps_cut and not {"upload-checksum", "trailer"} & ask.fields.keys():
                 upload.data += body
             raise
         ask.body = bytes(body)
         checksum = ask.fields.get("upload-checksum")
         if checksum is None and ask.fields.get("trailer", "").lower() == "upload-checksum":
-            checksum = ask.trailers.get("upload-checksum")
+            checksum = ask.trailers.get("upload-checksum", "")
         if checksum is not None and (wrong := _wrong(checksum, ask.body)):
             return Say(wrong)
         room = MAX if upload.length is None or not ask.bounded else upload.length

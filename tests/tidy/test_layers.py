@@ -61,7 +61,7 @@ def contracts() -> dict[str, str]:
 SINS = {
     "layers": ("core/model.py", "import towpath.settings"),
     "stores": ("store/s3.py", "import towpath.store.local"),
-    "dialects": ("protocol/tus.py", "import towpath.protocol.rufh"),
+    "dialects": ("protocol/tus/words.py", "import towpath.protocol.rufh"),
     "checks": ("checks/pdf.py", "import towpath.checks.yara"),
     "indexes": ("ingest/index/memory.py", "import towpath.ingest.index.lance"),
     "embedders": ("ingest/embed/remote.py", "import towpath.ingest.embed.hashed"),

@@ -45,8 +45,7 @@ def serving(data: Path, **settings: Any) -> Iterator[tuple[Served, Made]]:
     urls: queue.Queue[tuple[str, asyncio.AbstractEventLoop]] = queue.Queue()
     server = make_server(
         application(behind, LoopbackGate()),
-        host="127.0.0.1",
-        port=0,
+        at=("127.0.0.1", 0),
         http="httptools",
         tls=None,
         patience=5,

@@ -221,13 +221,6 @@ def test_other_methods_are_refused_with_those_that_are_allowed(direct: Served, m
     assert answer.fields["allow"] == "OPTIONS, GET, HEAD, PATCH, DELETE"
 
 
-def test_a_method_override_overrides_nothing(tus: Tus) -> None:
-    path = tus.new(10)
-    answer = tus.ask("POST", path, {**TUS, "X-HTTP-Method-Override": "DELETE"})
-    assert answer.status == 405
-    assert tus.offset(path) == 0
-
-
 def test_slashes_around_an_address_do_not_matter(tus: Tus) -> None:
     path = tus.new(10)
     assert tus.offset(path + "/") == 0

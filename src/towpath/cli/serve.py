@@ -24,6 +24,22 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     help="Where everything is kept; towpath-data by default.",
 )
+@click.option(
+    "--unix-socket",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Listen on this Unix socket, in place of address and port.",
+)
+@click.option("--base-path", metavar="PATH", help="Where all routes live below, as /towpath.")
+@click.option(
+    "--proxies",
+    metavar="LIST",
+    help="Addresses and networks of proxies whose X-Forwarded fields count, with commas between.",
+)
+@click.option(
+    "--cors-origins",
+    metavar="LIST",
+    help="Origins whose pages may ask, as https://app.example.org, with commas between.",
+)
 @click.option("--tokens", type=_FILE, help="Who may do what; `towpath token new` adds to it.")
 @click.option(
     "--anonymous-anywhere",

@@ -17,6 +17,7 @@ class NewUpload:
     id: str | None = None  # none: one that nobody guesses is drawn
     name: str | None = None
     on_conflict: OnConflict = OnConflict.KEEP_BOTH
+    replaces: str | None = None  # the only object that REPLACE may take the name from
     media_type: str | None = None
     metadata: str = ""
     dialect: str = ""

@@ -72,6 +72,7 @@ class Upload(Row):
     fence: int = 0  # the newest lease's number; only grows
     name: str | None = None
     on_conflict: OnConflict = OnConflict.KEEP_BOTH
+    replaces: str | None = None  # the only object that REPLACE may take the name from
     media_type: str | None = None
     metadata: str = ""  # as the client sent it, byte for byte
     dialect: str = ""

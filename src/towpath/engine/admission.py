@@ -74,6 +74,7 @@ def first_row(
         handle="",
         name=name,
         on_conflict=new.on_conflict,
+        replaces=new.replaces,
         media_type=new.media_type,
         metadata=new.metadata,
         dialect=new.dialect,

@@ -25,6 +25,7 @@ class Composed:
     length: int
     crc: int
     pieces: tuple[tuple[str, int, int], ...]  # address, start, end
+    sha256: bytes | None = None  # known when there is one part, and it has one
 
     def as_text(self) -> str:
         """The pieces as a manifest keeps them."""
@@ -58,7 +59,8 @@ def compose(ledger: Ledger, upload: Upload) -> Composed:
         pieces.extend((s.address, s.start, s.end) for s in segments[key] if s.end > s.start)
         crc = combine(crc, part.crc, part.length)
         length += part.length
-    return Composed(length, crc, tuple(pieces))
+    only = objects.get(keys[0]) if len(keys) == 1 else None
+    return Composed(length, crc, tuple(pieces), None if only is None else only.sha256)
 
 
 def length_of(ledger: Ledger, caller: Caller, parts: Sequence[str]) -> int | None:

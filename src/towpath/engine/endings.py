@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import Executor
 
 from towpath.core.ports import Ending, Source
@@ -20,8 +21,8 @@ _REASONS: dict[Ending | None, str] = {
 }
 
 
-async def expect_nothing(source: Source, threads: Executor) -> None:
-    """Raises TooLarge if a byte comes, Interrupted if it does not end well."""
+async def expect_nothing(source: Source, threads: Executor) -> Mapping[str, str]:
+    """What comes behind no bytes. Raises TooLarge if one comes, Interrupted if it is cut."""
     block, loop = memoryview(bytearray(1)), asyncio.get_running_loop()
     while source.ending is None:
         await source.ready()
@@ -29,6 +30,7 @@ async def expect_nothing(source: Source, threads: Executor) -> None:
             raise too_much(None)
     if source.ending is not Ending.WHOLE:
         raise interrupted(source.ending, 0)
+    return source.trailers
 
 
 def too_much(bound: int | None) -> TooLarge:

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -29,7 +29,6 @@ from towpath.engine.chosen import Chosen
 from towpath.engine.compose import length_of
 from towpath.engine.duplicates import same_as
 from towpath.engine.endings import expect_nothing
-from towpath.engine.frontier import Frontier
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease, end_all
 from towpath.engine.live import Live, load, told
@@ -40,7 +39,7 @@ from towpath.engine.recount import recount
 from towpath.engine.silence import CONSENT, NOTHING, SILENCE
 from towpath.engine.threads import result_of
 from towpath.engine.writing import Writing, expiry, proof_of
-from towpath.errors import DigestMismatch, LengthConflict, NotFound, StateConflict, Vetoed
+from towpath.errors import DigestMismatch, LengthConflict, NotFound, Refused, StateConflict, Vetoed
 from towpath.ledger.base import Add, Ledger, Query
 from towpath.store.base import Store
 
@@ -50,6 +49,7 @@ T = TypeVar("T")
 GIVEN_UP = frozenset({UploadState.CANCELLED, UploadState.EXPIRED, UploadState.FAILED})
 _UNSEALED = frozenset({UploadState.OPEN, UploadState.FILLED})
 _DUE = frozenset({UploadState.FILLED, UploadState.SEALING})
+_UNFINISHED = _UNSEALED | _DUE
 
 
 class Engine:
@@ -119,7 +119,11 @@ class Engine:
         same = await self.do(same_as, self.ledger, caller, new)
         upload = await self._begin(caller, new, parts=(same,) if same else ())
         if same or (upload.state is UploadState.FILLED and upload.completes):
-            return await self.claim(caller, upload.id)
+            try:
+                return await self.claim(caller, upload.id)
+            except Refused:
+                await self.cancel(caller, upload.id, reason="it could not be completed at once")
+                raise
         return upload
 
     async def concatenate(self, caller: Caller, new: NewUpload, parts: Sequence[str]) -> Upload:
@@ -161,10 +165,11 @@ class Engine:
                 if lease is not None:
                     await self._receive(live, lease, bound, proof)
                 else:
+                    trailers: Mapping[str, str] = {}
                     if write.length is None:
-                        await expect_nothing(source(), self.threads)
+                        trailers = await expect_nothing(source(), self.threads)
                     if proof is not None:
-                        proof.hold({})
+                        proof.hold(trailers)
                 if write.completes is not None:
                     now = self.clock.now()
                     said = partial(say, completes=write.completes, now=now)
@@ -325,8 +330,9 @@ class Engine:
             upload = recount(self.store, self.ledger, upload, held, now=self.clock.now())
         live = load(self.ledger, upload, held)
         live.notes = self._notes
-        if upload.wants and upload.handle:
-            live.frontier = Frontier(self.store, upload.handle, live.upload.hasher)
+        if upload.wants and upload.handle and upload.state in _UNFINISHED:
+            frontiers = self._writing.frontiers
+            live.frontier = frontiers.of(upload.handle, upload.hasher, upload.offset)
         return live
 
     async def _receive(

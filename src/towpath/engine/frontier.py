@@ -1,75 +1,147 @@
 """Digests of the whole, computed while it arrives: a hasher that follows the prefix.
 
-Rules: bytes are hashed once, in order, as soon as the prefix has them, while the kernel still has
-them at hand; the state is saved with the extent, so that a restart goes on where it was; whoever
-makes the prefix grow waits for the hasher, so that it never falls behind by more than one settle.
+Rules:
+- Bytes are hashed once, in order, when they are durable and the prefix has them, while the kernel
+  still has them at hand; nobody waits for it but who would get further ahead of it than LAG.
+- Its state is saved with the extent, so that a restart goes on where it was; a hasher outlives the
+  chunks of its upload, so that what is not saved yet is not hashed again by the next one.
+- Where many connections write one upload, it goes on whenever the first gap closes.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Protocol
-
-from rehashes import PySha256
+from collections import OrderedDict
+from concurrent.futures import Executor
 
 from towpath.core.digest import SHA256
+from towpath.engine.sha256 import sha256
 from towpath.store.base import Store
 
 FOLLOWED = (SHA256,)
 """Algorithms that can be followed."""
 
+LAG = 32 << 20
+"""Bytes that a prefix may be ahead of its hasher before its writers wait."""
 
-class _State(Protocol):
-    """A hasher whose state can be kept."""
+MOST_KEPT = 256
+"""Hashers that are kept between chunks; beyond, the one that was used longest ago is forgotten."""
 
-    def update(self, data: bytes) -> None:
-        """Go on with `data`."""
-        ...
-
-    def serialize(self) -> bytes:
-        """The state, to go on from."""
-        ...
-
-    def finalize(self) -> str:
-        """The value in hexadecimal digits; ends the hasher."""
-        ...
+_STEP = 4 << 20  # bytes from one saved state to the next
 
 
 class Frontier:
-    """Follows the prefix of one upload with SHA-256 (FIPS 180-4). Methods block; any thread."""
+    """Follows the prefix of one upload with SHA-256. Methods are called in any thread."""
 
-    def __init__(self, store: Store, handle: str, saved: bytes | None) -> None:
+    def __init__(self, store: Store, handle: str, saved: bytes | None, threads: Executor) -> None:
         self._store = store
         self._handle = handle
-        self._guard = threading.Lock()
-        self._offset = 0
-        self._state: _State = PySha256()
-        if saved:
-            self._offset = int.from_bytes(saved[:8], "big")
-            self._state = PySha256.deserialize(saved[8:])
+        self._threads = threads
+        self._news = threading.Condition()
+        self._running = False
+        self._failed: Exception | None = None
+        self._offset = int.from_bytes(saved[:8], "big") if saved else 0
+        self._hasher = sha256(saved[8:] if saved else None)
+        self._target = self._offset
+        self._saved = self._offset, self._hasher.state()
 
-    def follow(self, offset: int) -> None:
-        """Hash up to `offset`, which is durable or at least written. Raises StoreError."""
-        with self._guard:
-            if offset <= self._offset:
+    @property
+    def reached(self) -> int:
+        """Bytes that are hashed."""
+        with self._news:
+            return self._offset
+
+    def lead(self, offset: int) -> None:
+        """The prefix is durable up to `offset`: follow it. Returns at once."""
+        with self._news:
+            self._target = max(self._target, offset)
+            if self._running or self._offset == self._target:
                 return
-            reading = self._store.read(self._handle, self._offset, offset)
-            try:
-                for block in reading:
-                    self._state.update(bytes(block))
-                    self._offset += len(block)
-            finally:
-                reading.close()
+            self._threads.submit(self._follow)
+            self._running = True
+
+    def keep_up(self) -> None:
+        """Return when the hasher is no more than LAG behind. Blocks. Raises StoreError."""
+        self._wait(LAG)
+
+    def finish(self, length: int) -> bytes:
+        """SHA-256 of the `length` bytes, which are all of them. Blocks. Raises StoreError."""
+        self.lead(length)
+        self._wait(0)
+        return self._hasher.digest()
 
     def save(self, most: int) -> bytes | None:
         """The state to go on from after a restart; None if it is beyond `most`."""
-        with self._guard:
-            if self._offset > most:
-                return None
-            return self._offset.to_bytes(8, "big") + self._state.serialize()
+        with self._news:
+            offset, state = self._saved
+        return None if offset > most else offset.to_bytes(8, "big") + state
 
-    def digest(self) -> bytes:
-        """SHA-256 of all that was followed."""
+    def _wait(self, lag: int) -> None:
+        with self._news:
+            self._news.wait_for(lambda: not self._running or self._target - self._offset <= lag)
+            failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+
+    def _follow(self) -> None:
+        """Hash a step, then stand behind the others who wait for a thread."""
+        try:
+            end = self._next()
+            if end is None:
+                return
+            reading = self._store.read(self._handle, self._offset, end)
+            try:
+                for block in reading:
+                    self._hasher.update(block)
+            finally:
+                reading.close()
+            with self._news:
+                self._offset = end
+                self._saved = end, self._hasher.state()
+                self._news.notify_all()
+            self._threads.submit(self._follow)
+        except Exception as error:  # noqa: BLE001  # whoever waits for it is told
+            self._fail(error)
+
+    def _next(self) -> int | None:
+        """Where the next step ends; None, and nobody is running, if there is none."""
+        with self._news:
+            if self._offset < self._target:
+                return min(self._target, self._offset + _STEP)
+            self._running = False
+            self._news.notify_all()
+            return None
+
+    def _fail(self, error: Exception) -> None:
+        """Go back to what was saved, so that whoever asks again begins where it is sound."""
+        with self._news:
+            self._offset, state = self._saved
+            self._hasher = sha256(state)
+            self._failed = error
+            self._running = False
+            self._news.notify_all()
+
+
+class Frontiers:
+    """The hashers of unfinished uploads, by handle. Used in any thread."""
+
+    def __init__(self, store: Store, threads: Executor) -> None:
+        self._store = store
+        self._threads = threads
+        self._guard = threading.Lock()
+        self._kept: OrderedDict[str, Frontier] = OrderedDict()
+
+    def of(self, handle: str, saved: bytes | None, offset: int) -> Frontier:
+        """The upload's hasher, which follows what is durable up to `offset`.
+
+        One that has gone further, before bytes were lost, is not used again.
+        """
         with self._guard:
-            copy: _State = PySha256.deserialize(self._state.serialize())
-            return bytes.fromhex(copy.finalize())
+            frontier = self._kept.pop(handle, None)
+            if frontier is None or frontier.reached > offset:
+                frontier = Frontier(self._store, handle, saved, self._threads)
+            self._kept[handle] = frontier
+            if len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        frontier.lead(offset)
+        return frontier

@@ -106,14 +106,6 @@ class Live:
             self._islands.clear()
             self._granted.clear()
 
-    def prefix_with(self, spans: Sequence[Span]) -> int:
-        """Where the prefix will end once `spans` are durable."""
-        with self.guard:
-            extent = self.extent
-        for span in spans:
-            extent = extent.add(span)
-        return extent.offset
-
     def settle(
         self,
         ledger: Ledger,

@@ -49,22 +49,44 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
             why=f"It is {upload.state.value}; {live.extent.offset} bytes are durable.",
             todo="Send what is missing.",
         )
-    fails = upload.name is not None and upload.on_conflict is OnConflict.FAIL
-    if fails and ledger.get(Name, upload.tenant, upload.name or "") is not None:
-        raise _name_is_taken(upload.name or "")
+    _check_name(ledger, upload)
     length = upload.length
     if not store.properties.seals_quickly and upload.state is UploadState.FILLED:
         live.change(ledger, lambda filled: move(filled, UploadState.SEALING, now=now))
         upload = live.upload
-    made = _proven(live, object_of(upload, now=now))
+    made = _proven(ledger, live, object_of(upload, now=now))
     address = store.seal(upload.handle, length, manifest_of(upload, made))
     return _commit(store, ledger, live, made, [_segment(made, address)], now=now)
+
+
+def _check_name(ledger: Ledger, upload: Upload) -> None:
+    """Look before anything is sealed; the commit looks again. Raises NameConflict."""
+    if upload.name is None or not (upload.replaces or upload.on_conflict is OnConflict.FAIL):
+        return
+    _refuse_name(upload, upload.name, ledger.get(Name, upload.tenant, upload.name))
+
+
+def _refuse_name(upload: Upload, path: str, taken: Name | None) -> None:
+    """Raises NameConflict if the upload may not have the name, or not take it from who has it."""
+    if taken is not None and upload.on_conflict is OnConflict.FAIL:
+        raise NameConflict(
+            f"The name “{path}” is taken.",
+            why="An object has it, and the upload said to fail then.",
+            todo="Remove that object, or begin an upload with another name.",
+        )
+    if upload.replaces is not None and (taken is None or taken.object != upload.replaces):
+        raise NameConflict(
+            f"The name “{path}” is not what it was.",
+            why="It was removed, or points to another object than the upload was to replace.",
+            todo="Look at what it points to now, and decide again.",
+        )
 
 
 def _publish_composed(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
     """Make the object of an upload that is made of others. Raises StateConflict, NotFound."""
     upload = live.upload
     composed = compose(ledger, upload)
+    _check_name(ledger, upload)
     if upload.length is not None and upload.length != composed.length:
         raise LengthConflict(
             "The parts are not as long as the whole is to be.",
@@ -72,19 +94,22 @@ def _publish_composed(store: Store, ledger: Ledger, live: Live, *, now: int) -> 
             todo="Name the right parts.",
         )
     upload = replace(upload, length=composed.length, offset=composed.length, crc=composed.crc)
-    made = object_of(upload, now=now)
+    made = _with_sha256(object_of(upload, now=now), composed.sha256)
     handle = store.create(upload.id, 0)
     address = store.seal(handle, 0, manifest_of(upload, made, pieces=composed.as_text()))
     live.change(ledger, lambda _: move(upload, UploadState.FILLED, now=now))
     return _commit(store, ledger, live, made, segments_of(made, address, composed), now=now)
 
 
-def _proven(live: Live, made: Object) -> Object:
+def _proven(ledger: Ledger, live: Live, made: Object) -> Object:
     """The object with the digests that were computed on the way. Raises DigestMismatch."""
     found = {CRC64NVME: crc_bytes(made.crc)}
     if live.frontier is not None:
-        live.frontier.follow(made.length)
-        found[SHA256] = live.frontier.digest()
+        found[SHA256] = live.frontier.finish(made.length)
+        # Once it is sealed, nothing can be read by the handle: a restart goes on from this.
+        hasher = live.frontier.save(made.length)
+        if hasher != live.upload.hasher:
+            live.change(ledger, lambda upload: replace(upload, hasher=hasher))
     for name, wanted in parse_digests(live.upload.expects).items():
         if name in found and found[name] != wanted:
             raise DigestMismatch(
@@ -94,6 +119,10 @@ def _proven(live: Live, made: Object) -> Object:
             )
     sha256 = found.pop(SHA256, None)
     del found[CRC64NVME]
+    return _with_sha256(made, sha256)
+
+
+def _with_sha256(made: Object, sha256: bytes | None) -> Object:
     if sha256 is None:
         return made
     return replace(made, sha256=sha256, digests=format_digests({SHA256: sha256}))
@@ -157,8 +186,7 @@ def _commit(
     path = next(paths)
     for _ in range(_MOST_TRIES):
         taken = ledger.get(Name, upload.tenant, path)
-        if taken is not None and upload.on_conflict is OnConflict.FAIL:
-            raise _name_is_taken(path)
+        _refuse_name(upload, path, taken)
         if taken is not None and upload.on_conflict is OnConflict.KEEP_BOTH:
             path = next(paths)
             continue
@@ -190,14 +218,6 @@ def _naming(
         return [Add(name)], []
     gone, leftovers = forget_name(ledger, taken, now=now)
     return [Update(replace(name, version=taken.version)), *gone], leftovers
-
-
-def _name_is_taken(path: str) -> NameConflict:
-    return NameConflict(
-        f"The name “{path}” is taken.",
-        why="An object has it, and the upload said to fail then.",
-        todo="Remove that object, or begin an upload with another name.",
-    )
 
 
 def _segment(made: Object, address: str) -> Segment:

@@ -30,6 +30,7 @@ def recount(store: Store, ledger: Ledger, upload: Upload, held: int, *, now: int
     shorter = replace(
         upload,
         offset=held,
+        hasher=None,  # it may have gone further
         crc=value,
         updated_at=now,
         state=UploadState.OPEN,

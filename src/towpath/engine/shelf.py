@@ -7,7 +7,7 @@ not served; verbs run on the event loop, store and ledger are asked in worker th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,15 +15,18 @@ from typing import TypeVar
 from towpath.core.caller import Caller, Scope
 from towpath.core.model import Name, Object, Outbox, Segment
 from towpath.core.ports import Clock
+from towpath.engine.names import Entries, list_names, no_such_name, pointed
 from towpath.engine.release import forget_name, forget_object, unlink
-from towpath.errors import NotFound, StoreLost
+from towpath.errors import NameConflict, NotFound, StoreLost
 from towpath.ledger.base import Change, Ledger, Query, Remove
 from towpath.store.base import Reading, Store
 
 T = TypeVar("T")
-Entries = list[tuple[Name, Object]]
 Notes = list[Outbox]
 Changes = list[Change]
+
+_MOST_SAME = 100  # objects with the same bytes that are looked at
+_MOST_NAMES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,13 @@ class Shelf:
         caller.require(Scope.LIST)
         return await self._do(lambda: self._list(caller, prefix, after, limit))
 
-    async def forget(self, caller: Caller, path: str) -> None:
-        """Take a name away; the object's bytes go with its last one. Raises NotFound."""
+    async def forget(self, caller: Caller, path: str, *, only: str | None = None) -> None:
+        """Take a name away; the object's bytes go with its last one.
+
+        `only`: the object that it must point to. Raises NotFound, NameConflict, Stale.
+        """
         caller.require(Scope.REMOVE)
-        await self._do(lambda: self._forget(caller, path))
+        await self._do(lambda: self._forget(caller, path, only))
 
     async def discard(self, caller: Caller, key: str) -> None:
         """Take an object and all its names away. Raises NotFound."""
@@ -110,35 +116,22 @@ class Shelf:
         return made
 
     def _find(self, caller: Caller, path: str) -> tuple[Name, Object]:
-        name = self._ledger.get(Name, caller.tenant, path) if caller.reaches(path) else None
-        made = None if name is None else self._ledger.get(Object, name.object)
-        if name is None or made is None:
-            raise NotFound(
-                "There is no object of that name.",
-                why="It never was, it was removed, or you may not see it.",
-                todo="List the names to see what there is.",
-            )
-        return name, made
+        found = pointed(self._ledger, caller, path)
+        if found is None:
+            raise no_such_name()
+        return found
 
     def _list(self, caller: Caller, prefix: str, after: str | None, limit: int) -> Entries:
-        if not prefix.startswith(caller.prefix):
-            if not caller.prefix.startswith(prefix):
-                return []
-            prefix = caller.prefix
-        query = Query(
-            where={"tenant": caller.tenant},
-            prefix=("path", prefix) if prefix else None,
-            after=None if after is None else (caller.tenant, after),
-            limit=limit,
-        )
-        names = self._ledger.list(Name, query)
-        ids = tuple({name.object for name in names})
-        found = self._ledger.list(Object, Query(where={"id": ids}, limit=len(ids))) if ids else []
-        objects = {made.id: made for made in found}
-        return [(name, objects[name.object]) for name in names if name.object in objects]
+        return list_names(self._ledger, caller, prefix, after, limit)
 
-    def _forget(self, caller: Caller, path: str) -> None:
+    def _forget(self, caller: Caller, path: str, only: str | None) -> None:
         name, _ = self._find(caller, path)
+        if only is not None and name.object != only:
+            raise NameConflict(
+                "The name is not what it was.",
+                why="It points to another object now.",
+                todo="Look at what it points to, and decide again.",
+            )
         changes, notes = forget_name(self._ledger, name, now=self._clock.now())
         self._let_go([Remove(Name, name.key, name.version), *changes], notes)
 
@@ -155,16 +148,33 @@ class Shelf:
 
 
 def find(ledger: Ledger, caller: Caller, sha256: bytes) -> Object | None:
-    """A sound object of the caller's tenant with this SHA-256 that it may read, or None. Blocks."""
+    """A sound object of the caller's tenant with this SHA-256 that it may read, or None. Blocks.
+
+    Asks the same of the ledger whatever others hold, so that no time tells of it.
+    """
     where: dict[str, str | bytes | bool] = {
         "tenant": caller.tenant,
         "sha256": sha256,
         "damaged": False,
     }
-    for made in ledger.list(Object, Query(where=where, limit=100)):
-        if _may_see(ledger, caller, made):
-            return made
-    return None
+    found = ledger.list(Object, Query(where=where, limit=_MOST_SAME))
+    if caller.prefix:
+        ids = tuple(made.id for made in found)
+        below = Query(
+            where={"tenant": caller.tenant, "object": ids},
+            prefix=("path", caller.prefix),
+            limit=_MOST_NAMES,
+        )
+        named = {name.object for name in ledger.list(Name, below)}
+        found = [m for m in found if m.id in named or caller.owns(m.tenant, m.owner)]
+    return found[0] if found else None
+
+
+def held(ledger: Ledger, caller: Caller, digests: Iterable[bytes]) -> list[tuple[bytes, Object]]:
+    """Those SHA-256 of which `find` finds an object, with it. Blocks. Raises Forbidden."""
+    caller.require(Scope.READ)
+    found = ((digest, find(ledger, caller, digest)) for digest in digests)
+    return [(digest, made) for digest, made in found if made is not None]
 
 
 def _may_see(ledger: Ledger, caller: Caller, made: Object) -> bool:
@@ -176,7 +186,7 @@ def _may_see(ledger: Ledger, caller: Caller, made: Object) -> bool:
 
 def _names(ledger: Ledger, made: Object) -> list[Name]:
     where = {"tenant": made.tenant, "object": made.id}
-    return ledger.list(Name, Query(where=where, limit=10_000))
+    return ledger.list(Name, Query(where=where, limit=_MOST_NAMES))
 
 
 class _Chained:

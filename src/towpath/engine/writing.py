@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from towpath.core.limits import Limits
@@ -17,6 +17,7 @@ from towpath.core.ports import Clock, EventSink, Hooks, Source
 from towpath.core.ranges import Extent, Span
 from towpath.core.transfer import Write, admit, declare, filled, refuse_beyond, require_live
 from towpath.engine.admission import gives_way
+from towpath.engine.frontier import Frontiers
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease, end_all
 from towpath.engine.live import Live
@@ -71,6 +72,7 @@ class Writing:
         self._leases: set[Lease] = set()
         self._moving: dict[Lease, tuple[Live, Receive]] = {}
         self._hashing = ThreadPoolExecutor(4, "towpath-hash")
+        self.frontiers = Frontiers(store, self._hashing)
         self._crew = Crew(
             store=store,
             limits=limits,
@@ -158,18 +160,17 @@ class Writing:
         """Receive the chunk and give the lease back. Raises what `Receive.run` and hooks raise."""
 
         def settle(spans: Sequence[Span]) -> None:
-            following: Future[None] | None = None
-            if live.frontier is not None:
-                prefix = live.prefix_with(spans)
-                following = self._hashing.submit(live.frontier.follow, prefix)
             self._store.settle(live.upload.handle)
-            if following is not None:
-                following.result()
             now = self._clock.now()
             live.settle(
                 self._ledger, spans, lease.fence, now=now, expires_at=expiry(self._limits, now)
             )
             self._events.tell("progress", *live.facts)
+            if live.frontier is not None:
+                prefix = live.extent.offset
+                live.frontier.lead(prefix)
+                if spans[-1].end <= prefix:  # else it waits for a gap that others fill
+                    live.frontier.keep_up()
 
         watching = asyncio.ensure_future(self._watch(live, lease)) if self._hooks.watches else None
         try:

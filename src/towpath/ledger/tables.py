@@ -100,6 +100,7 @@ UPLOADS = Table(
     _needed("fence", NUMBER),
     Column("name", TEXT),
     _needed("on_conflict", Word(OnConflict)),
+    Column("replaces", TEXT),
     Column("media_type", TEXT),
     _needed("metadata", TEXT),
     _needed("dialect", TEXT),

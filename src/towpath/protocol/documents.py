@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from towpath.core.command import Append, NewUpload
 from towpath.core.cut import Cut, Missing
-from towpath.core.digest import SHA256, SIZES, parse_digests
+from towpath.core.digest import SHA256, parse_digests
 from towpath.core.limits import MIB
 from towpath.core.model import Object, Upload, UploadState
 from towpath.core.names import check_name
@@ -26,6 +26,7 @@ from towpath.core.plan import Profile, chunk_size
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write, check_length
 from towpath.errors import Malformed, NotFound
+from towpath.protocol.fields import read_sha256
 from towpath.protocol.message import Reply
 from towpath.protocol.values import (
     flag,
@@ -144,21 +145,7 @@ def parse_initiate(
 
 
 def _sha256(values: Mapping[str, object], name: str) -> dict[str, bytes] | None:
-    digest = text(values, name)
-    if not digest:
-        return None
-    try:
-        value = bytes.fromhex(digest.lower().removeprefix("sha256:"))
-    except ValueError:
-        value = b""
-    if len(value) != SIZES[SHA256]:
-        raise Malformed(
-            f"{name} cannot be read.",
-            field=name,
-            why="It is not a SHA-256 in hexadecimal.",
-            todo="Send 64 hexadecimal digits, or leave it out.",
-        )
-    return {SHA256: value}
+    return read_sha256(text(values, name), field=name) or None
 
 
 def parse_chunk(fields: Mapping[str, str]) -> Chunk:

@@ -60,7 +60,7 @@ def deliver(head: Head, made: Object, name: str | None) -> Delivery:
         ("content-type", made.media_type or "application/octet-stream"),
         ("content-disposition", write_disposition(name or made.id)),
         ("content-security-policy", "default-src 'none'; sandbox"),
-        ("repr-digest", _digests(made)),
+        ("repr-digest", digests_of(made)),
     )
     wanted = _range(head, made)
     if wanted is None:
@@ -89,7 +89,8 @@ def deliver(head: Head, made: Object, name: str | None) -> Delivery:
     return Delivery(reply=part, start=start, end=end)
 
 
-def _digests(made: Object) -> str:
+def digests_of(made: Object) -> str:
+    """What is known of the whole, as a Repr-Digest field has it."""
     always = format_digests({CRC64NVME: crc_bytes(made.crc)})
     return f"{always}, {made.digests}" if made.digests else always
 

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
+from towpath.core.digest import SHA256
 from towpath.errors import Malformed, NotFound
 
 LARGEST = 2**63 - 1
 """The largest length or offset: what a file system and a database column can hold."""
 
 _DIGITS = re.compile(r"[0-9]{1,19}\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _KEY = re.compile(r"[0-9a-z]{8,64}\Z")
 _PARAMETER = re.compile(r';\s*([A-Za-z0-9*_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]*)')
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}\Z")
@@ -75,6 +77,24 @@ def read_media_type(text: str | None) -> str | None:
 def same_media_type(text: str | None, wanted: str) -> bool:
     """True if the Content-Type is `wanted`, whatever its case and parameters."""
     return text is not None and text.partition(";")[0].strip().lower() == wanted
+
+
+def read_sha256(text: str | None, *, field: str) -> dict[str, bytes]:
+    """A SHA-256 in hexadecimal by its name, `sha256:` before it or not; {} if there is none.
+
+    Raises Malformed.
+    """
+    if not text:
+        return {}
+    digits = text.lower().removeprefix("sha256:")
+    if not _SHA256.match(digits):
+        raise Malformed(
+            f"{field} cannot be read.",
+            field=field,
+            why="There is no SHA-256 in hexadecimal where one is to be.",
+            todo="Send 64 hexadecimal digits, or leave it out.",
+        )
+    return {SHA256: bytes.fromhex(digits)}
 
 
 def write_date(milliseconds: int) -> str:

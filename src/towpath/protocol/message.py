@@ -21,6 +21,7 @@ class Head:
     base: str = ""  # where the dialect lives, for Locations, without a slash at the end
     query: str = ""  # as it was sent, without the question mark
     root: str = ""  # where the application lives, if it is mounted below another one
+    trailers: bool = False  # what comes behind a chunked body can be read
 
     def get(self, name: str) -> str | None:
         """The field's value, or None."""

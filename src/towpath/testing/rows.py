@@ -62,6 +62,7 @@ def full_rows() -> list[Row]:
             fence=largest,
             name="a/ü%_\U0010ffff\ue000\ud7ff'\"\\",
             on_conflict=OnConflict.REPLACE,
+            replaces="o1",
             media_type="text/plain",
             metadata="filename d29ybGQ=,x",
             dialect="tus",

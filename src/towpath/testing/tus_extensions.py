@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from towpath.testing.conformance import Skipped, require
 from towpath.testing.peer import Fields, Heard
-from towpath.testing.tus_peer import BODY, VERSION, TusPeer, new_checks
+from towpath.testing.tus_peer import BODY, VERSION, TusPeer, new_checks, offered_with
 
 checks = new_checks()
 _WAITS = 5.0  # seconds until an expiration that a check waits for
@@ -128,10 +128,10 @@ def a_chunk_that_is_cut_is_not_verified(peer: TusPeer) -> None:
 # Checksum in a trailer
 
 
-def _with_trailer(peer: TusPeer, url: str, body: bytes, checksum: str) -> Heard:
+def _with_trailer(peer: TusPeer, url: str, body: bytes, checksum: str, offset: int = 0) -> Heard:
     announced = {"Trailer": "Upload-Checksum"}
     trailers = {"Upload-Checksum": checksum}
-    return peer.patch(url, 0, body, announced, chunked=True, trailers=trailers)
+    return peer.patch(url, offset, body, announced, chunked=True, trailers=trailers)
 
 
 @checks.must("checksum-trailer")
@@ -155,6 +155,63 @@ def a_chunk_with_an_unknown_checksum_behind_it_is_discarded(peer: TusPeer) -> No
     """A trailer with an algorithm that is not supported leaves the offset alone (Checksum)."""
     url = peer.create(5)
     peer.require_offset(url, 0, _with_trailer(peer, url, b"hello", "sha0 aGk="))
+
+
+@checks.should("checksum-trailer")
+def a_mismatch_behind_the_chunk_is_answered_with_460(peer: TusPeer) -> None:
+    """A trailer that does not fit the chunk gets 460, like a checksum before it (Checksum)."""
+    url = peer.create(5)
+    _with_trailer(peer, url, b"hello", _checksum(b"jello")).want(460)
+
+
+@checks.must("checksum-trailer")
+def a_discarded_chunk_can_be_sent_again(peer: TusPeer) -> None:
+    """After a trailer that did not fit, the upload goes on where it was (Checksum)."""
+    url = peer.create(10)
+    peer.patch(url, 0, b"hello").want(204)
+    peer.require_offset(url, 5, _with_trailer(peer, url, b"wor", _checksum(b"x"), 5).want_refused())
+    heard = _with_trailer(peer, url, b"world", _checksum(b"world"), 5)
+    peer.require_offset(url, 10, heard.want(204).want_number("Upload-Offset", 10))
+
+
+@checks.should("checksum-trailer")
+def a_checksum_that_was_announced_and_does_not_come_is_missed(peer: TusPeer) -> None:
+    """What was announced to be verified and cannot be is not counted (Checksum)."""
+    url = peer.create(5)
+    heard = peer.patch(url, 0, b"hello", {"Trailer": "Upload-Checksum"}, chunked=True)
+    peer.require_offset(url, 0, heard.want_refused())
+
+
+@checks.should("checksum-trailer")
+def a_chunk_that_is_cut_before_its_checksum_is_discarded(peer: TusPeer) -> None:
+    """What cannot be verified any more is not counted (Checksum)."""
+    url = peer.create(100_000)
+    fields: Fields = {"Tus-Resumable": VERSION, "Content-Type": BODY, "Upload-Offset": 0}
+    with peer.begin("PATCH", url, {**fields, "Trailer": "Upload-Checksum"}) as begun:
+        begun.send(bytes(50_000))
+    time.sleep(0.5)
+    seen = peer.settled_offset(url, 0)
+    require(seen == 0, f"PATCH cut before its Upload-Checksum: the offset is {seen}")
+
+
+@checks.must("checksum-trailer", offered_with("checksum-trailer", "creation-with-upload"))
+def a_creation_has_its_checksum_behind_its_chunk(peer: TusPeer) -> None:
+    """The chunk of a creation is verified by its trailer, too (Checksum)."""
+    for body, wanted in ((b"hello", 5), (b"jello", 0)):
+        heard = peer.say(
+            "POST",
+            peer.url,
+            {"Upload-Length": 5, "Content-Type": BODY, "Trailer": "Upload-Checksum"},
+            body,
+            chunked=True,
+            trailers={"Upload-Checksum": _checksum(b"hello")},
+        )
+        if wanted:
+            heard.want(201)
+        if heard.has("Location"):
+            peer.require_offset(peer.location(heard), wanted, heard)
+        else:
+            heard.want_refused()
 
 
 # Expiration

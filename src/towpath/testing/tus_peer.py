@@ -130,7 +130,12 @@ class TusPeer(Peer):
 
 def offered(extension: str) -> Callable[[TusPeer], str | None]:
     """Whether checks of an extension apply: most need an upload, which creation makes."""
-    needs = {"creation"} if extension == "core" else {"creation", extension}
+    return offered_with() if extension == "core" else offered_with(extension)
+
+
+def offered_with(*extensions: str) -> Callable[[TusPeer], str | None]:
+    """Whether checks apply that need all of these."""
+    needs = {"creation", *extensions}
 
     def applies(peer: TusPeer) -> str | None:
         missing = sorted(needs - set(peer.extensions))

@@ -18,17 +18,21 @@ from typing import Any, Protocol
 
 from towpath.core.caller import Caller
 from towpath.core.ports import Source
+from towpath.engine.shelf import Opened
 from towpath.errors import Interrupted, TowpathError
 from towpath.protocol import rufh, tus
+from towpath.protocol.cors import Pairs
+from towpath.protocol.download import Delivery
 from towpath.protocol.message import Head, Reply, join_fields
 from towpath.protocol.problem import problem, refuse, status_of
 from towpath.web.asgi_source import AsgiSource
 from towpath.web.body import send_object, send_reply
+from towpath.web.edge import Edge
 from towpath.web.files import Files
 from towpath.web.gate import Gate
 from towpath.web.limits import WireLimits
 from towpath.web.log import request_id, upload_id
-from towpath.web.page import PAGE
+from towpath.web.page import page
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,6 +48,10 @@ API = "/api/v1"
 SINGLE = "/v1/uploads"
 STREAMING = "/api/streaming/upload"
 DOCUMENTS = "/api/documents/streaming"
+RANGES = "/ranges"
+NAMES = "/names"
+
+Answered = Reply | tuple[Delivery, Opened]
 
 
 class Handler(Protocol):
@@ -53,8 +61,11 @@ class Handler(Protocol):
         """The reply to an error, as the dialect has it."""
         ...
 
-    async def answer(self, caller: Caller, head: Head, source: Callable[[], Source]) -> Reply:
-        """The reply. `source`: the body, once it is wanted. Raises what the engine raises."""
+    async def answer(self, caller: Caller, head: Head, source: Callable[[], Source]) -> Answered:
+        """The reply, or an object to deliver. `source`: the body, once it is wanted.
+
+        Raises what the engine raises.
+        """
         ...
 
 
@@ -90,14 +101,11 @@ class App:
         health: Health,
         life: Life,
         limits: WireLimits,
-        informational: bool = True,
         dialects: Mapping[str, Handler] | None = None,
+        edge: Edge | None = None,
         sockets: Asgi | None = None,
     ) -> None:
-        """`informational`: clients that ask for interim answers get them.
-
-        `dialects`: handlers by the path that each lives below; `sockets` takes WebSockets.
-        """
+        """`dialects`: handlers by the path that each lives below; `sockets` takes WebSockets."""
         self._files = files
         self._dialects = dict(dialects or {})
         self._control = control
@@ -105,7 +113,7 @@ class App:
         self._health = health
         self._life = life
         self._limits = limits
-        self._informational = informational
+        self._edge = edge or Edge()
         self._sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,11 +146,13 @@ class App:
         given = fields.get("x-request-id", "")
         identity = given if _WORD.match(given) else secrets.token_hex(8)
         tokens = request_id.set(identity), upload_id.set("")
-        answer = _Answer(send, identity)
+        answer = _Answer(send, identity, self._edge.shared(fields))
         began = time.perf_counter()
         path: str = scope["path"]
         try:
-            await self._route(scope, fields, receive, answer)
+            placed, told = self._edge.place(scope, fields)
+            path = placed["path"]
+            await self._route(placed, told, receive, answer)
         except Exception as error:  # noqa: BLE001  # the one place where errors become answers
             await self._fail(error, scope, answer)
         finally:
@@ -151,7 +161,7 @@ class App:
                     "request",
                     extra={
                         "method": scope["method"],
-                        "path": path[:200],
+                        "path": scope["path"][:200],
                         "status": answer.status,
                         "seconds": round(time.perf_counter() - began, 4),
                     },
@@ -160,7 +170,7 @@ class App:
             upload_id.reset(tokens[1])
 
     async def _route(
-        self, scope: Scope, fields: dict[str, str], receive: Receive, answer: _Answer
+        self, scope: Scope, fields: Mapping[str, str], receive: Receive, answer: _Answer
     ) -> None:
         path: str = scope["path"]
         below_files = path == FILES or path.startswith(FILES + "/")
@@ -171,22 +181,26 @@ class App:
         if handler is not None:
             answer.refuse = handler.refuse
         self._check_head(scope)
-        if path == "/livez":
+        preflight = self._edge.preflight(scope["method"], fields)
+        if preflight is not None:
+            await send_reply(scope, answer, preflight)
+        elif path == "/livez":
             await send_reply(scope, answer, _plain("ok\n"))
         elif path == "/readyz":
             await send_reply(scope, answer, await self._ready(scope))
         elif path == "/" and scope["method"] in {"GET", "HEAD"}:
-            await send_reply(scope, answer, PAGE)
+            await send_reply(scope, answer, page(scope["root_path"]))
         elif below_files:
             await self._serve_files(scope, fields, receive, answer)
         elif handler is not None:
             await self._serve(handler, base or "", scope, fields, receive, answer)
         elif path == API or path.startswith(API + "/"):
             caller = self._gate.admit(fields, _peer(scope))
-            inner = {**scope, "root_path": API, "towpath.caller": caller}
+            root = scope["root_path"]
+            inner = {**scope, "root_path": API, "towpath.root": root, "towpath.caller": caller}
             await self._control(inner, receive, answer)
         else:
-            await send_reply(scope, answer, _nowhere(path))
+            await send_reply(scope, answer, _nowhere(path, scope["root_path"]))
 
     def _check_head(self, scope: Scope) -> None:
         """Bound the head also where the server in front of us does not."""
@@ -195,13 +209,14 @@ class App:
             raise _HeadTooLarge
 
     async def _serve_files(
-        self, scope: Scope, fields: dict[str, str], receive: Receive, answer: _Answer
+        self, scope: Scope, fields: Mapping[str, str], receive: Receive, answer: _Answer
     ) -> None:
         head = Head(
-            method=scope["method"],
+            method=tus.read_method(scope["method"], fields),
             path=scope["path"][len(FILES) :],
             fields=fields,
-            base=scope.get("root_path", "") + FILES,
+            base=scope["root_path"] + FILES,
+            trailers="towpath.trailers" in scope.get("extensions", {}),
         )
         caller: Caller | None = None
         if head.method != "OPTIONS":
@@ -216,28 +231,24 @@ class App:
             headers = [(name.encode(), value.encode("latin-1")) for name, value in told]
             await answer({"type": "towpath.informational", "status": 104, "headers": headers})
 
-        able = self._informational and "towpath.informational" in scope.get("extensions", {})
+        able = "towpath.informational" in scope.get("extensions", {})
         try:
             answered = await self._files.answer(caller, head, source, inform if able else None)
         finally:
             for taken in sources:
                 taken.stop()
-        if isinstance(answered, Reply):
-            await send_reply(scope, answer, answered, unread=head.has_body and not sources)
-        else:
-            delivery, opened = answered
-            await send_object(scope, answer, delivery, opened)
+        await _send(scope, answer, answered, unread=head.has_body and not sources)
 
     async def _serve(
         self,
         handler: Handler,
         base: str,
         scope: Scope,
-        fields: dict[str, str],
+        fields: Mapping[str, str],
         receive: Receive,
         answer: _Answer,
     ) -> None:
-        root = scope.get("root_path", "")
+        root = scope["root_path"]
         head = Head(
             method=scope["method"],
             path=scope["path"][len(base) :],
@@ -254,11 +265,11 @@ class App:
             return sources[0]
 
         try:
-            reply = await handler.answer(caller, head, source)
+            answered = await handler.answer(caller, head, source)
         finally:
             for taken in sources:
                 taken.stop()
-        await send_reply(scope, answer, reply, unread=head.has_body and not sources)
+        await _send(scope, answer, answered, unread=head.has_body and not sources)
 
     async def _ready(self, scope: Scope) -> Reply:
         fine, parts = await self._health.check()
@@ -291,9 +302,10 @@ class _HeadTooLarge(Exception):
 class _Answer:
     """ASGI send that knows what was answered, and adds what every answer has."""
 
-    def __init__(self, send: Send, identity: str) -> None:
+    def __init__(self, send: Send, identity: str, shared: Pairs = ()) -> None:
         self._send = send
         self._identity = identity
+        self._shared = shared
         self.status = 0
         self.always: tuple[tuple[str, str], ...] = ()
         self.refuse: Callable[[BaseException], Reply] = refuse
@@ -301,11 +313,21 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            more = [(name.encode(), value.encode("latin-1")) for name, value in self.always]
+            more = [
+                (name.encode(), value.encode("latin-1"))
+                for name, value in (*self.always, *self._shared)
+            ]
             headers = [*message.get("headers", []), *more]
             headers.append((b"x-request-id", self._identity.encode()))
             message = {**message, "headers": headers}
         await self._send(message)
+
+
+async def _send(scope: Scope, answer: _Answer, answered: Answered, *, unread: bool) -> None:
+    if isinstance(answered, Reply):
+        await send_reply(scope, answer, answered, unread=unread)
+    else:
+        await send_object(scope, answer, *answered)
 
 
 def _peer(scope: Scope) -> str | None:
@@ -314,15 +336,19 @@ def _peer(scope: Scope) -> str | None:
     return client[0] if client else None
 
 
-def _source(scope: Scope, fields: dict[str, str], receive: Receive, limits: WireLimits) -> Source:
+def _source(
+    scope: Scope, fields: Mapping[str, str], receive: Receive, limits: WireLimits
+) -> Source:
     """The body, straight from the socket where the server offers it, else by ASGI messages."""
-    direct = scope.get("extensions", {}).get("towpath.direct")
+    offered = scope.get("extensions", {})
+    direct = offered.get("towpath.direct")
     if direct is not None:
         source: Source = direct.take()
         return source
     length = fields.get("content-length")
     announced = None if length is None or "transfer-encoding" in fields else int(length)
-    return AsgiSource(receive, length=announced, limits=limits)
+    trailers = offered.get("towpath.trailers")
+    return AsgiSource(receive, length=announced, limits=limits, trailers=trailers)
 
 
 def _plain(text: str, *, status: int = 200) -> Reply:
@@ -333,13 +359,13 @@ def _plain(text: str, *, status: int = 200) -> Reply:
     )
 
 
-def _nowhere(path: str) -> Reply:
+def _nowhere(path: str, root: str) -> Reply:
     return problem(
         404,
         "There is nothing at this address.",
-        why=f"“{ascii(path[:80])[1:-1]}” is none of /, /files/, /api/v1/, {SINGLE}, {STREAMING}/, "
-        f"{DOCUMENTS}/, /livez, /readyz.",
-        todo="Upload to /files/.",
+        why=f"“{ascii(path[:80])[1:-1]}” is none of /, /files/, {NAMES}/, {RANGES}/, /api/v1/, "
+        f"{SINGLE}, {STREAMING}/, {DOCUMENTS}/, /livez, /readyz.",
+        todo=f"Upload to {root}{FILES}/.",
         code="not-found",
     )
 

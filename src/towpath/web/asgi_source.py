@@ -33,8 +33,17 @@ class AsgiSource:
     by itself only at the end of the body.
     """
 
-    def __init__(self, receive: Receive, *, length: int | None, limits: WireLimits) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        *,
+        length: int | None,
+        limits: WireLimits,
+        trailers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`trailers`: where the server puts them before `receive` tells the end of the body."""
         self._receive = receive
+        self._trailers: Mapping[str, str] = {} if trailers is None else trailers
         self._length = length
         self._pace = Pace(limits)
         self._loop = asyncio.get_running_loop()
@@ -54,8 +63,8 @@ class AsgiSource:
 
     @property
     def trailers(self) -> Mapping[str, str]:
-        """None come this way."""
-        return {}
+        """Those that the server keeps; it is asked once the body is WHOLE."""
+        return self._trailers if self._ending is Ending.WHOLE else {}
 
     @property
     def ending(self) -> Ending | None:

@@ -89,6 +89,12 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
+def _root(request: Request) -> str:
+    """What stands before every address of the application, outside."""
+    root: str = request.scope["towpath.root"]
+    return root
+
+
 def _text(value: str) -> str:
     """What a database can hold as text. Raises ValueError, which FastAPI answers with 400."""
     if "\0" in value:
@@ -98,6 +104,7 @@ def _text(value: str) -> str:
 
 Text = Annotated[str, AfterValidator(_text)]
 CallerIs = Annotated[Caller, Depends(_caller)]
+RootIs = Annotated[str, Depends(_root)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -107,15 +114,19 @@ def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any
 
     @app.get("/names")
     async def list_names(
-        caller: CallerIs, prefix: Text = "", after: Text | None = None, limit: Limit = 100
+        caller: CallerIs,
+        root: RootIs,
+        prefix: Text = "",
+        after: Text | None = None,
+        limit: Limit = 100,
     ) -> NamePage:
         found = await shelf.list(caller, prefix=prefix, after=after, limit=limit)
-        names = [_name(name, made, files) for name, made in found]
+        names = [_name(name, made, root + files) for name, made in found]
         return NamePage(names=names, next=names[-1].path if len(names) == limit else None)
 
     @app.get("/names/{path:path}")
-    async def stat_name(caller: CallerIs, path: Text) -> NameRecord:
-        return _name(*await shelf.stat(caller, path), files)
+    async def stat_name(caller: CallerIs, root: RootIs, path: Text) -> NameRecord:
+        return _name(*await shelf.stat(caller, path), root + files)
 
     @app.delete("/names/{path:path}", status_code=204)
     async def forget_name(caller: CallerIs, path: Text) -> None:
@@ -123,16 +134,20 @@ def control(engine: Engine, shelf: Shelf, *, files: str, about: Callable[[], Any
 
     @app.get("/uploads")
     async def list_uploads(
-        caller: CallerIs, state: str = "", after: Text | None = None, limit: Limit = 100
+        caller: CallerIs,
+        root: RootIs,
+        state: str = "",
+        after: Text | None = None,
+        limit: Limit = 100,
     ) -> UploadPage:
         found = await engine.list(caller, states=_states(state), after=after, limit=limit)
-        uploads = [_upload(upload, files) for upload in found]
+        uploads = [_upload(upload, root + files) for upload in found]
         return UploadPage(uploads=uploads, next=uploads[-1].id if len(uploads) == limit else None)
 
     @app.get("/uploads/{key}")
-    async def inspect_upload(caller: CallerIs, key: Text) -> UploadRecord:
+    async def inspect_upload(caller: CallerIs, root: RootIs, key: Text) -> UploadRecord:
         upload, _ = await engine.inspect(caller, key)
-        return _upload(upload, files)
+        return _upload(upload, root + files)
 
     @app.delete("/uploads/{key}", status_code=204)
     async def cancel_upload(caller: CallerIs, key: Text) -> None:

@@ -25,8 +25,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from towpath.protocol.problem import problem
 from towpath.web.exchange import App, Exchange
+from towpath.web.refusing import problem_of, refusing
 from towpath.web.registry import Registry
 from towpath.web.wire import unacknowledged
 
@@ -47,33 +47,6 @@ class Door:
     def close(self) -> None:
         """Close once what was written is out."""
         self._protocol.close_gently()
-
-
-def refusing(status: int, detail: str) -> App:
-    """An application that answers any request so, and closes."""
-
-    async def refuse(scope: Any, receive: Any, send: Any) -> None:
-        headers, body = _problem(status, detail)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    return refuse
-
-
-def _problem(status: int, detail: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    title, todo, code = _WORDS[status]
-    reply = problem(status, title, why=detail, todo=todo, code=code)
-    headers = [(name.encode(), value.encode()) for name, value in reply.fields]
-    headers += [(b"content-length", b"%d" % len(reply.body)), (b"connection", b"close")]
-    return headers, reply.body
-
-
-_WORDS = {
-    400: ("The request cannot be read.", "Send HTTP/1.1 as RFC 9112 has it.", "malformed"),
-    408: ("The request did not come in time.", "Ask again on a new connection.", "too-slow"),
-    414: ("The request's target is too long.", "Send a shorter one.", "target-too-long"),
-    431: ("The request's head is too large.", "Send less metadata.", "head-too-large"),
-}
 
 
 class DirectProtocol(HttpToolsProtocol):
@@ -97,6 +70,7 @@ class DirectProtocol(HttpToolsProtocol):
         self._late_refusal: tuple[int, str] | None = None  # said when those before are answered
         self._in_head = False
         self._in_body = False
+        self._framing = 0  # bytes since the last one of a body
         self._heads = 0
         self._head_seen = 0  # bytes of the head that is open, at least
         self._timer: asyncio.TimerHandle | None = None  # for a head, a leftover body, a linger
@@ -151,7 +125,7 @@ class DirectProtocol(HttpToolsProtocol):
         elif self._refused:
             return
         elif self._in_body:
-            super().data_received(data)
+            self._feed_body(data)
         else:
             self._feed_head(data)
 
@@ -180,7 +154,22 @@ class DirectProtocol(HttpToolsProtocol):
         if len(data) > room:
             self.data_received(data[room:])
 
+    def _feed_body(self, data: bytes) -> None:
+        """Parse a body that nobody takes; what frames it and comes behind it is bounded, too."""
+        self._framing += len(data)
+        super().data_received(data)
+        if self._in_body and self._framing > self.limits.header_bytes:
+            self._break(431, "What comes behind the body is too large.")
+
     # The parser's calls
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of a head, or one behind a body: those are never taken for the head's."""
+        exchange = self._exchanges.get(self.cycle)
+        if not self._in_body:
+            super().on_header(name, value)
+        elif exchange is not None:
+            exchange.keep_trailer(name, value)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -192,7 +181,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A head is complete. If a body can be taken, it stays in the socket until it is."""
-        self._in_head, self._in_body = False, True
+        self._in_head, self._in_body, self._framing = False, True, 0
         self._unset_timer()
         before = self.cycle
         super().on_headers_complete()
@@ -201,6 +190,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Bytes of a body that nobody has taken."""
+        self._framing = 0
         exchange = self._exchanges.get(self.cycle)
         if exchange is not None:
             exchange.received += len(body)
@@ -221,6 +211,10 @@ class DirectProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """The parser could not read it."""
+        self._break(400, msg)
+
+    def _break(self, status: int, detail: str) -> None:
+        """Nothing more can be read here: say so, if that can be said yet."""
         exchange = self._running
         if self._in_body and exchange is not None and exchange.cycle is self.cycle:
             started = exchange.cycle.response_started
@@ -230,7 +224,7 @@ class DirectProtocol(HttpToolsProtocol):
                 self.transport.close()
                 return
             self._running = None
-        self._refuse(400, msg)
+        self._refuse(status, detail)
 
     # Requests and answers
 
@@ -252,9 +246,9 @@ class DirectProtocol(HttpToolsProtocol):
         target = len(scope["raw_path"]) + len(scope["query_string"])
         fields = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
         if target > self.limits.request_line_bytes:
-            return refusing(414, "The request target is too long.")
+            return refusing(414, "The request target is too long.", self.registry.shared)
         if fields > self.limits.header_bytes:
-            return refusing(431, "The request head is too large.")
+            return refusing(431, "The request head is too large.", self.registry.shared)
         return None
 
     def on_response_complete(self) -> None:
@@ -315,7 +309,7 @@ class DirectProtocol(HttpToolsProtocol):
             self._late_refusal = status, detail
             self.flow.pause_reading()
             return
-        headers, body = _problem(status, detail)
+        headers, body = problem_of(status, detail)
         line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
         fields = [b"%s: %s\r\n" % pair for pair in [*self.server_state.default_headers, *headers]]
         self.transport.write(b"".join([line, *fields, b"\r\n", body]))

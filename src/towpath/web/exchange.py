@@ -10,6 +10,8 @@ Extensions in `scope["extensions"]`:
   an `http.response.start` with Content-Length. The descriptor may be closed once `send` returned.
 - `towpath.narrow`: `{}`. The message `{"type": "towpath.narrow"}` lets little be on its way to the
   client from now on: for answers that go on for long and say little.
+- `towpath.trailers`: a mapping, empty until the body has ended: the fields behind it (RFC 9112
+  section 7.1.2) that `protocol.trailers` keeps, names in lower case.
 - `towpath.informational`: `{}`. The message `{"type": "towpath.informational", "status": 1xx,
   "headers": [...]}` sends an interim response (RFC 9110 section 15.2).
 """
@@ -30,6 +32,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from towpath.core.ports import Ending
+from towpath.protocol.trailers import KEPT
 from towpath.web.narrow import narrow
 from towpath.web.pace import Pace
 from towpath.web.sendfile import send_range
@@ -73,6 +76,8 @@ class Exchange:
         self.received = 0  # bytes of the body that came by way of the parser
         self.asked = False  # the application called receive()
         self.told_end = False  # ... and was told the end of the body
+        self.trailers: dict[str, str] = {}
+        self._trailer_bytes = 0
         self.source: SocketSource | None = None
         self._source_over = asyncio.Event()
         self._wire: Wire | None = None  # while a file is being sent
@@ -158,6 +163,14 @@ class Exchange:
         if message["type"] == "http.request" and not message["more_body"]:
             self.told_end = True
         return message
+
+    def keep_trailer(self, name: bytes, value: bytes) -> None:
+        """A field came behind the body; of those that are wanted, as much is kept as of a head."""
+        word = name.decode("latin-1").lower()
+        self._trailer_bytes += len(name) + len(value)
+        if word in KEPT and self._trailer_bytes <= self.protocol.registry.limits.header_bytes:
+            text, before = value.decode("latin-1").strip(), self.trailers.get(word)
+            self.trailers[word] = text if before is None else f"{before}, {text}"
 
     # The answer
 
@@ -255,6 +268,7 @@ class Exchange:
         extensions = scope.setdefault("extensions", {})
         extensions["towpath.informational"] = {}
         extensions["towpath.narrow"] = {}
+        extensions["towpath.trailers"] = self.trailers
         if self.protocol.plain:
             extensions["towpath.sendfile"] = {}
         if self.can_be_taken:

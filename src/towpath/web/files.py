@@ -39,7 +39,15 @@ Sourcing = Callable[[], Source]
 class Files:
     """Answers requests below /files/."""
 
-    def __init__(self, engine: Engine, shelf: Shelf) -> None:
+    def __init__(
+        self, engine: Engine, shelf: Shelf, *, informational: bool = True, trailers: bool = True
+    ) -> None:
+        """`informational`: clients that ask for interim answers get them.
+
+        `trailers`: what comes behind bodies is read, where the server can.
+        """
+        self._informational = informational
+        self._trailers = trailers
         self._engine = engine
         self._shelf = shelf
         self._resumable = Resumable(engine, shelf, self._cancel)
@@ -51,8 +59,10 @@ class Files:
 
         `inform` sends an interim answer, where that can be done. Raises what the engine raises.
         """
+        head = replace(head, trailers=head.trailers and self._trailers)
         if await self._resumable.is_meant(caller, head):
-            return await self._resumable.answer(caller, head, source, inform)
+            telling = inform if self._informational else None
+            return await self._resumable.answer(caller, head, source, telling)
         command = tus.parse(head)
         if isinstance(command, Reply):
             return command
@@ -90,7 +100,7 @@ class Files:
         if write is None:
             return self._render(command, upload, head)
         try:
-            upload = await self._engine.write(caller, upload.id, write, source)
+            upload = await self._engine.write(caller, upload.id, write, source, tus.read_behind)
         except TowpathError as error:
             # The upload exists and keeps what came: its address is told even so.
             return tus.refuse(error).with_fields(tus.location(head, upload))
@@ -98,7 +108,9 @@ class Files:
 
     async def _append(self, caller: Caller, head: Head, command: Append, source: Sourcing) -> Reply:
         try:
-            upload = await self._engine.write(caller, command.key, command.write, source)
+            upload = await self._engine.write(
+                caller, command.key, command.write, source, tus.read_behind
+            )
         except DigestMismatch as error:
             return tus.refuse(error)
         return self._render(command, upload, head)

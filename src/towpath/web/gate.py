@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -71,9 +71,17 @@ class TokenGate:
 class LoopbackGate:
     """Nobody shows a token; whoever is on this machine is let in."""
 
-    def __init__(self, hosts: tuple[str, ...] = (), *, anywhere: bool = False) -> None:
+    def __init__(
+        self,
+        hosts: tuple[str, ...] = (),
+        *,
+        anywhere: bool = False,
+        allows: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`allows` says of an origin whether its pages may ask, beside those of this machine."""
         self._hosts = frozenset(host.lower() for host in (*LOOPBACK, *hosts))
         self._anywhere = anywhere
+        self._allows = allows
 
     def admit(self, fields: Mapping[str, str], peer: str | None = None) -> Caller:
         if self._anywhere:
@@ -92,13 +100,17 @@ class LoopbackGate:
                 todo="Use http://127.0.0.1, or start the server with tokens or --hosts.",
             )
         origin = fields.get("origin")
-        if origin is not None and _without_port(origin.partition("://")[2]) not in self._hosts:
+        if origin is not None and not self._may_ask(origin):
             raise Forbidden(
                 "A page from elsewhere may not ask this server.",
                 why="Its Origin is not this machine, and no tokens are set.",
-                todo="Open the server's own page, or start the server with tokens.",
+                todo="Open the server's own page, or allow its origin by the setting cors_origins.",
             )
         return ANONYMOUS
+
+    def _may_ask(self, origin: str) -> bool:
+        ours = _without_port(origin.partition("://")[2]) in self._hosts
+        return ours or (self._allows is not None and self._allows(origin))
 
 
 def is_loopback(host: str) -> bool:

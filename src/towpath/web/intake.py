@@ -17,7 +17,7 @@ from towpath.core.command import NewUpload
 from towpath.core.model import Upload, UploadState
 from towpath.core.ports import Ending, Source
 from towpath.core.transfer import Write
-from towpath.engine.endings import interrupted
+from towpath.engine.endings import interrupted, too_much
 from towpath.engine.engine import Engine
 from towpath.engine.proof import Behind, Proof
 from towpath.engine.shelf import Shelf
@@ -119,20 +119,30 @@ async def repeat(
         position = write.offset
         while source.ending is None:
             await source.ready()
-            position = await engine.do(_compare, source, memoryview(block), position, read, proof)
+            view = memoryview(block)
+            position = await engine.do(_compare, source, view, position, write.end, read, proof)
     finally:
         engine.governor.give(block)
     if source.ending is not Ending.WHOLE:
         raise interrupted(source.ending, position)
+    if write.end is not None and position < write.end:
+        raise interrupted(Ending.CUT, position)
     await engine.do(proof.hold, source.trailers)
 
 
 def _compare(
-    source: Source, block: memoryview, position: int, read: Read | None, proof: Proof
+    source: Source,
+    block: memoryview,
+    position: int,
+    end: int | None,
+    read: Read | None,
+    proof: Proof,
 ) -> int:
     """Hold what comes against the durable bytes from `position` on; return where it ended."""
     while count := source.read_into(block):
         part = block[:count]
+        if end is not None and position + count > end:
+            raise too_much(None)
         proof.feed(part)
         if read is not None:
             reading, at = read(position, position + count), 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from towpath.protocol.message import Reply
 
 _HTML = """<!doctype html>
@@ -23,21 +25,22 @@ they arrived whole.</p>
 <pre>towpath put big-file.tar
 towpath ls
 towpath get big-file.tar</pre>
-<p>Other clients upload by <strong>tus 1.0</strong> to <code>/files/</code>.
+<p>Other clients upload by <strong>tus 1.0</strong> to <code>@root@/files/</code>.
 Whether the server is well is told at
-<a href="/readyz?verbose"><code>/readyz?verbose</code></a>.</p>
+<a href="@root@/readyz?verbose"><code>@root@/readyz?verbose</code></a>.</p>
 </main>
 </html>
 """
 
-PAGE = Reply(
-    status=200,
-    fields=(
-        ("content-type", "text/html; charset=utf-8"),
-        ("cache-control", "no-cache"),
-        ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
-    ),
-    body=_HTML.encode(),
+_FIELDS = (
+    ("content-type", "text/html; charset=utf-8"),
+    ("cache-control", "no-cache"),
+    ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
 )
+
+
+def page(root: str) -> Reply:
+    """The page. `root`: what stands before every address, outside."""
+    return Reply(status=200, fields=_FIELDS, body=_HTML.replace("@root@", escape(root)).encode())

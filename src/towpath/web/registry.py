@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from weakref import WeakSet
 
+from towpath.protocol.cors import Pairs
 from towpath.web.limits import WireLimits
 from towpath.web.socket_source import SocketSource
 
@@ -13,10 +15,18 @@ class Registry:
     """Made once per server, given to `contract.http_class` and kept by the application.
 
     `senders` is a bounded pool whose threads run sendfile(2); it belongs to the caller.
+    `shared` gives what also those answers have that never reach the application, from the
+    request's fields.
     """
 
-    def __init__(self, limits: WireLimits, senders: Executor) -> None:
+    def __init__(
+        self,
+        limits: WireLimits,
+        senders: Executor,
+        shared: Callable[[Mapping[str, str]], Pairs] | None = None,
+    ) -> None:
         self.limits = limits
+        self.shared = shared
         self.senders = senders
         self.active: WeakSet[SocketSource] = WeakSet()  # touched on the loop only
 

@@ -158,7 +158,7 @@ class Resumable:
         inform: Inform | None,
     ) -> Upload:
         async with self._telling(caller, head, upload, inform):
-            return await self._engine.write(caller, upload.id, write, source)
+            return await self._engine.write(caller, upload.id, write, source, rufh.read_behind)
 
     @asynccontextmanager
     async def _telling(

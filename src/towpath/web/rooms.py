@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from towpath.core.caller import Caller
@@ -25,6 +25,7 @@ from towpath.engine.hub import Hub, of_label, of_upload
 from towpath.errors import Expired, Forbidden, LimitReached, Malformed, NotFound, TowpathError
 from towpath.protocol import documents, rooms
 from towpath.protocol.message import join_fields
+from towpath.web.edge import Edge
 from towpath.web.gate import Gate
 from towpath.web.limits import WireLimits
 
@@ -49,8 +50,11 @@ Send = Callable[[Message], Awaitable[None]]
 class Rooms:
     """Takes WebSockets."""
 
-    def __init__(self, engine: Engine, hub: Hub, gate: Gate, limits: WireLimits) -> None:
+    def __init__(
+        self, engine: Engine, hub: Hub, gate: Gate, limits: WireLimits, edge: Edge | None = None
+    ) -> None:
         self._engine = engine
+        self._edge = edge or Edge()
         self._hub = hub
         self._gate = gate
         self._limits = limits
@@ -59,8 +63,9 @@ class Rooms:
         """ASGI 3, scopes of type websocket."""
         await receive()
         try:
-            client = _client(scope)
-            caller = self._admit(scope)
+            placed, fields = self._edge.place(scope, join_fields(scope["headers"]))
+            client = _client(placed)
+            caller = self._admit(placed, fields)
             room = _Room(self._engine, self._hub, caller, client, send)
         except TowpathError as error:
             await _refuse(scope, send, error)
@@ -72,14 +77,13 @@ class Rooms:
         finally:
             room.close()
 
-    def _admit(self, scope: MutableMapping[str, Any]) -> Caller:
+    def _admit(self, scope: MutableMapping[str, Any], fields: Mapping[str, str]) -> Caller:
         size = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
         if size > self._limits.header_bytes:
             raise Malformed("The handshake's head is too large.", field="headers")
-        fields = join_fields(scope["headers"])
         shown = [each for each in scope.get("subprotocols", []) if each.startswith(BEARER)]
         if shown and "authorization" not in fields:
-            fields["authorization"] = f"Bearer {shown[0].removeprefix(BEARER)}"
+            fields = {**fields, "authorization": f"Bearer {shown[0].removeprefix(BEARER)}"}
         peer = scope.get("client")
         return self._gate.admit(fields, peer[0] if peer else None)
 

@@ -6,6 +6,7 @@ and the process ends in time; a second signal ends it at once.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import uvicorn
 
+from towpath.web.local_socket import LocalSocket
 from towpath.web.room_socket import MOST_MESSAGE, RoomProtocol
 
 
@@ -30,13 +32,15 @@ class Server(uvicorn.Server):
         *,
         drain: Callable[[], Awaitable[None]],
         announce: Callable[[str], None],
+        local: LocalSocket | None,
     ) -> None:
         super().__init__(config)
         self._drain = drain
         self._announce = announce
+        self._local = local
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup(sockets if self._local is None else [self._local.socket])
         if self.started:
             self._announce(self._url())
 
@@ -45,8 +49,12 @@ class Server(uvicorn.Server):
             server.close()
         await self._drain()
         await super().shutdown(sockets)
+        if self._local is not None:
+            await asyncio.to_thread(self._local.close)
 
     def _url(self) -> str:
+        if self._local is not None:
+            return f"unix:{self._local.path.absolute()}"
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         name = f"[{host}]" if ":" in host else host
         return f"{'https' if self.config.is_ssl else 'http'}://{name}:{port}"
@@ -55,15 +63,19 @@ class Server(uvicorn.Server):
 def server(
     app: Any,  # an ASGI application, which uvicorn types loosely
     *,
-    host: str,
-    port: int,
+    at: tuple[str, int] | LocalSocket,
     http: Any,  # a protocol class or its name
     tls: tuple[Path, Path] | None,
     patience: float,
     drain: Callable[[], Awaitable[None]],
     announce: Callable[[str], None],
 ) -> Server:
-    """A server to run. `tls`: certificate and key; `patience`: seconds to end in."""
+    """A server to run.
+
+    `at`: an address and a port; `tls`: certificate and key; `patience`: seconds to end in.
+    """
+    local = at if isinstance(at, LocalSocket) else None
+    host, port = ("", 0) if isinstance(at, LocalSocket) else at
     config = uvicorn.Config(
         app,
         host=host,
@@ -83,7 +95,7 @@ def server(
         ssl_certfile=tls[0] if tls else None,
         ssl_keyfile=tls[1] if tls else None,
     )
-    return Server(config, drain=drain, announce=announce)
+    return Server(config, drain=drain, announce=announce, local=local)
 
 
 def run(serving: Server) -> None:

@@ -19,7 +19,7 @@ from towpath.protocol.rufh.answers import (
     state,
 )
 from towpath.protocol.rufh.client import Told, compose, read
-from towpath.protocol.rufh.requests import parse, speaks
+from towpath.protocol.rufh.requests import parse, read_behind, speaks
 from towpath.protocol.rufh.versions import ACCEPT_PATCH, NAME
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "location",
     "parse",
     "read",
+    "read_behind",
     "refuse",
     "remember",
     "render",

@@ -5,8 +5,10 @@ Rules: a field that is not of its type is as if not there; what would have to be
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from towpath.core.command import Append, Cancel, Claim, Command, Create, Discover, Fetch, NewUpload
-from towpath.core.digest import SIZES, parse_digests
+from towpath.core.digest import CRC64NVME, SHA256, SIZES, parse_digests
 from towpath.core.transfer import Write
 from towpath.errors import LengthConflict, Malformed
 from towpath.protocol.fields import (
@@ -29,6 +31,11 @@ from towpath.protocol.rufh.versions import (
     version_of,
 )
 from towpath.protocol.structured import read_dictionary, read_integer
+from towpath.protocol.trailers import announced, missing
+
+_CONTENT, _WHOLE = "content-digest", "repr-digest"
+_BEHIND = frozenset({SHA256, "sha-512", CRC64NVME})
+"""Digests that may come behind the content: all are computed, since none is named before."""
 
 _TELLTALES = {VERSION, FINAL.completeness, VERSIONS[3].completeness}
 
@@ -97,13 +104,19 @@ def _parse_create(head: Head, spoken: Interop) -> Create | Reply:
         dialect=NAME,
         completes=False,  # not even by all of its bytes: the request must have come to its end
         shares=False,  # its bytes come with this very request
-        digests=_digests(head, "repr-digest"),
+        digests=_digests(head, _WHOLE),
         wants=_wants(head.get("want-repr-digest")),
     )
     if body == 0 and not complete:
         return Create(new=new)
-    digests = _digests(head, "content-digest")
-    return Create(new=new, write=Write(offset=0, length=body, digests=digests, completes=complete))
+    write = Write(
+        offset=0,
+        length=body,
+        digests=_digests(head, _CONTENT),
+        trailing=_trailing(head, whole=complete),
+        completes=complete,
+    )
+    return Create(new=new, write=write)
 
 
 def _parse_append(head: Head, spoken: Interop) -> Append | Reply:
@@ -133,7 +146,8 @@ def _parse_append(head: Head, spoken: Interop) -> Append | Reply:
             offset=offset,
             length=body,
             declares=_length(head, offset, body, complete=complete),
-            digests=_digests(head, "content-digest"),
+            digests=_digests(head, _CONTENT),
+            trailing=_trailing(head, whole=complete and offset == 0),
             completes=complete,
         ),
     )
@@ -186,6 +200,41 @@ def _digests(head: Head, name: str) -> dict[str, bytes]:
         return parse_digests(head.get(name) or "")
     except Malformed as error:
         raise Malformed(error.what, field=name.title(), why=error.why, todo=error.todo) from None
+
+
+def _trailing(head: Head, *, whole: bool) -> frozenset[str]:
+    """What the digests may be of that are to come behind the content. Raises Malformed.
+
+    `whole`: the content is all of the representation, so that both have the same digest.
+    """
+    behind = announced(head, _CONTENT, _WHOLE)
+    if _WHOLE in behind and not whole:
+        raise Malformed(
+            "Repr-Digest cannot come as a trailer here.",
+            field="Trailer",
+            why="The content is only a part of the upload.",
+            todo="Send Repr-Digest with the creation, or Content-Digest behind the content.",
+        )
+    return _BEHIND if behind else frozenset()
+
+
+def read_behind(trailers: Mapping[str, str]) -> dict[str, bytes]:
+    """The digests that came behind the content; empty values of the others. Raises Malformed."""
+    found: dict[str, bytes] = {}
+    for name in (_WHOLE, _CONTENT):
+        said = parse_digests(trailers.get(name) or "")
+        if any(found.get(each, value) != value for each, value in said.items()):
+            raise Malformed(
+                "The digests contradict one another.",
+                field=name.title(),
+                why="Content and representation are the same here.",
+                todo="Send one of them.",
+            )
+        found |= said
+    known = {name: value for name, value in found.items() if name in _BEHIND}
+    if not known:
+        raise missing(_CONTENT)
+    return {**dict.fromkeys(_BEHIND, b""), **known}
 
 
 def _wants(text: str | None) -> tuple[str, ...]:

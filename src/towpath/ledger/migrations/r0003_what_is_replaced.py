@@ -1,4 +1,4 @@
-"""What the outbox tells is kept with it."""
+"""Which object an upload may take its name from."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 def upgrade() -> None:
     """Add the column."""
-    op.add_column("outbox", sa.Column("payload", TEXT, nullable=False, server_default=""))
+    op.add_column("uploads", sa.Column("replaces", TEXT))

@@ -1,14 +1,9 @@
-"""tus 1.0 with the extensions that EXTENSIONS names, as words.
-
-Section names are those of the tus resumable upload protocol 1.0.0. An upload completes by itself
-when its last byte is durable. HEAD is a claim: it ends whoever writes and tells the true offset.
-"""
+"""Requests and answers of tus 1.0, as the server reads and writes them."""
 
 from __future__ import annotations
 
 import base64
 import re
-from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 from towpath.core.command import (
@@ -22,12 +17,15 @@ from towpath.core.command import (
     Fetch,
     NewUpload,
 )
-from towpath.core.digest import CRC64NVME, SIZES, crc_bytes, format_digests
+from towpath.core.digest import CRC64NVME, crc_bytes, format_digests
 from towpath.core.model import OnConflict, Upload, UploadState
 from towpath.core.transfer import Write
-from towpath.errors import DigestMismatch, Malformed, NotFound, TowpathError
+from towpath.errors import DigestMismatch, Malformed, TowpathError
 from towpath.protocol.fields import (
+    read_body_length,
+    read_key,
     read_media_type,
+    read_sha256,
     read_size,
     same_media_type,
     write_date,
@@ -36,6 +34,7 @@ from towpath.protocol.fields import (
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem
 from towpath.protocol.problem import refuse as refuse_plainly
+from towpath.protocol.tus.checksum import CHECKSUMS, read_checksum, read_trailing
 
 NAME = "tus"
 VERSION = "1.0.0"
@@ -43,14 +42,6 @@ EXTENSIONS = (
     "creation,creation-with-upload,creation-defer-length,expiration,termination,"
     "checksum,concatenation,concatenation-unfinished"
 )
-CHECKSUMS = {
-    "sha1": "sha",
-    "sha256": "sha-256",
-    "sha512": "sha-512",
-    "md5": "md5",
-    "crc32": "crc32",
-}
-"""Algorithms by the names of tus (Checksum, Upload-Checksum), and by ours."""
 BODY = "application/offset+octet-stream"
 ALWAYS = (("tus-resumable", VERSION),)
 """Fields of every answer, whatever it says."""
@@ -72,22 +63,22 @@ def parse(head: Head) -> Command | Reply:
     if head.method == "OPTIONS":
         return Discover()
     if head.method == "GET":
-        return Fetch(key=_key(key))
+        return Fetch(key=read_key(key))
     if head.method not in {"POST", "HEAD", "PATCH", "DELETE"}:
         return _wrong_method(head.method, key)
     if head.get("tus-resumable") != VERSION:
         if head.method == "HEAD" and key and "tus-resumable" not in head.fields:
-            return Fetch(key=_key(key))
+            return Fetch(key=read_key(key))
         return _wrong_version(head)
     match head.method, bool(key):
         case "POST", False:
             return _parse_create(head)
         case "HEAD", True:
-            return Claim(key=_key(key))
+            return Claim(key=read_key(key))
         case "PATCH", True:
-            return _parse_append(head, _key(key))
+            return _parse_append(head, read_key(key))
         case "DELETE", True:
-            return Cancel(key=_key(key))
+            return Cancel(key=read_key(key))
     return _wrong_method(head.method, key)
 
 
@@ -119,6 +110,8 @@ def _parse_create(head: Head) -> Create | Concatenate | Reply:
         media_type=read_media_type(values.get("filetype") or values.get("type")),
         metadata=metadata,
         dialect=NAME,
+        digests=read_sha256(values.get("sha256"), field="Upload-Metadata"),
+        shares=not head.has_body,
         partial=concat == "partial",
         memo=concat,
     )
@@ -126,7 +119,12 @@ def _parse_create(head: Head) -> Create | Concatenate | Reply:
         return Create(new=new)
     if not same_media_type(head.get("content-type"), BODY):
         return _wrong_media_type(head)
-    write = Write(offset=0, length=_content_length(head), digests=_checksum(head))
+    write = Write(
+        offset=0,
+        length=_content_length(head),
+        digests=read_checksum(head),
+        trailing=read_trailing(head),
+    )
     return Create(new=new, write=write)
 
 
@@ -169,32 +167,6 @@ def _bad_concat(why: str) -> Malformed:
     )
 
 
-def _checksum(head: Head) -> dict[str, bytes]:
-    """The digest of the chunk, by our name for it (Checksum, Upload-Checksum)."""
-    field = head.get("upload-checksum")
-    if field is None:
-        return {}
-    name, _, text = field.strip().partition(" ")
-    ours = CHECKSUMS.get(name)
-    why = "" if ours else f"The algorithm is none of {', '.join(CHECKSUMS)}."
-    value = b""
-    if ours is not None:
-        try:
-            value = base64.b64decode(text.strip(), validate=True)
-        except ValueError:
-            why = "The value is not base64."
-        if not why and len(value) != SIZES[ours]:
-            why = f"A {name} has {SIZES[ours]} bytes."
-    if ours is None or why:
-        raise Malformed(
-            "Upload-Checksum cannot be read.",
-            field="Upload-Checksum",
-            why=why,
-            todo="Send the name of an algorithm, a space, and the base64 of the value.",
-        )
-    return {ours: value}
-
-
 def _parse_append(head: Head, key: str) -> Append | Reply:
     if not same_media_type(head.get("content-type"), BODY):
         return _wrong_media_type(head)
@@ -213,7 +185,8 @@ def _parse_append(head: Head, key: str) -> Append | Reply:
             offset=read_size(offset, field="Upload-Offset"),
             length=_content_length(head),
             declares=None if declared is None else read_size(declared, field="Upload-Length"),
-            digests=_checksum(head),
+            digests=read_checksum(head),
+            trailing=read_trailing(head),
         ),
     )
 
@@ -241,28 +214,7 @@ def _length(head: Head) -> int | None:
 
 def _content_length(head: Head) -> int | None:
     """Body bytes that are announced; None for a chunked body, 0 when there is none."""
-    coding = head.get("transfer-encoding")
-    if coding is not None:
-        if coding.strip().lower() != "chunked":
-            raise Malformed(
-                "The body's coding is not undone here.",
-                field="Transfer-Encoding",
-                why="Only chunked is.",
-                todo="Send the bytes as they are.",
-            )
-        return None
-    length = head.get("content-length")
-    return 0 if length is None else read_size(length, field="Content-Length")
-
-
-def _key(text: str) -> str:
-    if _KEY.match(text):
-        return text
-    raise NotFound(
-        "There is no such upload.",
-        why="This cannot be the address of one.",
-        todo="Use the Location that the creation answered.",
-    )
+    return read_body_length(head.get("content-length"), head.get("transfer-encoding"))
 
 
 def _on_conflict(text: str | None) -> OnConflict:
@@ -339,7 +291,7 @@ def render(command: Command, upload: Upload | None, head: Head, *, most: int | N
         case Discover():
             fields = [
                 ("tus-version", VERSION),
-                ("tus-extension", EXTENSIONS),
+                ("tus-extension", EXTENSIONS + (",checksum-trailer" if head.trailers else "")),
                 ("cache-control", "no-store"),
             ]
             fields.append(("tus-checksum-algorithm", ",".join(CHECKSUMS)))
@@ -359,8 +311,9 @@ def render(command: Command, upload: Upload | None, head: Head, *, most: int | N
 
 def refuse(error: TowpathError) -> Reply:
     """The answer to an error, in this dialect: a mismatch is 460 (Checksum)."""
-    reply = refuse_plainly(error)
-    return replace(reply, status=460) if isinstance(error, DigestMismatch) else reply
+    if isinstance(error, DigestMismatch):
+        return problem(460, error.what, why=error.why, todo=error.todo, code=error.code)
+    return refuse_plainly(error)
 
 
 def location(head: Head, upload: Upload) -> tuple[str, str]:

@@ -1,0 +1,108 @@
+"""What names point to, and what lies in a folder of them.
+
+Rules: a caller with a prefix sees only names that begin with it, and the folders that lead there; a
+folder is where a name goes on behind a slash: it has no row of its own. Functions block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from towpath.core.caller import Caller
+from towpath.core.model import Name, Object
+from towpath.errors import NotFound
+from towpath.ledger.base import Ledger, Query
+
+Entries = list[tuple[Name, Object]]
+
+_PAGE = 1000
+_LAST = "\U0010ffff"  # behind every character that a name may have
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What lies in a folder: an object under a name, or (both None) a folder below it."""
+
+    label: str  # a folder's ends with a slash
+    name: Name | None = None
+    object: Object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Some entries of a folder, in order of their labels' paths."""
+
+    entries: tuple[Entry, ...]
+    next: str | None  # the label to go on behind; None: nothing more
+
+
+def pointed(ledger: Ledger, caller: Caller, path: str) -> tuple[Name, Object] | None:
+    """The name and what it points to, if the caller reaches it."""
+    name = ledger.get(Name, caller.tenant, path) if caller.reaches(path) else None
+    made = None if name is None else ledger.get(Object, name.object)
+    return None if name is None or made is None else (name, made)
+
+
+def list_names(
+    ledger: Ledger, caller: Caller, prefix: str, after: str | None, limit: int
+) -> Entries:
+    """Names that begin with `prefix`, in order, from behind `after` on."""
+    return _with_objects(ledger, _rows(ledger, caller, prefix, after, limit))
+
+
+def _rows(ledger: Ledger, caller: Caller, prefix: str, after: str | None, limit: int) -> list[Name]:
+    if not prefix.startswith(caller.prefix):
+        if not caller.prefix.startswith(prefix):
+            return []
+        prefix = caller.prefix
+    query = Query(
+        where={"tenant": caller.tenant},
+        prefix=("path", prefix) if prefix else None,
+        after=None if after is None else (caller.tenant, after),
+        limit=limit,
+    )
+    return ledger.list(Name, query)
+
+
+def _with_objects(ledger: Ledger, names: list[Name]) -> Entries:
+    ids = tuple({name.object for name in names})
+    found = ledger.list(Object, Query(where={"id": ids}, limit=len(ids))) if ids else []
+    objects = {made.id: made for made in found}
+    return [(name, objects[name.object]) for name in names if name.object in objects]
+
+
+def list_folder(
+    ledger: Ledger, caller: Caller, folder: str, after: str | None, limit: int
+) -> Listing:
+    """At most `limit` entries of the folder, from behind the label `after` on.
+
+    `folder` is empty or ends with a slash. What lies in a folder below it is skipped, not read.
+    """
+    entries: list[Entry] = []
+    behind = None if after is None else _behind(folder, after)
+    while True:
+        page = _rows(ledger, caller, folder, behind, _PAGE)
+        for name, made in _with_objects(ledger, page):
+            label, slash, _ = name.path[len(folder) :].partition("/")
+            if slash and entries and entries[-1].label == label + slash:
+                continue
+            if len(entries) == limit:
+                return Listing(tuple(entries), entries[-1].label)
+            entries.append(Entry(label + slash) if slash else Entry(label, name, made))
+        if len(page) < _PAGE:
+            return Listing(tuple(entries), None)
+        behind = max(page[-1].path, _behind(folder, entries[-1].label) if entries else "")
+
+
+def _behind(folder: str, label: str) -> str:
+    """The path behind which the entry after `label` begins."""
+    return folder + label + (_LAST if label.endswith("/") else "")
+
+
+def no_such_name() -> NotFound:
+    """A name out of reach is answered like one that does not exist."""
+    return NotFound(
+        "There is no object of that name.",
+        why="It never was, it was removed, or you may not see it.",
+        todo="List the names to see what there is.",
+    )

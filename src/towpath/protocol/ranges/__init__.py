@@ -1,0 +1,41 @@
+"""Our own dialect: ranges of one upload, written by many connections at once.
+
+    POST   /       JSON: an upload         PUT   /{id}           a range of it (Content-Range)
+    GET    /{id}   its extent, in pages    POST  /{id}/complete  once its name is free, say
+    DELETE /{id}   gives it up             POST  /have           which SHA-256 may I read here
+
+Rules: an upload completes when it is filled; a chunk with a digest counts whole or not at all, and
+a coded chunk needs one; a repeat of durable bytes is a success. docs/reference/ranges.md is exact.
+"""
+
+from towpath.protocol.ranges.answers import Answer, Held, Page, Told, held, page, read, render, tell
+from towpath.protocol.ranges.requests import (
+    NAME,
+    Command,
+    Have,
+    Look,
+    asks,
+    compose,
+    has_values,
+    parse,
+)
+
+__all__ = [
+    "NAME",
+    "Answer",
+    "Command",
+    "Have",
+    "Held",
+    "Look",
+    "Page",
+    "Told",
+    "asks",
+    "compose",
+    "has_values",
+    "held",
+    "page",
+    "parse",
+    "read",
+    "render",
+    "tell",
+]

@@ -1,0 +1,160 @@
+"""A hasher that follows the prefix: how far it goes, what it saves, who waits for it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from towpath.core.limits import KIB
+from towpath.engine import frontier as module
+from towpath.engine.frontier import Frontier, Frontiers
+from towpath.errors import StoreLost
+from towpath.store.base import Reading, Store
+from towpath.store.memory import MemoryStore
+
+DATA = bytes(range(256)) * 4 * KIB  # 1 MiB
+STEP = 64 * KIB
+
+
+class Watched:
+    """A store whose readings are counted, and can be held or fail."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.read_bytes = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.failures = 0
+        self.order: list[str] = []
+
+    def read(self, address: str, start: int, end: int) -> Reading:
+        assert self.gate.wait(10)
+        if self.failures:
+            self.failures -= 1
+            raise StoreLost("a fault")
+        self.read_bytes += end - start
+        self.order.append(address)
+        return self._store.read(address, start, end)
+
+
+@pytest.fixture
+def handle_and_store() -> tuple[str, Watched]:
+    store = MemoryStore()
+    handle = store.create("aaaaaaaa0001", len(DATA))
+    store.write(handle, 1, 0, [memoryview(DATA)])
+    store.settle(handle)
+    return handle, Watched(store)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_STEP", STEP)
+    monkeypatch.setattr(module, "LAG", 2 * STEP)
+
+
+def made(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor, saved: bytes | None = None
+) -> Frontier:
+    handle, store = handle_and_store
+    return Frontier(store, handle, saved, threads)  # type: ignore[arg-type]  # it only reads
+
+
+def test_each_byte_is_read_once_however_often_it_is_led(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
+) -> None:
+    frontier = made(handle_and_store, threads)
+    for offset in (10, STEP, STEP, 5, len(DATA) // 2):
+        frontier.lead(offset)
+    assert frontier.finish(len(DATA)) == hashlib.sha256(DATA).digest()
+    assert handle_and_store[1].read_bytes == len(DATA)
+
+
+def test_who_leads_does_not_wait_and_who_keeps_up_waits_for_the_lag_alone(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
+) -> None:
+    frontier, store = made(handle_and_store, threads), handle_and_store[1]
+    store.gate.clear()
+    frontier.lead(len(DATA))  # returns though nothing can be read
+    assert frontier.reached == 0
+    kept_up = threads.submit(frontier.keep_up)
+    assert not kept_up.done()
+    store.gate.set()
+    kept_up.result(10)
+    assert frontier.reached >= len(DATA) - 2 * STEP
+
+
+def test_what_it_saves_is_never_beyond_what_is_durable(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
+) -> None:
+    frontier = made(handle_and_store, threads)
+    frontier.finish(STEP)
+    assert frontier.save(STEP - 1) is None
+    saved = frontier.save(STEP)
+    again = made(handle_and_store, threads, saved)
+    assert again.finish(len(DATA)) == hashlib.sha256(DATA).digest()
+    assert handle_and_store[1].read_bytes == len(DATA)
+
+
+def test_a_failure_is_told_once_and_does_not_spoil_the_value(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
+) -> None:
+    frontier, store = made(handle_and_store, threads), handle_and_store[1]
+    store.failures = 1
+    with pytest.raises(StoreLost):
+        frontier.finish(len(DATA))
+    assert frontier.finish(len(DATA)) == hashlib.sha256(DATA).digest()
+
+
+def test_uploads_that_share_a_thread_take_turns() -> None:
+    inner = MemoryStore()
+    handles = [inner.create(f"aaaaaaaa000{number}", len(DATA)) for number in range(3)]
+    for handle in handles:
+        inner.write(handle, 1, 0, [memoryview(DATA)])
+        inner.settle(handle)
+    store = Watched(inner)
+    store.gate.clear()
+    with ThreadPoolExecutor(1) as only:
+        frontiers = [made((handle, store), only) for handle in handles]
+        for frontier in frontiers:
+            frontier.lead(len(DATA))
+        store.gate.set()
+        for frontier in frontiers:
+            assert frontier.finish(len(DATA)) == hashlib.sha256(DATA).digest()
+    assert store.order == handles * (len(DATA) // STEP)
+
+
+def test_a_hasher_outlives_the_chunks_of_its_upload(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
+) -> None:
+    handle, store = handle_and_store
+    frontiers = Frontiers(store, threads)  # type: ignore[arg-type]
+    first = frontiers.of(handle, None, 0)
+    first.finish(STEP)
+    assert frontiers.of(handle, None, STEP) is first
+    fewer = frontiers.of(handle, None, STEP - 1)  # bytes were lost
+    assert fewer is not first
+    assert fewer.finish(len(DATA)) == hashlib.sha256(DATA).digest()
+
+
+def test_only_so_many_hashers_are_kept(
+    handle_and_store: tuple[str, Watched],
+    threads: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_KEPT", 2)
+    handle, store = handle_and_store
+    frontiers = Frontiers(store, threads)  # type: ignore[arg-type]
+    first = frontiers.of(handle, None, 0)
+    for other in ("b", "c"):
+        frontiers.of(other, None, 0)
+    assert frontiers.of(handle, None, 0) is not first
