@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench import report
 from bench.contestants import HERE
-from towpath.assemble import Service, service
+from towpath.assemble import service
 from towpath.core.caller import ANONYMOUS
 from towpath.core.command import NewUpload
 from towpath.core.digest import combine, crc
@@ -29,6 +29,7 @@ from towpath.ledger.base import Update
 from towpath.settings import Settings
 from towpath.testing.rawtus import VERSION, RawTus
 from towpath.testing.server import Server
+from towpath.web.service import Service
 
 GIB = 1024**3
 

@@ -12,8 +12,8 @@ With Granian, alone:
 
 Rules: the lifespan protocol is on, or `running` is used; one process serves a data directory.
 Bodies come by ASGI messages, and ASGI does not tell of a signal: uploads that are under way are
-not answered when the server stops, only settled, and a server that waits for them needs a limit
-for that.
+not answered when the server stops, only settled, and a server that waits for them, or for streams
+of events, needs a limit for that.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def app(
     *,
     authorize: Authorize | None = None,
     on_complete: Callable[[Object], Awaitable[None] | None] | None = None,
+    hooks: object | None = None,
 ) -> Mounted:
     """An application on a data directory of its own.
 
@@ -53,12 +54,15 @@ def app(
     called before a body is read; it may be async, else it runs in a thread. Without it tokens or
     this machine's callers are let in, as `settings` say; `settings.host` is where you will listen.
     `on_complete` is called with each object after its upload is complete: at least once, also
-    after a crash, and again later if it raises. Raises SettingsError, StoreBusy, StoreError,
-    LedgerError.
+    after a crash, and again later if it raises. `hooks`: an object with some of the methods
+    `before_create(caller, new)`, `while_receiving(upload)` and `before_complete(upload)`,
+    asynchronous or not; they decide as `towpath.core.ports.Hooks` says. Raises SettingsError,
+    StoreBusy, StoreError, LedgerError.
     """
     gate = gate_of(settings) if authorize is None else OuterGate(authorize)
     edge(settings)  # refuses bad settings before a directory is made
-    running = service(settings, told=None if on_complete is None else _awaited(on_complete))
+    told = None if on_complete is None else _awaited(on_complete)
+    running = service(settings, hooks=hooks, told=told)
     life = Once(running)
     outer = gate if isinstance(gate, OuterGate) else None
     return Mounted(application(running, gate, life=life), life, outer)

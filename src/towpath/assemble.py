@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from towpath.core.model import Name
 from towpath.core.ports import Clock
-from towpath.engine.completions import Completions, Told
-from towpath.engine.engine import Engine
+from towpath.engine.completions import Told
 from towpath.engine.rebuild import Rebuilt, rebuild
-from towpath.engine.scrub import Scrub
-from towpath.engine.shelf import Shelf
-from towpath.engine.silence import SILENCE
-from towpath.engine.sweep import Sweep, Swept
 from towpath.errors import SettingsError
-from towpath.ledger.base import Ledger
 from towpath.ledger.sql import SqlLedger
 from towpath.protocol.cors import Sharing
 from towpath.settings import Settings, load
-from towpath.store.base import Store
 from towpath.store.local import LocalStore
 from towpath.web.app import (
     API,
@@ -40,10 +28,12 @@ from towpath.web.app import (
     App,
     Life,
 )
+from towpath.web.calls import calls_of
 from towpath.web.contract import available, http_class
 from towpath.web.control import control
 from towpath.web.documents import Documents, Terms
 from towpath.web.edge import Edge, edge_of, sharing_of
+from towpath.web.events import Events
 from towpath.web.files import Files
 from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
 from towpath.web.limits import WireLimits
@@ -55,10 +45,15 @@ from towpath.web.openapi.document import pages
 from towpath.web.ranges import Ranges
 from towpath.web.reading import reading
 from towpath.web.registry import Registry
+from towpath.web.rooms import Rooms
 from towpath.web.server import Server, run
 from towpath.web.server import server as make_server
+from towpath.web.service import Service
 from towpath.web.single import Single
 from towpath.web.streaming import Streaming
+
+WARNING = "warning"
+"""How what /readyz tells of a part begins if it works and will soon not."""
 
 _log = logging.getLogger("towpath")
 
@@ -76,122 +71,17 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-class Service:
-    """A server's engine with what runs beside it, from its beginning to its end."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        store: Store,
-        ledger: Ledger,
-        clock: Clock,
-        link_keys: Mapping[str, bytes],
-        told: Told | None = None,
-    ) -> None:
-        """`told` is called with every object, once its upload is complete."""
-        self.settings = settings
-        self.link_keys = link_keys
-        self.store = store
-        self.ledger = ledger
-        self._completions = None if told is None else Completions(ledger, clock, told)
-        self.engine = Engine(
-            store=store,
-            ledger=ledger,
-            clock=clock,
-            limits=settings.limits(),
-            holder=f"{socket.gethostname()}:{os.getpid()}",
-            events=self._completions or SILENCE,
-        )
-        self.shelf = Shelf(store=store, ledger=ledger, clock=clock, threads=self.engine.threads)
-        self._sweep = Sweep(self.engine)
-        self._scrub = Scrub(
-            self.engine, every=int(settings.scrub_every * 1000), rate=settings.scrub_rate
-        )
-        self._clock = clock
-        self._began = clock.monotonic()
-        self._upkeep: list[asyncio.Task[None]] = []
-
-    async def begin(self) -> None:
-        """Complete what a crash left, then sweep and scrub from time to time."""
-        await self._sweep.finish(Swept())
-        if self._completions is not None:
-            self._upkeep.append(asyncio.create_task(self._completions.run()))
-        if self.settings.sweep_seconds:
-            self._upkeep.append(asyncio.create_task(self._from_time_to_time(self._sweep)))
-        if self.settings.scrub_every:
-            self._upkeep.append(asyncio.create_task(self._from_time_to_time(self._scrub)))
-
-    async def drain(self) -> None:
-        """End what is being received, with all of it settled. Called when the server stops."""
-        await self.engine.drain()
-
-    async def end(self) -> None:
-        """End everything."""
-        for task in self._upkeep:
-            task.cancel()
-        await asyncio.gather(*self._upkeep, return_exceptions=True)
-        await self.engine.close()
-        await asyncio.to_thread(self.ledger.close)
-        await asyncio.to_thread(self.store.close)
-
-    async def check(self) -> tuple[bool, dict[str, str]]:
-        """What /readyz tells."""
-        parts = await self.engine.do(self._look)
-        if self.engine.draining:
-            parts["server"] = "is stopping"
-        elif (governor := self.engine.governor).short and governor.waiting > governor.blocks:
-            parts["memory"] = f"{governor.waiting} chunks wait for memory"
-        return all(said == "ok" for said in parts.values()), parts
-
-    def about(self) -> dict[str, Any]:
-        """What /api/v1/server tells. Blocks."""
-        space, governor = self.store.space(), self.engine.governor
-        return {
-            "version": version("towpath"),
-            "uptime_seconds": round(self._clock.monotonic() - self._began, 3),
-            "writing": self.engine.writing,
-            "durability": self.settings.durability,
-            "settle_bytes": self.settings.settle_bytes,
-            "memory": {
-                "budget": governor.budget,
-                "reserved": governor.reserved,
-                "peak": governor.peak,
-                "waiting": governor.waiting,
-                "rss": _resident(),
-            },
-            "store": {"free": space.free, "total": space.total, "read_only": space.read_only},
-        }
-
-    def _look(self) -> dict[str, str]:
-        space = self.store.space()
-        parts = {"server": "ok", "memory": "ok", "store": "ok", "ledger": "ok"}
-        if space.read_only:
-            parts["store"] = f"takes no writes: {space.read_only}"
-        elif space.free is not None and space.free <= self.settings.min_free:
-            parts["store"] = f"is full: {space.free} bytes are free"
-        try:
-            self.ledger.get(Name, "", "")
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is told
-            parts["ledger"] = f"does not answer: {error}"
-        return parts
-
-    async def _from_time_to_time(self, chore: Sweep | Scrub) -> None:
-        while True:
-            try:
-                await chore.run()
-            except Exception:  # noqa: BLE001  # a chore that fails must not end the others
-                _log.exception("upkeep failed; it is tried again later")
-            await self._clock.sleep(self.settings.sweep_seconds or 600.0)
-
-
-def service(settings: Settings, *, told: Told | None = None) -> Service:
+def service(
+    settings: Settings, *, hooks: object | None = None, told: Told | None = None
+) -> Service:
     """A service on the data directory. Raises SettingsError, StoreBusy, StoreError, LedgerError.
 
-    `told` is called with every object, once its upload is complete.
+    `hooks`: see engine.hooks.Callables. `told` is called with every object, once its upload is
+    complete.
     """
     keys = None if settings.link_keys is None else read_keys(settings.link_keys)
     clock = SystemClock()
+    calls = calls_of(settings, clock, hooks)
     store, ledger = open_data(settings, clock)
     try:
         keys = keys or own_keys((settings.state or settings.data) / "link-keys.toml")
@@ -199,7 +89,9 @@ def service(settings: Settings, *, told: Told | None = None) -> Service:
         ledger.close()
         store.close()
         raise
-    return Service(settings, store=store, ledger=ledger, clock=clock, link_keys=keys, told=told)
+    return Service(
+        settings, store=store, ledger=ledger, clock=clock, link_keys=keys, calls=calls, told=told
+    )
 
 
 def open_data(settings: Settings, clock: Clock) -> tuple[LocalStore, SqlLedger]:
@@ -248,6 +140,7 @@ def edge(settings: Settings) -> Edge:
 def application(running: Service, gate: Gate, *, life: Life | None = None) -> App:
     """The ASGI application of a service. `life`: what begins and ends it; itself by default."""
     settings = running.settings
+    limits, around = wire_limits(settings), edge(settings)
     links, downloads = reading(running.engine, running.shelf, running.link_keys, settings)
     api = control(running.engine, running.shelf, links, about=running.about)
     return App(
@@ -259,13 +152,14 @@ def application(running: Service, gate: Gate, *, life: Life | None = None) -> Ap
             informational=settings.informational,
             trailers=settings.trailers,
         ),
-        control=api,
+        control=Events(running.engine, running.hub, api),
         pages=pages(api.openapi(), api=API),
         gate=gate,
         health=running,
         life=life or running,
-        limits=wire_limits(settings),
-        edge=edge(settings),
+        limits=limits,
+        edge=around,
+        sockets=Rooms(running.engine, running.hub, gate, limits, around),
         dialects={
             SINGLE: Single(running.engine, files=FILES),
             STREAMING: Streaming(running.engine, running.shelf, files=FILES),
@@ -309,8 +203,12 @@ def gate_of(settings: Settings) -> Gate:
     return LoopbackGate(hosts, anywhere=settings.anonymous_anywhere, allows=shared.allows)
 
 
-def server(settings: Settings, *, announce: Callable[[str], None]) -> Server:
+def server(
+    settings: Settings, *, announce: Callable[[str], None], hooks: object | None = None
+) -> Server:
     """A server that is ready to run. `announce` is told its URL once it listens.
+
+    `hooks`: see engine.hooks.Callables.
 
     Raises SettingsError, StoreBusy, StoreError, LedgerError.
     """
@@ -319,7 +217,7 @@ def server(settings: Settings, *, announce: Callable[[str], None]) -> Server:
     if settings.unix_socket is not None:
         at = LocalSocket(settings.unix_socket, int(settings.unix_mode, 8))
     try:
-        running = service(settings)
+        running = service(settings, hooks=hooks)
     except BaseException:
         if isinstance(at, LocalSocket):
             at.close()
@@ -376,12 +274,3 @@ def _allow_files() -> None:
 
 def _announce(url: str) -> None:
     print(f"Towpath listens on {url}", flush=True)  # noqa: T201  # what a starter waits for
-
-
-def _resident() -> int | None:
-    """Bytes of memory that this process has in RAM; None where that cannot be known."""
-    try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    except OSError:
-        return None
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")

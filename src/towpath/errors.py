@@ -18,6 +18,7 @@ TowpathError
 │   ├── TakenOver          a newcomer claimed the range
 │   └── TooSlow            the sender stayed below the slowest rate
 ├── Vetoed                 a hook said no, with a reason
+├── Unanswered             whoever had to be asked or told did not answer as it should
 ├── DigestMismatch         bytes are not the bytes that were announced
 ├── StoreError             the store could not do it
 │   ├── StoreFull          no space or quota left; what is durable stays
@@ -169,6 +170,28 @@ class Vetoed(TowpathError):
     """A hook of those who run the server said no; `what` is its reason."""
 
     code = "vetoed"
+
+
+class Unanswered(TowpathError):
+    """Whoever had to be asked or told did not answer as it should; later it may.
+
+    `reached`: whether what was said may have been heard. `retry_after` is in seconds.
+    """
+
+    code = "unanswered"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        reached: bool = True,
+        retry_after: int = 5,
+        why: str = "",
+        todo: str = "",
+    ) -> None:
+        super().__init__(what, why=why, todo=todo)
+        self.reached = reached
+        self.retry_after = retry_after
 
 
 class DigestMismatch(TowpathError):

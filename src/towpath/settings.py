@@ -79,6 +79,7 @@ class Settings:
     uploads: int = 1024  # that receive at once
     max_length: int = 0  # of one upload, in bytes; 0: no limit
     lifetime: float = 24 * 3600.0  # of an upload that nobody goes on with
+    listeners: int = 2048  # that hear of uploads at once, by events and WebSockets
     document_length: int = 1024 * MIB  # of a document, by its own routes; 0: no limit
     document_chunk: int = 8 * MIB  # of a document whose client asks for no size
     document_uploads: int = 5  # documents that are uploaded at once
@@ -87,6 +88,15 @@ class Settings:
     head_seconds: float = 20.0  # for a request's head
     idle_seconds: float = 60.0  # between two bytes of a body
     slowest_rate: int = 64  # bytes a second, over a minute
+    # who is told, and who is asked
+    webhooks: tuple[str, ...] = ()  # addresses that are told what happens to uploads
+    webhook_events: tuple[str, ...] = ("completed",)  # and created, cancelled, expired, failed
+    hook: str = ""  # an address that is asked whether uploads may be
+    hook_asks: tuple[str, ...] = ("before_create", "before_complete")  # and while_receiving
+    hook_fail_open: bool = False  # an upload goes on when the hook gives no answer
+    signing_secrets: Path | None = None  # file of the secrets that sign both, one whsec_ a line
+    call_seconds: float = 10.0  # for an address to answer in
+    call_public_only: bool = False  # call no address of a private network
     # upkeep
     sweep_seconds: float = 600.0  # between two sweeps
     scrub_every: float = 30 * 86400.0  # after which an object is read again; 0: never

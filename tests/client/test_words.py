@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.client.fake_facts import digest
 from towpath import errors
 from towpath.client import retry, words
-from towpath.client.progress import Direction, Meter, Progress, Rate
+from towpath.client.progress import Direction, Meter, Progress
 from towpath.client.retry import Patience
 
 
@@ -115,14 +115,6 @@ def test_patience_waits_as_long_as_it_was_asked_to_but_not_past_its_deadline() -
 def test_patience_has_none_for_a_refusal() -> None:
     with pytest.raises(errors.Forbidden):
         Patience(9).after(errors.Forbidden("x"))
-
-
-@given(st.floats(1, 1e9), st.lists(st.floats(0.01, 5), min_size=1, max_size=50))
-def test_a_steady_rate_is_measured_as_it_is(speed: float, steps: list[float]) -> None:
-    rate = Rate()
-    for seconds in steps:
-        rate.add(int(speed * seconds * 1000), seconds)
-    assert rate.per_second == pytest.approx(speed * 1000, rel=0.2)
 
 
 def test_progress_says_nothing_that_nobody_knows() -> None:

@@ -16,10 +16,11 @@ from tests.e2e.dialects import BROKEN, DIALECTS, again
 from tests.interop.cutting import cutting
 from tests.web.running import House, Served, running
 from tests.web.talk import Tus
-from towpath.assemble import Service, SystemClock
+from towpath.assemble import SystemClock
 from towpath.ledger.memory import MemoryLedger
 from towpath.settings import Settings
 from towpath.store.memory import MemoryStore
+from towpath.web.service import Service
 
 SIZE = 5 * 1024 * 1024 + 4_321
 TRIPLES = 20

@@ -34,7 +34,7 @@ class Process:
         told = {"data": str(folder / "data"), "log_format": "json", **settings}
         self._environment = dict(os.environ)
         if kind == "granian":
-            words = ["--interface", "asgi", "--factory", "--no-ws", "--port", str(self.port)]
+            words = ["--interface", "asgi", "--factory", "--port", str(self.port)]
             words += ["--workers-kill-timeout", "2s"]
             self._words = ["-m", "granian", *words, "towpath.asgi:from_environment"]
             settings_of = {f"TOWPATH_{name.upper()}": str(value) for name, value in told.items()}

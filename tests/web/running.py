@@ -94,23 +94,28 @@ class Served:
             return [dict(row) for row in found.fetchall()]
 
 
-def running(kind: str, folder: Path, **settings: Any) -> AbstractContextManager[Served]:
-    """A server of that kind with these settings, until the `with` ends."""
+def running(
+    kind: str, folder: Path, *, hooks: object | None = None, **settings: Any
+) -> AbstractContextManager[Served]:
+    """A server of that kind with these settings and hooks, until the `with` ends."""
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "granian":
+        assert hooks is None, "a process of its own has none of ours"
         return _granian(folder, settings)
-    return _uvicorn(kind, folder, settings)
+    return _uvicorn(kind, folder, settings, hooks)
 
 
 @contextmanager
-def _uvicorn(kind: str, folder: Path, settings: dict[str, Any]) -> Iterator[Served]:
+def _uvicorn(
+    kind: str, folder: Path, settings: dict[str, Any], hooks: object | None
+) -> Iterator[Served]:
     data, trust = folder / "data", None
     settings = {"data": data, "port": 0, "direct": kind != "plain", **settings}
     if kind == "tls":
         trust, key = make_certificate(folder)
         settings |= {"tls_cert": trust, "tls_key": key}
     urls: queue.Queue[str] = queue.Queue()
-    serving = server(load(settings, environment=False), announce=urls.put)
+    serving = server(load(settings, environment=False), announce=urls.put, hooks=hooks)
     thread = threading.Thread(target=serving.run, name=f"server-{kind}", daemon=True)
     thread.start()
     try:
@@ -126,7 +131,7 @@ def _granian(folder: Path, settings: dict[str, Any]) -> Iterator[Served]:
     data, port = folder / "data", free_port()
     told = {"data": data, **settings}
     environment = {f"TOWPATH_{name.upper()}": str(value) for name, value in told.items()}
-    words = ["granian", "--interface", "asgi", "--factory", "--no-ws", "--port", str(port)]
+    words = ["granian", "--interface", "asgi", "--factory", "--port", str(port)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *words, "towpath.asgi:from_environment"],

@@ -15,12 +15,13 @@ import pytest
 
 from tests.web.process import Process, process
 from tests.web.talk import CHUNK, Fields, Line, Tus, metadata, require_problem
-from towpath.assemble import Service, application, service
+from towpath.assemble import application, service
 from towpath.core.caller import ANONYMOUS
 from towpath.core.command import NewUpload
 from towpath.settings import Settings
 from towpath.web.app import App
 from towpath.web.gate import LoopbackGate
+from towpath.web.service import Service
 
 CONTENT = random.Random(11).randbytes(20_000_000)
 MINE = {"X-Request-Id": "my-request-1"}

@@ -6,14 +6,14 @@ always the last one of a run.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 
-_MEMORY = 10.0  # seconds over which the rate is averaged
+from towpath.core.rate import Rate
+
 _PAUSE = 0.1  # seconds between two values
 _MEASURED = 1.0  # seconds of sending before a time to the end is told
 
@@ -80,27 +80,6 @@ def rfc3339(seconds: float) -> str:
     """Seconds since 1970 as RFC 3339 text in UTC."""
     moment = datetime.fromtimestamp(seconds, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class Rate:
-    """Bytes a second, averaged with a memory of ten seconds."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0  # measured so far
-        self._average = 0.0
-
-    def add(self, count: int, seconds: float) -> None:
-        """`count` bytes took `seconds`."""
-        if seconds > 0:
-            weight = math.exp(-seconds / _MEMORY)
-            self._average = self._average * weight + count / seconds * (1 - weight)
-            self.seconds += seconds
-
-    @property
-    def per_second(self) -> float:
-        """The average; early on only over the time that there was."""
-        known = 1 - math.exp(-self.seconds / _MEMORY)
-        return self._average / known if known else 0.0
 
 
 class Meter:

@@ -14,6 +14,7 @@ class NewUpload:
     """What a caller says when it creates an upload. `metadata` is kept as it was sent."""
 
     length: int | None
+    id: str | None = None  # none: one that nobody guesses is drawn
     name: str | None = None
     on_conflict: OnConflict = OnConflict.KEEP_BOTH
     replaces: str | None = None  # the only object that REPLACE may take the name from

@@ -164,6 +164,7 @@ class Outbox(Row):
     created_at: int
     due_at: int
     tries: int = 0
+    payload: str = ""  # what is to be told
 
 
 KINDS: tuple[type[Row], ...] = (Upload, Island, Lease, Object, Segment, Name, Outbox)

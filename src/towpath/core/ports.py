@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
 from towpath.core.caller import Caller
 from towpath.core.command import NewUpload
-from towpath.core.model import Upload
+from towpath.core.model import Object, Outbox, Upload
+from towpath.core.ranges import Extent
 
 
 class Ending(Enum):
@@ -63,27 +64,44 @@ class Source(Protocol):
 class EventSink(Protocol):
     """Is told what happens to uploads."""
 
-    def tell(self, kind: str, upload: Upload) -> None:
+    def tell(self, kind: str, upload: Upload, extent: Extent | None = None) -> None:
         """`kind`: created, progress, completed, cancelled, expired or failed.
 
         Called from any thread; must neither block nor raise. What is told is a hint: the ledger
-        has the facts.
+        has the facts. `extent`: what is durable, if it is more than the prefix.
         """
         ...
 
 
+class Notes(Protocol):
+    """Says what must be told of an upload: rows that are committed with what they tell of."""
+
+    def of(self, kind: str, upload: Upload, made: Object | None, *, now: int) -> Sequence[Outbox]:
+        """`kind`: created, completed, cancelled, expired or failed; `made`: the new object."""
+        ...
+
+
 class Hooks(Protocol):
-    """What those who run a server may decide. Each may raise Vetoed or Refused with a reason."""
+    """What those who run a server may decide. Each may raise Vetoed or Refused with a reason.
+
+    Unanswered, when it cannot be decided now: nothing is lost, and the client may try again.
+    """
 
     watches: bool
     """whether `while_receiving` wants to be asked"""
 
     async def before_create(self, caller: Caller, new: NewUpload) -> NewUpload:
-        """Refuse an upload, or change its name and metadata."""
+        """Refuse an upload, or set its id, name and metadata.
+
+        Whoever sets an id sees to it that nobody guesses one.
+        """
         ...
 
     async def while_receiving(self, upload: Upload) -> None:
-        """Stop an upload while it runs. Called from time to time while bytes come."""
+        """Stop an upload while it runs: it fails, with the reason.
+
+        Called from time to time while bytes come.
+        """
         ...
 
     async def before_complete(self, upload: Upload) -> None:

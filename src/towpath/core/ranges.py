@@ -107,6 +107,11 @@ class Extent:
             if not durable and stop is not None
         )
 
+    def absent(self, start: int, end: int) -> int:
+        """How many of start <= b < end are not durable."""
+        runs = self.runs(start, end)
+        return sum((stop or end) - first for first, stop, durable in runs if not durable)
+
     def cut(self, size: int) -> Extent:
         """What of the extent lies wholly below `size`; a span that crosses it is forgotten.
 

@@ -68,7 +68,7 @@ def first_row(
     return Upload(
         tenant=caller.tenant,
         owner=caller.subject,
-        id=new_key(),
+        id=new.id or new_key(),
         state=UploadState.FILLED if new.length == 0 and not parts else UploadState.OPEN,
         length=new.length,
         handle="",

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from towpath.core.model import Object, Outbox, Upload
 from towpath.core.ports import Clock
+from towpath.core.ranges import Extent
 from towpath.errors import Stale
 from towpath.ledger.base import Ledger, Query, Remove, Update
 
@@ -42,7 +43,7 @@ class Completions:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
 
-    def tell(self, kind: str, upload: Upload) -> None:
+    def tell(self, kind: str, upload: Upload, extent: Extent | None = None) -> None:
         """Wake up when something is completed."""
         loop = self._loop
         if kind == COMPLETED and loop is not None:

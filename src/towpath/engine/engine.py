@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -19,24 +19,24 @@ from typing import ParamSpec, TypeVar
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import NewUpload
-from towpath.core.digest import SHA256
 from towpath.core.limits import Limits
 from towpath.core.model import Object, Upload, UploadState
-from towpath.core.ports import Clock, EventSink, Hooks, Source
+from towpath.core.ports import Clock, EventSink, Hooks, Notes, Source
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write, end, is_overdue, move, require_live
 from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
+from towpath.engine.chosen import Chosen
 from towpath.engine.compose import survey
+from towpath.engine.duplicates import same_as
 from towpath.engine.endings import expect_nothing
 from towpath.engine.governor import Governor
-from towpath.engine.lease import end_all
-from towpath.engine.live import Live, load
+from towpath.engine.lease import Lease, end_all
+from towpath.engine.live import Live, told
 from towpath.engine.lives import Lives
-from towpath.engine.proof import Behind
+from towpath.engine.proof import Behind, Proof
 from towpath.engine.publish import publish
-from towpath.engine.recount import recount
-from towpath.engine.shelf import find
-from towpath.engine.silence import CONSENT, SILENCE
+from towpath.engine.silence import CONSENT, NOTHING, SILENCE
+from towpath.engine.taking_up import take_up
 from towpath.engine.threads import result_of
 from towpath.engine.writing import Writing, expiry, proof_of
 from towpath.errors import DigestMismatch, LengthConflict, NotFound, Refused, StateConflict, Vetoed
@@ -47,9 +47,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 GIVEN_UP = frozenset({UploadState.CANCELLED, UploadState.EXPIRED, UploadState.FAILED})
-_UNSEALED = frozenset({UploadState.OPEN, UploadState.FILLED})
 _DUE = frozenset({UploadState.FILLED, UploadState.SEALING})
-_UNFINISHED = _UNSEALED | _DUE
 
 
 class Engine:
@@ -65,6 +63,7 @@ class Engine:
         holder: str,
         events: EventSink = SILENCE,
         hooks: Hooks = CONSENT,
+        notes: Notes = NOTHING,
     ) -> None:
         self.store = store
         self.ledger = ledger
@@ -72,6 +71,8 @@ class Engine:
         self.limits = limits
         self.events = events
         self.hooks = hooks
+        self._notes = notes
+        self._chosen = Chosen(ledger)
         self.threads = ThreadPoolExecutor(8, "towpath-io")
         self._lives = Lives(self._load_soon)
         self._writing = Writing(
@@ -89,6 +90,10 @@ class Engine:
     def writing(self) -> int:
         """How many chunks are being received now."""
         return self._writing.count
+
+    def moving(self) -> Iterator[tuple[Upload, Extent, int]]:
+        """Each upload that receives now, what of it is durable, and how much has come."""
+        return self._writing.moving()
 
     @property
     def governor(self) -> Governor:
@@ -109,7 +114,7 @@ class Engine:
         """
         caller.require(Scope.WRITE)
         new = await self.hooks.before_create(caller, new)
-        same = await self._same(caller, new)
+        same = await self.do(same_as, self.ledger, caller, new)
         if same is not None:
             try:
                 return await self._at_once(caller, await self._begin(caller, new, parts=(same,)))
@@ -167,7 +172,7 @@ class Engine:
                 async with live.turn:
                     lease, bound = await self._writing.grant(live, write, source)
                 if lease is not None:
-                    await self._writing.receive(live, lease, bound, proof)
+                    await self._receive(live, lease, bound, proof)
                 else:
                     trailers: Mapping[str, str] = {}
                     if write.length is None:
@@ -285,7 +290,7 @@ class Engine:
         if not live.upload.state.is_final:
             upload = move(live.upload, state, now=self.clock.now(), reason=reason)
             await self.do(live.end, self.ledger, upload)
-            self.events.tell(state.value, live.upload)
+            self.events.tell(state.value, *live.facts)
         elif live.upload.state is UploadState.COMPLETE:
             raise StateConflict(
                 "The upload is complete and cannot be given up.",
@@ -316,35 +321,20 @@ class Engine:
         return asyncio.get_running_loop().run_in_executor(self.threads, self._load, key)
 
     def _load(self, key: str) -> Live:
-        upload = self.ledger.get(Upload, key)
-        if upload is None:
-            raise no_such_upload()
-        held: int | None = None
-        if upload.handle and upload.state in _UNSEALED:
-            try:
-                held = self.store.extent(upload.handle)
-            except NotFound:
-                # A filled one may be sealed already. An open one was not settled before a crash,
-                # nor was one of no bytes, or the store lost it: then it begins anew.
-                if upload.state is UploadState.OPEN or not upload.offset:
-                    self.store.create(upload.id, upload.length)
-                    held = 0
-        if held is not None and held < upload.offset:
-            upload = recount(self.store, self.ledger, upload, held, now=self.clock.now())
-        live = load(self.ledger, upload, held)
-        if upload.wants and upload.handle and upload.state in _UNFINISHED:
-            frontiers = self._writing.frontiers
-            live.frontier = frontiers.of(upload.handle, upload.hasher, upload.offset)
+        frontiers, now = self._writing.frontiers, self.clock.now()
+        live = take_up(self.store, self.ledger, frontiers, key, now=now)
+        live.notes = self._notes
         return live
 
-    async def _same(self, caller: Caller, new: NewUpload) -> str | None:
-        """An object of the caller's tenant that it may read and that has the wanted SHA-256."""
-        digest = new.digests.get(SHA256)
-        own = new.partial or not new.shares
-        if digest is None or own or Scope.READ not in caller.scopes:
-            return None
-        found = await self.do(find, self.ledger, caller, digest)
-        return None if found is None or new.length not in {None, found.length} else found.id
+    async def _receive(
+        self, live: Live, lease: Lease, bound: int | None, proof: Proof | None
+    ) -> None:
+        try:
+            await self._writing.receive(live, lease, bound, proof)
+        except Vetoed as error:
+            async with live.turn:
+                await self._abandon(live, UploadState.FAILED, str(error))
+            raise
 
     async def _begin(
         self, caller: Caller, new: NewUpload, *, parts: tuple[str, ...] = ()
@@ -354,14 +344,15 @@ class Engine:
         now = self.clock.now()
         ends = expiry(self.limits, now)
         upload = first_row(caller, new, name, parts=parts, now=now, expires_at=ends)
-        handle = "" if parts else await self.do(self.store.create, upload.id, new.length)
-        upload = replace(upload, handle=handle)
-        try:
-            await self.do(self.ledger.commit, [Add(upload)])
-        except Exception:
-            if handle:
-                await self.do(self.store.remove, handle)
-            raise
+        async with self._chosen.reserve(new.id, self.do):
+            handle = "" if parts else await self.do(self.store.create, upload.id, new.length)
+            upload = replace(upload, handle=handle)
+            try:
+                await self.do(self.ledger.commit, [Add(upload), *told(self._notes, upload, ())])
+            except Exception:
+                if handle and new.id is None:
+                    await self.do(self.store.remove, handle)
+                raise
         upload = replace(upload, version=1)
         self.events.tell("created", upload)
         return upload

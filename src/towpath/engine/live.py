@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from towpath.core.model import Island, Row, Upload
+from towpath.core.model import Island, Object, Row, Upload, UploadState
 from towpath.core.model import Lease as LeaseRow
+from towpath.core.ports import Notes
 from towpath.core.ranges import Extent, Span
 from towpath.core.transfer import filled, settled
 from towpath.engine.compose import Composed
 from towpath.engine.frontier import Frontier
 from towpath.engine.lease import Lease
+from towpath.engine.silence import NOTHING
 from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update
 
 R = TypeVar("R", bound=Row)
@@ -49,6 +51,7 @@ class Live:
         self._granted = {row.fence: row for row in granted}
         self.frontier: Frontier | None = None  # follows the prefix, if a digest is wanted
         self.composed: Composed | None = None  # what its parts give, if that is known already
+        self.notes: Notes = NOTHING
         self.turn = asyncio.Lock()
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}
@@ -111,8 +114,10 @@ class Live:
     def end(self, ledger: Ledger, upload: Upload, changes: Sequence[Change] = ()) -> None:
         """Commit `upload` in a state in which nobody writes any more, with `changes`. Blocks.
 
-        Rows of islands and leases go.
+        Rows of islands and leases go; what must be told of it comes along.
         """
+        if upload.state is not self.upload.state:
+            changes = [*changes, *told(self.notes, upload, changes)]
         with self.guard:
             self.commit(
                 ledger,
@@ -214,6 +219,17 @@ class Live:
             if start not in rows
         )
         return changes, rows
+
+
+def told(notes: Notes, upload: Upload, changes: Sequence[Change]) -> list[Change]:
+    """Rows that tell of what `changes` make of an upload."""
+    made = next((c.row for c in changes if isinstance(c, Add) and isinstance(c.row, Object)), None)
+    if upload.state is UploadState.COMPLETE:
+        kind = "completed"
+    else:
+        kind = upload.state.value if upload.state.is_final else "created"
+    rows = () if upload.partial else notes.of(kind, upload, made, now=upload.updated_at)
+    return [Add(row) for row in rows]
 
 
 def load(ledger: Ledger, upload: Upload, held: int | None) -> Live:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from towpath.core.caller import Caller
 from towpath.core.command import NewUpload
-from towpath.core.model import Upload
+from towpath.core.model import Object, Outbox, Upload
+from towpath.core.ranges import Extent
 
 
 class Silence:
     """An EventSink that nobody listens to."""
 
-    def tell(self, kind: str, upload: Upload) -> None:
+    def tell(self, kind: str, upload: Upload, extent: Extent | None = None) -> None:
         """Nothing."""
+
+
+class Nothing:
+    """Notes of nothing."""
+
+    def of(self, kind: str, upload: Upload, made: Object | None, *, now: int) -> Sequence[Outbox]:
+        return ()
 
 
 class Consent:
@@ -30,4 +40,5 @@ class Consent:
 
 
 SILENCE = Silence()
+NOTHING = Nothing()
 CONSENT = Consent()

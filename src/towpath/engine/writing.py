@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from towpath.core.limits import Limits
-from towpath.core.model import UploadState
+from towpath.core.model import Upload, UploadState
 from towpath.core.ports import Clock, EventSink, Hooks, Source
-from towpath.core.ranges import Span
+from towpath.core.ranges import Extent, Span
 from towpath.core.transfer import (
     Write,
     admit,
@@ -78,6 +78,7 @@ class Writing:
         self._do = do
         self._chunks = 0  # admitted, or about to be
         self._leases: set[Lease] = set()
+        self._moving: dict[Lease, tuple[Live, Receive]] = {}
         self._hashing = ThreadPoolExecutor(4, "towpath-hash")
         self.frontiers = Frontiers(store, self._hashing)
         self._crew = Crew(
@@ -94,6 +95,19 @@ class Writing:
     def count(self) -> int:
         """How many chunks are being received now."""
         return len(self._leases)
+
+    def moving(self) -> Iterator[tuple[Upload, Extent, int]]:
+        """Each upload that receives now: its facts, and how many of its bytes have come.
+
+        Bytes that have come and are not durable yet count, too.
+        """
+        chunks: dict[Live, list[tuple[int, int]]] = {}
+        for lease, (live, chunk) in self._moving.items():
+            chunks.setdefault(live, []).append((lease.start, chunk.position))
+        for live, ranges in chunks.items():
+            upload, extent = live.facts
+            fresh = sum(extent.absent(start, end) for start, end in ranges)
+            yield upload, extent, extent.total + fresh
 
     async def drain(self) -> None:
         """Take no more chunks, and end those on their way with all they brought settled."""
@@ -159,7 +173,7 @@ class Writing:
             live.settle(
                 self._ledger, spans, lease.fence, now=now, expires_at=expiry(self._limits, now)
             )
-            self._events.tell("progress", live.upload)
+            self._events.tell("progress", *live.facts)
             if live.frontier is not None:
                 prefix = live.extent.offset
                 live.frontier.lead(prefix)
@@ -169,7 +183,9 @@ class Writing:
         watching = asyncio.ensure_future(self._watch(live, lease)) if self._hooks.watches else None
         try:
             handle = live.upload.handle
-            await Receive(self._crew, handle, lease, live.extent, bound, settle, proof).run()
+            chunk = Receive(self._crew, handle, lease, live.extent, bound, settle, proof)
+            self._moving[lease] = live, chunk
+            await chunk.run()
         except TakenOver:
             if watching is not None and watching.done() and not watching.cancelled():
                 watching.result()  # a hook stopped it, and says why
@@ -177,6 +193,7 @@ class Writing:
         finally:
             if watching is not None:
                 watching.cancel()
+            self._moving.pop(lease, None)
             self._leases.discard(lease)
             live.leases.remove(lease)
             lease.ended.set()

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, column, inspect, select, table
 from towpath.errors import LedgerError
 from towpath.ledger import migrations
 
-HEAD = "0003"
+HEAD = "0004"
 _STAMP = table("alembic_version", column("version_num"))
 
 

@@ -203,6 +203,7 @@ OUTBOX = Table(
     _needed("created_at", NUMBER),
     _needed("due_at", NUMBER),
     _needed("tries", NUMBER),
+    _needed("payload", TEXT),
     Index("outbox_by_due", "due_at"),  # what is to be done now
 )
 

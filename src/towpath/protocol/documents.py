@@ -21,6 +21,7 @@ from towpath.core.digest import SHA256, parse_digests
 from towpath.core.limits import MIB
 from towpath.core.model import Object, Upload
 from towpath.core.names import check_name
+from towpath.core.news import WARN_ABOVE, weighs
 from towpath.core.plan import Profile, chunk_size
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write, check_length
@@ -82,6 +83,7 @@ class Memory:
     files_size: int
     receiving: int
     limit: int
+    bound: int  # the limit, or the budget of all uploads if that is less
     free: int | None
 
 
@@ -337,7 +339,7 @@ def render_memory(memory: Memory) -> Reply:
             "concurrent_uploads": memory.receiving,
             "memory_limit_mb": _mb(memory.limit),
             "disk_space_available_mb": None if memory.free is None else _mb(memory.free),
-            "status": "warning" if memory.used > 0.8 * memory.limit else "healthy",
+            "status": "warning" if weighs(memory.used, memory.bound, WARN_ABOVE) else "healthy",
         }
     )
 

@@ -30,6 +30,7 @@ _STATUS: dict[type[BaseException], int] = {
     errors.TooSlow: 408,
     errors.Cut: 400,
     errors.Vetoed: 403,
+    errors.Unanswered: 503,
     errors.DigestMismatch: 422,
     errors.StoreFull: 507,
     errors.StoreReadOnly: 503,
@@ -65,7 +66,7 @@ def refuse(error: BaseException) -> Reply:
         case errors.OffsetConflict():
             extra["offset"] = error.offset
             fields.append(("upload-offset", str(error.offset)))
-        case errors.LimitReached():
+        case errors.LimitReached() | errors.Unanswered():
             fields.append(("retry-after", str(error.retry_after)))
         case errors.StoreReadOnly():
             fields.append(("retry-after", "60"))

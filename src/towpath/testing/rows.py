@@ -73,5 +73,14 @@ def full_rows() -> list[Row]:
         Object(**who, id="o1", length=0, crc=2**63 - 1, created_at=0, damaged=True),
         Segment(**who, object="o1", position=0, address="a", start=0, end=largest),
         Name(**who, path="\n \t", object="o1", updated_at=0),
-        Outbox(**who, id="x", kind="k", subject="s", created_at=0, due_at=-(2**63), tries=1),
+        Outbox(
+            **who,
+            id="x",
+            kind="k",
+            subject="s",
+            created_at=0,
+            due_at=-(2**63),
+            tries=1,
+            payload="{}",
+        ),
     ]

@@ -42,6 +42,7 @@ Page = Callable[[str], Reply]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger("towpath.web")
+_MARKS = {"ok": "+", "warning": "!"}  # of the parts that /readyz lists
 _WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 FILES = "/files"
 API = "/api/v1"
@@ -113,8 +114,12 @@ class App:
         dialects: Mapping[str, Handler] | None = None,
         pages: Mapping[str, Page] | None = None,
         edge: Edge | None = None,
+        sockets: Asgi | None = None,
     ) -> None:
-        """`dialects`: handlers by the path that each lives below; `pages`: what is open to all."""
+        """`dialects`: handlers by the path that each lives below.
+
+        `pages`: what is open to all; `sockets` takes WebSockets.
+        """
         self._files = files
         self._dialects = dict(dialects or {})
         self._pages = {"/": page, **(pages or {})}
@@ -124,6 +129,7 @@ class App:
         self._life = life
         self._limits = limits
         self._edge = edge or Edge()
+        self._sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -131,6 +137,8 @@ class App:
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
+        elif scope["type"] == "websocket" and self._sockets is not None:
+            await self._sockets(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -290,7 +298,8 @@ class App:
     async def _ready(self, scope: Scope) -> Reply:
         fine, parts = await self._health.check()
         lines = "".join(
-            f"[{'+' if said == 'ok' else '-'}] {part} {said}\n" for part, said in parts.items()
+            f"[{_MARKS.get(said.partition(':')[0], '-')}] {part} {said}\n"
+            for part, said in parts.items()
         )
         verbose = b"verbose" in scope.get("query_string", b"")
         text = lines if verbose or not fine else "ok\n"

@@ -183,6 +183,7 @@ class Documents:
                 files_size=sum(upload.offset for upload in sessions),
                 receiving=engine.writing,
                 limit=self._terms.memory,
+                bound=min(self._terms.memory or engine.governor.budget, engine.governor.budget),
                 free=space.free,
             )
         )

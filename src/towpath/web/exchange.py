@@ -8,6 +8,8 @@ Extensions in `scope["extensions"]`:
 - `towpath.sendfile`: `{}`. The message `{"type": "towpath.sendfile", "fd": int, "offset": int,
   "count": int, "more_body": False}` sends a range of a file as (part of) the response body, after
   an `http.response.start` with Content-Length. The descriptor may be closed once `send` returned.
+- `towpath.narrow`: `{}`. The message `{"type": "towpath.narrow"}` lets little be on its way to the
+  client from now on: for answers that go on for long and say little.
 - `towpath.trailers`: a mapping, empty until the body has ended: the fields behind it (RFC 9112
   section 7.1.2) that `protocol.trailers` keeps, names in lower case.
 - `towpath.informational`: `{}`. The message `{"type": "towpath.informational", "status": 1xx,
@@ -31,6 +33,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from towpath.core.ports import Ending
 from towpath.protocol.trailers import KEPT
+from towpath.web.narrow import narrow
 from towpath.web.pace import Pace
 from towpath.web.sendfile import send_range
 from towpath.web.socket_source import SocketSource
@@ -172,11 +175,13 @@ class Exchange:
     # The answer
 
     async def send(self, message: Message) -> None:
-        """ASGI send, with two messages more."""
+        """ASGI send, with three messages more."""
         if message["type"] == "towpath.sendfile":
             await self._send_file(message)
         elif message["type"] == "towpath.informational":
             self._send_informational(message)
+        elif message["type"] == "towpath.narrow":
+            narrow(self.protocol.transport)
         else:
             if message["type"] == "http.response.start" and self._must_close():
                 headers = [*message.get("headers", []), (b"connection", b"close")]
@@ -262,6 +267,7 @@ class Exchange:
             raise RuntimeError("an exchange runs an application")
         extensions = scope.setdefault("extensions", {})
         extensions["towpath.informational"] = {}
+        extensions["towpath.narrow"] = {}
         extensions["towpath.trailers"] = self.trailers
         if self.protocol.plain:
             extensions["towpath.sendfile"] = {}

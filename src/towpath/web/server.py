@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 
 from towpath.web.local_socket import LocalSocket
+from towpath.web.room_socket import MOST_MESSAGE, RoomProtocol
 
 
 class Server(uvicorn.Server):
@@ -80,7 +81,9 @@ def server(
         host=host,
         port=port,
         http=http,
-        ws="none",
+        ws=RoomProtocol,
+        ws_max_size=MOST_MESSAGE,
+        ws_per_message_deflate=False,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
         lifespan="on",
         log_config=None,
