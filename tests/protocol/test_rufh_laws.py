@@ -49,14 +49,16 @@ def creations(draw: st.DrawFn) -> Create:
     more = draw(st.none() | SIZE)
     length = more if body is None else body if complete else more and body + more
     name = draw(st.none() | NAMES.filter(lambda text: text and text == text.strip()))
+    digests = draw(DIGESTS)
+    shares = "sha-256" in digests and length != 0 and body == 0
     new = NewUpload(
         length=length,
         name=name,
         media_type=draw(MEDIA_TYPES),
         dialect="rufh",
-        completes=False,
-        shares=False,
-        digests=draw(DIGESTS),
+        completes=shares,
+        shares=shares,
+        digests=digests,
         wants=tuple(draw(st.lists(st.sampled_from(sorted(SIZES)), unique=True))),
     )
     if body == 0 and not complete:

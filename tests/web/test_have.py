@@ -19,7 +19,7 @@ from tests.web.talk import TUS, Answer, Fields, metadata
 from tests.web.tokens import write_tokens
 from towpath.core.command import Create, NewUpload
 
-DIALECTS = ["documents", "tus", "ranges", "names", "have"]
+DIALECTS = ["documents", "tus", "rufh", "ranges", "names", "have"]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,16 @@ def ask(served: Served, who: str, dialect: str, data: bytes) -> Answer:
             "Upload-Metadata": metadata(name=name, sha256=sha),
         }
         return forms.ask("POST", "/files/", {**TUS, **fields})
+    if dialect == "rufh":
+        fields = {
+            "Upload-Draft-Interop-Version": 8,
+            "Upload-Complete": "?0",
+            "Upload-Length": len(data),
+            "Repr-Digest": digest_of(data),
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Length": 0,
+        }
+        return forms.ask("POST", "/files/", fields)
     ranger = Ranger(served, who=who)
     if dialect == "ranges":
         new = NewUpload(length=len(data), name=name, digests={"sha-256": bytes.fromhex(sha)})
@@ -78,6 +88,9 @@ def is_had(dialect: str, answer: Answer, served: Served, who: str) -> bool:
         return not missing
     if dialect == "tus":
         return answer.fields["upload-offset"] == "5000"
+    if dialect == "rufh":
+        assert answer.status == 201
+        return answer.fields["upload-complete"] == "?1"
     if dialect == "ranges":
         had: bool = answer.document["state"] == "complete"
         return had

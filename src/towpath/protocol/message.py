@@ -35,6 +35,11 @@ class Head:
             length is not None and length.strip("0") != ""
         )
 
+    @property
+    def holds_back(self) -> bool:
+        """True if the body comes only once it is asked for (RFC 9110 section 10.1.1)."""
+        return (self.get("expect") or "").strip().lower() == "100-continue"
+
 
 def join_fields(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Raw header fields as the mapping that `Head` wants."""

@@ -26,6 +26,8 @@ from towpath.engine.hub import Hub, of_owner, of_upload
 from towpath.engine.listener import Listener
 from towpath.errors import Expired, NotFound
 from towpath.protocol import events
+from towpath.web.body import send_reply
+from towpath.web.plain import for_reading
 
 MOST = 1000
 """Uploads whose state is said at the beginning."""
@@ -60,8 +62,11 @@ class Events:
         """ASGI 3; the caller stands in the scope. Raises what the engine raises."""
         path = scope["path"].removeprefix(scope["root_path"])
         one = _OF_UPLOAD.fullmatch(path)
-        if scope["method"] != "GET" or (path != "/events" and one is None):
+        if path != "/events" and one is None:
             await self._others(scope, receive, send)
+            return
+        if scope["method"] != "GET":
+            await send_reply(scope, send, for_reading(scope["method"], "GET"), unread=True)
             return
         caller: Caller = scope["towpath.caller"]
         if one is None:

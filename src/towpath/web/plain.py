@@ -15,15 +15,15 @@ def plain(text: str, *, status: int = 200) -> Reply:
     )
 
 
-def for_reading(method: str) -> Reply:
+def for_reading(method: str, allow: str = "GET, HEAD") -> Reply:
     """The reply to a method for what is only read."""
     return problem(
         405,
         f"{method} is not for this address.",
-        why="Here it is GET, HEAD.",
+        why=f"Here it is {allow}.",
         todo="GET it.",
         code="method",
-        fields=(("allow", "GET, HEAD"),),
+        fields=(("allow", allow),),
     )
 
 

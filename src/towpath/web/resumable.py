@@ -23,6 +23,7 @@ from towpath.errors import Interrupted, TowpathError
 from towpath.protocol import rufh
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import status_of
+from towpath.web.intake import below_prefix
 from towpath.web.log import upload_id
 
 Sourcing = Callable[[], Source]
@@ -104,7 +105,7 @@ class Resumable:
         source: Sourcing,
         inform: Inform | None,
     ) -> Reply:
-        upload = await self._engine.create(caller, command.new)
+        upload = await self._engine.create(caller, below_prefix(caller, command.new))
         upload_id.set(upload.id)
         fields = rufh.informational(
             head, upload, head.base, most=self._engine.limits.length, now=self._now()

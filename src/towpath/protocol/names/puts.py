@@ -114,7 +114,7 @@ def parse_put(head: Head) -> Put | Reply:
         dialect=NAME,
         digests={name: value for name, value in digests.items() if name in _WHOLE},
         # Who does not wait for our word sends its bytes in any case.
-        shares=(head.get("expect") or "").strip().lower() == "100-continue",
+        shares=head.holds_back,
     )
     proofs = {name: value for name, value in digests.items() if name not in _WHOLE}
     if body == 0:

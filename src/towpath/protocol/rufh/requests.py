@@ -97,14 +97,19 @@ def _parse_create(head: Head, spoken: Interop) -> Create | Reply:
     length = _length(head, 0, body, complete=complete)
     if length is not None and body is not None and body > length:
         raise _inconsistent(length, body)
+    digests = _digests(head, _WHOLE)
+    # Who sends no byte yet and says what all of them are is done if the same object is here.
+    shares = SHA256 in digests and length != 0 and (body == 0 or head.holds_back)
     new = NewUpload(
         length=length,
         name=read_disposition(head.get("content-disposition")),
         media_type=read_media_type(head.get("content-type")),
         dialect=NAME,
-        completes=False,  # not even by all of its bytes: the request must have come to its end
-        shares=False,  # its bytes come with this very request
-        digests=_digests(head, _WHOLE),
+        # Not even by all of its bytes, but by an object that has them: each request says by itself
+        # whether it is the last one.
+        completes=shares,
+        shares=shares,
+        digests=digests,
         wants=_wants(head.get("want-repr-digest")),
     )
     if body == 0 and not complete:

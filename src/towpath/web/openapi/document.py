@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from towpath.protocol.message import Reply
-from towpath.web.openapi import files, forms, ranges, server, words
+from towpath.web.openapi import events, files, forms, ranges, server, words
 from towpath.web.openapi.page import render
 from towpath.web.openapi.words import Values
 
@@ -20,6 +20,7 @@ BY_HAND: tuple[Values, ...] = (
     forms.DOCUMENTS,
     ranges.RANGES,
     ranges.NAMES,
+    events.PATHS,
     server.PATHS,
 )
 """Paths of what handles bytes. A dialect adds its own here."""
@@ -41,9 +42,9 @@ _TAGS = {
     "ranges": "One upload by many connections",
     "names of files": "Files by their names, over plain HTTP",
     "names and uploads": "Names, uploads and links, as JSON",
+    "events": "What happens to uploads, as it happens",
     "server": "The server itself",
 }
-_VERSION = version("towpath")
 _VERSION = version("towpath")
 _KEYED = (404, 409, 410, 413)
 
