@@ -134,7 +134,13 @@ def sharing(settings: Settings) -> Sharing:
 def edge(settings: Settings) -> Edge:
     """What stands around the application. Raises SettingsError."""
     shared = sharing(settings)
-    return edge_of(settings.base_path, settings.proxies, settings.proxy_fields, shared)
+    return edge_of(
+        settings.base_path,
+        settings.proxies,
+        settings.proxy_fields,
+        shared,
+        absolute=settings.absolute_locations,
+    )
 
 
 def application(running: Service, gate: Gate, *, life: Life | None = None) -> App:

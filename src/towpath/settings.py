@@ -49,6 +49,7 @@ class Settings:
     unix_socket: Path | None = None  # the file of a Unix socket to listen on, and nowhere else
     unix_mode: str = "660"  # permissions of that file, in octal: who may write may connect
     base_path: str = ""  # the path that all routes live below, such as /towpath
+    absolute_locations: bool = False  # with scheme and host, for clients that want it so
     data: Path = Path("towpath-data")  # the folder that holds everything
     state: Path | None = None  # the folder of the ledger; none: the one that holds everything
     # who

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import io
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import aiotus
 import pytest
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from tests.interop.conftest import MIB, require_same
 from tests.interop.cutting import cutting
+from tests.web.process import process
 from tests.web.running import Served
 from tests.web.talk import Tus
 
@@ -24,24 +25,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWar
 QUICK = aiotus.RetryConfiguration(retry_attempts=5, max_retry_period_seconds=0.1)
 
 
-class Resolving(aiohttp.ClientResponse):
-    """A response with an absolute Location.
-
-    aiotus 1.1.0 refuses an address that begins with a slash, which HTTP allows (RFC 9110 10.2.2).
-    """
-
-    @property
-    def headers(self) -> CIMultiDictProxy[str]:
-        """As they came, but for Location."""
-        fields = CIMultiDict(super().headers)
-        if "Location" in fields:
-            fields["Location"] = str(self.url.join(URL(fields["Location"])))
-        return CIMultiDictProxy(fields)
+@pytest.fixture(scope="module", params=["direct", "plain", "granian"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A process of each kind. aiotus 1.1.0 refuses a Location that begins with a slash."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with process(request.param, folder, absolute_locations=True) as made:
+        yield made.served
 
 
 async def upload(url: str, file: Path) -> URL | None:
     """Upload it as one, in chunks."""
-    async with aiohttp.ClientSession(response_class=Resolving) as session:
+    async with aiohttp.ClientSession() as session:
         with file.open("rb") as content:
             return await aiotus.upload(
                 f"{url}/files/", content, {"name": b"a.bin"}, session, QUICK, None, CHUNK
@@ -52,7 +48,7 @@ async def upload_parts(url: str, content: bytes, count: int) -> URL | None:
     """Upload it in parts, at the same time."""
     share = -(-len(content) // count)
     parts = [io.BytesIO(content[at : at + share]) for at in range(0, len(content), share)]
-    async with aiohttp.ClientSession(response_class=Resolving) as session:
+    async with aiohttp.ClientSession() as session:
         return await aiotus.upload_multiple(
             f"{url}/files/", parts, {"name": b"a.bin"}, session, QUICK, None, CHUNK, count
         )
@@ -76,7 +72,7 @@ def test_parts_that_are_cut_go_on_and_become_one(server: Served, large: Path) ->
 
 def test_metadata_comes_back_as_it_was_sent(server: Served) -> None:
     async def there_and_back() -> tuple[str, dict[str, bytes | None]]:
-        async with aiohttp.ClientSession(response_class=Resolving) as session:
+        async with aiohttp.ClientSession() as session:
             said = {"filename": "Größe 1.bin".encode(), "note": None}
             with tempfile.TemporaryFile() as empty:
                 at = await aiotus.upload(f"{server.url}/files/", empty, said, session, QUICK)

@@ -13,7 +13,7 @@ from starlette.routing import Mount
 
 from tests.web.forming import Forms
 from tests.web.running import House, running
-from tests.web.talk import CHUNK, TUS, Tus, metadata, require_problem
+from tests.web.talk import CHUNK, TUS, Fields, Tus, metadata, require_problem
 from towpath.assemble import application, gate_of, service
 from towpath.client import Client
 from towpath.settings import Settings
@@ -39,6 +39,21 @@ def test_all_routes_live_below_the_base(based: Forms) -> None:
     for path in ("/", "/livez", "/files/", "/api/v1/names", "/towpathology"):
         document = require_problem(tus.ask("GET", path), 404, "not-found")
         assert "/towpath/" in document["detail"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_location_has_scheme_and_host_where_that_is_wanted(house: House, kind: str) -> None:
+    served = house.get(kind, base_path="/towpath", absolute_locations=True)
+    tus = Tus(served)
+    fields = {**TUS, "Upload-Length": 5}
+    location = tus.ask("POST", "/towpath/files/", fields).fields["location"]
+    origin = served.url.removesuffix("/towpath")
+    assert location.startswith(f"{origin}/towpath/files/")
+    path = location.removeprefix(origin)
+    assert tus.patch(path, 0, b"hello").status == 204
+    asked: Fields = {"Upload-Draft-Interop-Version": 8, "Upload-Complete": "?1"}
+    other = tus.ask("POST", "/towpath/files/", asked, b"whole").fields["location"]
+    assert other.startswith(f"{origin}/towpath/files/")
 
 
 def test_every_address_has_the_base(based: Forms) -> None:

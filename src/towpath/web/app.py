@@ -166,7 +166,7 @@ class App:
         path: str = scope["path"]
         try:
             placed, told = self._edge.place(scope, fields)
-            path = placed["path"]
+            path, answer.origin = placed["path"], self._edge.origin(placed, told)
             await self._route(placed, told, receive, answer)
         except Exception as error:  # noqa: BLE001  # the one place where errors become answers
             await self._fail(error, scope, answer)
@@ -331,6 +331,7 @@ class _Answer:
         self._identity = identity
         self._shared = shared
         self.status = 0
+        self.origin = b""
         self.always: tuple[tuple[str, str], ...] = ()
         self.refuse: Callable[[BaseException], Reply] = refuse
 
@@ -344,7 +345,13 @@ class _Answer:
             headers = [*message.get("headers", []), *more]
             headers.append((b"x-request-id", self._identity.encode()))
             message = {**message, "headers": headers}
+        if self.origin and "headers" in message:
+            message = {**message, "headers": [self._absolute(*pair) for pair in message["headers"]]}
         await self._send(message)
+
+    def _absolute(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        there = name.lower() == b"location" and value.startswith(b"/")
+        return name, self.origin + value if there else value
 
 
 async def _send(

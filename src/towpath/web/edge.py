@@ -68,7 +68,14 @@ def sharing_of(origins: Iterable[str], *, credentials: bool, max_age: float) -> 
     return Sharing(origins=named, anyone="*" in told, credentials=credentials, max_age=int(max_age))
 
 
-def edge_of(base: str, proxies: Iterable[str], proxy_fields: str, sharing: Sharing) -> Edge:
+def edge_of(
+    base: str,
+    proxies: Iterable[str],
+    proxy_fields: str,
+    sharing: Sharing,
+    *,
+    absolute: bool = False,
+) -> Edge:
     """What settings say of it. Raises SettingsError."""
     try:
         trusted = Trusted(proxies)
@@ -80,7 +87,8 @@ def edge_of(base: str, proxies: Iterable[str], proxy_fields: str, sharing: Shari
         ) from error
     read = read_forwarded if proxy_fields == "forwarded" else read_x_forwarded
     path = base.strip("/")
-    return Edge(base=f"/{path}" if path else "", trusted=trusted, read=read, sharing=sharing)
+    below = f"/{path}" if path else ""
+    return Edge(base=below, trusted=trusted, read=read, sharing=sharing, absolute=absolute)
 
 
 class Edge:
@@ -93,12 +101,17 @@ class Edge:
         trusted: Trusted | None = None,
         read: Callable[[Mapping[str, str], Trusts], Passed] = read_x_forwarded,
         sharing: Sharing | None = None,
+        absolute: bool = False,
     ) -> None:
-        """`base`: the path that all routes live below; `read`: the fields that proxies write."""
+        """`base`: the path that all routes live below; `read`: the fields that proxies write.
+
+        `absolute`: Locations have scheme and host.
+        """
         self._base = base
         self._trusted = trusted or Trusted()
         self._read = read
         self._sharing = sharing or Sharing()
+        self._absolute = absolute
 
     @property
     def base(self) -> str:
@@ -123,6 +136,13 @@ class Edge:
             fields = _tell(placed, fields, passed)
         placed["root_path"] = root
         return placed, fields
+
+    def origin(self, placed: Scope, fields: Mapping[str, str]) -> bytes:
+        """What stands before a Location, of a request as it was placed; nothing if it may not."""
+        host = fields.get("host")
+        if not self._absolute or not host:
+            return b""
+        return f"{placed['scheme']}://{host}".encode("latin-1")
 
     def preflight(self, method: str, fields: Mapping[str, str]) -> Reply | None:
         """The answer, if a browser asks whether a page of another origin may ask."""
