@@ -25,9 +25,11 @@ they arrived whole.</p>
 <pre>towpath put big-file.tar
 towpath ls
 towpath get big-file.tar</pre>
-<p>Other clients upload by <strong>tus 1.0</strong> to <code>@root@/files/</code>.
-Whether the server is well is told at
-<a href="@root@/readyz?verbose"><code>@root@/readyz?verbose</code></a>.</p>
+<p>Other clients upload by <strong>tus 1.0</strong> or as <strong>resumable uploads for
+HTTP</strong> to <code>@root@/files/</code>, or put a file at its name:</p>
+<pre>curl -T big.tar http://&hellip;@root@/names/</pre>
+<p><a href="@root@/api/docs">All interfaces</a> &middot; <a href="@root@/names/">Files</a> &middot;
+<a href="@root@/readyz?verbose">Is the server well?</a></p>
 </main>
 </html>
 """

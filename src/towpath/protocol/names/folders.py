@@ -35,7 +35,13 @@ MOST_LISTED = 1000
 MOST_SHOWN = 10_000
 """Entries of one page of HTML."""
 
-_POLICY = "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+_STYLE = """
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+body { max-width: 40rem; margin: 0 auto; padding: 2rem 1.25rem; }
+h1 { font-size: 1.5rem; margin: 0 0 1rem; overflow-wrap: anywhere; }
+ul { list-style: none; padding: 0; } li { padding: .25rem 0; overflow-wrap: anywhere; }
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +210,9 @@ def _page(listed: Listed, *, writes: bool) -> str:
     )
     up = '<li><a href="../">..</a></li>' if listed.folder else ""
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style>"
         f"<h1>{title}</h1><ul>{up}{rows}</ul>{more}{form if writes else ''}</html>\n"
     )
 

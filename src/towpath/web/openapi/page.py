@@ -6,17 +6,21 @@ Rules: no script; every text is escaped; what it shows is the document and nothi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
 from towpath.protocol.message import Reply
 
+_CODE = re.compile("`([^`]*)`")
+
 _STYLE = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
 body { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.75rem; margin: 0; } h2 { margin: 2.5rem 0 .5rem; font-size: 1.25rem; }
 code, pre { font-family: ui-monospace, monospace; font-size: .9em; }
+summary code, p code { overflow-wrap: anywhere; }
 details { border: 1px solid color-mix(in srgb, currentColor 25%, transparent);
   border-radius: .5rem; margin: .5rem 0; }
 details > div { padding: 0 1rem 1rem; overflow-x: auto; }
@@ -52,7 +56,7 @@ def _page(document: Mapping[str, Any], source: str) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{escape(title)}</title><style>{_STYLE}</style><main>"
-    yield f"<h1>{escape(title)}</h1><p>{escape(info['description'])}</p>"
+    yield f"<h1>{escape(title)}</h1><p>{_text(info['description'])}</p>"
     yield f'<p>For programs: <a href="{escape(source)}"><code>{escape(source)}</code></a></p>'
     for tag in document["tags"]:
         yield f"<h2>{escape(tag['description'])}</h2>"
@@ -63,7 +67,7 @@ def _page(document: Mapping[str, Any], source: str) -> Iterator[str]:
     yield "<h2>Values</h2>"
     for name, schema in sorted(document["components"]["schemas"].items()):
         yield f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary><div>'
-        yield f"<p>{escape(schema.get('description', ''))}</p>{_schema(schema)}</div></details>"
+        yield f"<p>{_text(schema.get('description', ''))}</p>{_schema(schema)}</div></details>"
     yield "</main></html>"
 
 
@@ -71,14 +75,14 @@ def _operation(method: str, path: str, made: Mapping[str, Any]) -> Iterator[str]
     yield f'<details id="{escape(made["operationId"])}"><summary><b>{method.upper()}</b>'
     yield f"<code>{escape(path)}</code><span>{escape(made['summary'])}</span></summary><div>"
     if made.get("description"):
-        yield f"<p>{escape(made['description'])}</p>"
+        yield f"<p>{_text(made['description'])}</p>"
     if made.get("parameters"):
         yield "<h3>Takes</h3><table>"
         for each in made["parameters"]:
             needed = " (needed)" if each["required"] else ""
             yield f"<tr><th><code>{escape(each['name'])}</code>"
             yield f"<td>{escape(each['in'])}{needed}<td>{_schema(each['schema'])}"
-            yield f"<td>{escape(each.get('description', ''))}"
+            yield f"<td>{_text(each.get('description', ''))}"
         yield "</table>"
     if made.get("requestBody"):
         yield "<h3>Body</h3>"
@@ -86,10 +90,15 @@ def _operation(method: str, path: str, made: Mapping[str, Any]) -> Iterator[str]
     yield "<h3>Answers</h3><table>"
     for status, answer in made["responses"].items():
         fields = ", ".join(answer.get("headers", ()))
-        yield f"<tr><th>{escape(status)}<td>{escape(answer['description'])}"
+        yield f"<tr><th>{escape(status)}<td>{_text(answer['description'])}"
         yield f"<td><code>{escape(fields)}</code><td>"
         yield from _content(answer.get("content", {}))
     yield "</table></div></details>"
+
+
+def _text(text: str) -> str:
+    """Text of the document, in which a name of a field stands between backquotes."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def _content(content: Mapping[str, Any]) -> Iterator[str]:
