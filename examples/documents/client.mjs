@@ -1,8 +1,8 @@
-// Uploads a document in chunks and goes on where an interrupted upload ended. Node 20 or newer; no
-// dependencies.
+// Uploads a document in chunks, hears by WebSocket how far it is, and goes on where an interrupted
+// upload ended. Node 22, or Node 20 with --experimental-websocket; no dependencies.
 //
-//     node client.mjs http://127.0.0.1:8000 paper.pdf
-//     node client.mjs http://127.0.0.1:8000 paper.pdf SESSION_ID     (goes on with that session)
+//     node client.mjs [http://localhost:8000] paper.pdf
+//     node client.mjs [http://localhost:8000] paper.pdf SESSION_ID     (goes on with that session)
 //
 // TOWPATH_TOKEN, if it is set, is sent as the bearer token. At most one chunk is in memory.
 
@@ -10,13 +10,17 @@ import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 
+const SERVER = 'http://localhost:8000'
 const CHUNK = 8 * 1024 * 1024
 const TRIES = 5
 
 export class DocumentClient {
-  constructor(server, { token = process.env.TOWPATH_TOKEN, clientId = 'example-js' } = {}) {
+  constructor(server = SERVER, { token = process.env.TOWPATH_TOKEN, clientId = 'example-js' } = {}) {
     this.base = `${server}/api/documents/streaming`
+    this.sockets = `${server.replace(/^http/, 'ws')}/ws`
     this.clientId = clientId
+    // Browsers cannot give a WebSocket an Authorization: the token goes as a subprotocol.
+    this.protocols = token ? ['towpath.v1', `towpath.bearer.${token}`] : ['towpath.v1']
     this.headers = token ? { Authorization: `Bearer ${token}` } : {}
   }
 
@@ -26,6 +30,17 @@ export class DocumentClient {
     const result = await response.json()
     if (!response.ok) throw Object.assign(new Error(result.message), { status: response.status })
     return result
+  }
+
+  // Calls onProgress with the data of each upload_progress until the returned function is called.
+  listen(clientId, onProgress) {
+    const socket = new WebSocket(`${this.sockets}/${clientId}`, this.protocols)
+    socket.onmessage = (event) => {
+      const data = JSON.parse(event.data)
+      if (data.type === 'upload_progress') onProgress(data.data)
+    }
+    socket.onerror = () => {} // news are a comfort: the upload does not need them
+    return () => socket.close()
   }
 
   async begin(file, size) {
@@ -59,30 +74,40 @@ export class DocumentClient {
     }
   }
 
-  async upload(path, { sessionId, onProgress = () => {} } = {}) {
+  async upload(path, { sessionId, onChunk = () => {}, onProgress = () => {} } = {}) {
     const file = await open(path)
+    let quiet = () => {}
     try {
       const { size } = await file.stat()
       const session = sessionId ? await this.resume(sessionId) : await this.begin(path, size)
+      quiet = this.listen(session.client_id, onProgress)
       const ids = session.missing_chunks ?? [...Array(session.total_chunks).keys()]
       for (const id of session.upload_complete ? [] : ids) {
         const offset = id * session.chunk_size
         const bytes = Buffer.alloc(Math.min(session.chunk_size, size - offset))
         await file.read(bytes, 0, bytes.length, offset)
         const result = await this.sendChunk(session, id, bytes)
-        onProgress(session.session_id, id, result.message)
+        onChunk(session.session_id, id, result.message)
         if (result.upload_complete) break
       }
       return (await this.ask(`/complete/${session.session_id}`)).document
     } finally {
+      quiet()
       await file.close()
     }
   }
 }
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {
-  const [server, path, sessionId] = process.argv.slice(2)
-  const onProgress = (session, id, message) => console.error(`${session} chunk ${id}: ${message}`)
-  const uploaded = await new DocumentClient(server).upload(path, { sessionId, onProgress })
+  const words = process.argv.slice(2)
+  const server = /^https?:/.test(words[0]) ? words.shift() : undefined
+  const [path, sessionId] = words
+  const onChunk = (session, id, message) => console.error(`${session} chunk ${id}: ${message}`)
+  const onProgress = (data) => {
+    const left = data.estimated_time_remaining ?? '?'
+    const speed = Math.round(data.upload_speed_bps / 1024)
+    console.error(`${data.progress_percentage} % ${data.message} ${speed} KiB/s, ${left} s left`)
+  }
+  const uploaded = await new DocumentClient(server).upload(path, { sessionId, onChunk, onProgress })
   console.log(JSON.stringify(uploaded))
 }

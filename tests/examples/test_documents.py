@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,17 +20,20 @@ from tests.web.forming import Forms
 from tests.web.running import House, Served, running
 from tests.web.tokens import token, write_tokens
 from towpath.testing.pattern import Pattern
+from towpath.testing.server import Server
 
 FOLDER = Path(__file__).parents[2] / "examples" / "documents"
 BASE = "/api/documents/streaming"
 MIB = 1 << 20
 SIZE = 20 * MIB + 321  # three chunks of 8 MiB
+LARGE = 200 * MIB
 
 NODE = shutil.which("node")
 RUNS = [
     pytest.param([sys.executable, str(FOLDER / "client.py")], id="python"),
     pytest.param(
-        [NODE or "node", str(FOLDER / "client.mjs")],
+        # Node 20 has WebSockets, and wants to be asked for them.
+        [NODE or "node", "--experimental-websocket", str(FOLDER / "client.mjs")],
         id="node",
         marks=[
             pytest.mark.interop,
@@ -97,3 +104,29 @@ def test_an_example_shows_a_token_and_says_why_it_is_refused(
         assert "You are not known here." in said
         code, _, said = run(words, served.url, str(paper), secret=token("alice"))
         assert code == 0, said
+
+
+@pytest.mark.parametrize("words", RUNS)
+def test_an_example_needs_no_address_of_a_server_with_stock_settings(
+    stock: Server, tmp_path: Path, words: list[str]
+) -> None:
+    """A long chunk, so that news of it come while it does."""
+    large = Pattern("large").write(tmp_path / "large.pdf", LARGE)
+    code, out, said = run(words, str(large))
+    assert code == 0, said + stock.tail()
+    assert json.loads(out)["sha256"] == Pattern("large").sha256(LARGE)
+    assert re.search(r"\d % .*KiB/s", said), said
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory: pytest.TempPathFactory, program: Sequence[str]) -> Iterator[Server]:
+    """`towpath serve` as it is, at its default port."""
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", 8000)):
+        pytest.fail("somebody listens on port 8000, which this test needs")
+    folder = tmp_path_factory.mktemp("stock")
+
+    def command(_: int, data: Path) -> Sequence[str]:
+        return [*program, "serve", "--data", str(data)]
+
+    with Server(folder / "data", command=command, port=8000) as server:
+        yield server
