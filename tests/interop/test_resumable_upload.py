@@ -22,16 +22,21 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def client(url: str, **more: Any) -> TusClient:
+def client(url: str, chunk: int = CHUNK, **more: Any) -> TusClient:
     """One that retries soon."""
-    return TusClient(f"{url}/files/", chunk_size=CHUNK, max_retries=5, retry_delay=0.02, **more)
+    return TusClient(f"{url}/files/", chunk_size=chunk, max_retries=5, retry_delay=0.02, **more)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_upload_that_is_cut_goes_on_by_itself(server: Served, large: Path, way: str) -> None:
     made, how = WAYS[way]
+    # It sends a chunk again without asking for the offset, and all of it before it reads that it is
+    # refused. Granian does not wait for that: there a chunk has to fit into the sockets.
+    chunk = MIB if server.kind == "granian" else CHUNK
     with cutting(server.address, up=large.stat().st_size // 2) as cutter:
-        url = client(cutter.url, **made).upload_file(str(large), metadata={"note": ""}, **how)
+        url = client(cutter.url, chunk, **made).upload_file(
+            str(large), metadata={"note": ""}, **how
+        )
         assert cutter.cuts == 1
     require_same(server, url, large)
 

@@ -57,6 +57,7 @@ class Frontier:
             self._target = max(self._target, offset)
             if self._running or self._offset == self._target:
                 return
+            self._failed = None  # it is tried again
             self._threads.submit(self._follow)
             self._running = True
 

@@ -14,16 +14,17 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, Protocol
 
 from towpath.core.caller import Caller
 from towpath.core.ports import Source
 from towpath.errors import Interrupted, TowpathError
 from towpath.protocol import rufh, tus
-from towpath.protocol.cors import Pairs
 from towpath.protocol.message import Head, Reply, join_fields
-from towpath.protocol.problem import problem, refuse, status_of
-from towpath.web.asgi_source import AsgiSource
+from towpath.protocol.problem import problem, status_of
+from towpath.web.answer import Answer
+from towpath.web.asgi_source import AsgiSource, swallow
 from towpath.web.body import send_reply
 from towpath.web.edge import Edge
 from towpath.web.files import Files
@@ -161,7 +162,7 @@ class App:
         given = fields.get("x-request-id", "")
         identity = given if _WORD.match(given) else secrets.token_hex(8)
         tokens = request_id.set(identity), upload_id.set("")
-        answer = _Answer(send, identity, self._edge.shared(fields))
+        answer = Answer(send, identity, self._edge.shared(fields))
         began = time.perf_counter()
         path: str = scope["path"]
         try:
@@ -169,7 +170,7 @@ class App:
             path, answer.origin = placed["path"], self._edge.origin(placed, told)
             await self._route(placed, told, receive, answer)
         except Exception as error:  # noqa: BLE001  # the one place where errors become answers
-            await self._fail(error, scope, answer)
+            await self._fail(error, scope, receive, answer)
         finally:
             if path not in {"/livez", "/readyz"}:
                 _log.info(
@@ -185,7 +186,7 @@ class App:
             upload_id.reset(tokens[1])
 
     async def _route(
-        self, scope: Scope, fields: Mapping[str, str], receive: Receive, answer: _Answer
+        self, scope: Scope, fields: Mapping[str, str], receive: Receive, answer: Answer
     ) -> None:
         path: str = scope["path"]
         below_files = path == FILES or path.startswith(FILES + "/")
@@ -221,7 +222,7 @@ class App:
             raise _HeadTooLarge
 
     async def _serve_files(
-        self, scope: Scope, fields: Mapping[str, str], receive: Receive, answer: _Answer
+        self, scope: Scope, fields: Mapping[str, str], receive: Receive, answer: Answer
     ) -> None:
         head = Head(
             method=tus.read_method(scope["method"], fields),
@@ -250,7 +251,8 @@ class App:
         finally:
             for taken in sources:
                 taken.stop()
-        await _send(scope, receive, answer, answered, unread=head.has_body and not sources)
+        unread = head.has_body and not sources
+        await self._send(scope, receive, answer, answered, unread=unread)
 
     async def _serve(
         self,
@@ -259,7 +261,7 @@ class App:
         scope: Scope,
         fields: Mapping[str, str],
         receive: Receive,
-        answer: _Answer,
+        answer: Answer,
     ) -> None:
         root = scope["root_path"]
         head = Head(
@@ -282,7 +284,8 @@ class App:
         finally:
             for taken in sources:
                 taken.stop()
-        await _send(scope, receive, answer, answered, unread=head.has_body and not sources)
+        unread = head.has_body and not sources
+        await self._send(scope, receive, answer, answered, unread=unread)
 
     async def _show(self, scope: Scope) -> Reply:
         """What anybody may see."""
@@ -305,7 +308,26 @@ class App:
         text = lines if verbose or not fine else "ok\n"
         return plain(text, status=200 if fine else 503)
 
-    async def _fail(self, error: Exception, scope: Scope, answer: _Answer) -> None:
+    async def _send(
+        self, scope: Scope, receive: Receive, answer: Answer, answered: Answered, *, unread: bool
+    ) -> None:
+        if isinstance(answered, Reply):
+            linger = self._lingering(scope, receive) if unread else None
+            await send_reply(scope, answer, answered, unread=unread, linger=linger)
+        else:
+            await answered.send(scope, receive, answer)
+
+    def _lingering(self, scope: Scope, receive: Receive) -> Callable[[], Awaitable[None]] | None:
+        """What to do before a body that nobody reads is closed on; our own server does it itself.
+
+        Who waits for 100 Continue is not to be told to send.
+        """
+        ours = "towpath.informational" in scope.get("extensions", {})
+        if ours or any(name == b"expect" for name, _ in scope["headers"]):
+            return None
+        return partial(swallow, receive, self._limits)
+
+    async def _fail(self, error: Exception, scope: Scope, receive: Receive, answer: Answer) -> None:
         if isinstance(error, _HeadTooLarge):
             reply = head_too_large(self._limits.header_bytes)
         else:
@@ -316,51 +338,12 @@ class App:
             _log.warning("a request ended early", extra={"why": str(error)})
         if answer.status:
             return  # the head is out: the server closes the connection on what is missing
-        await send_reply(scope, answer, reply, unread=True)
+        linger = self._lingering(scope, receive)
+        await send_reply(scope, answer, reply, unread=True, linger=linger)
 
 
 class _HeadTooLarge(Exception):
     """The request's fields exceed the limit."""
-
-
-class _Answer:
-    """ASGI send that knows what was answered, and adds what every answer has."""
-
-    def __init__(self, send: Send, identity: str, shared: Pairs = ()) -> None:
-        self._send = send
-        self._identity = identity
-        self._shared = shared
-        self.status = 0
-        self.origin = b""
-        self.always: tuple[tuple[str, str], ...] = ()
-        self.refuse: Callable[[BaseException], Reply] = refuse
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            more = [
-                (name.encode(), value.encode("latin-1"))
-                for name, value in (*self.always, *self._shared)
-            ]
-            headers = [*message.get("headers", []), *more]
-            headers.append((b"x-request-id", self._identity.encode()))
-            message = {**message, "headers": headers}
-        if self.origin and "headers" in message:
-            message = {**message, "headers": [self._absolute(*pair) for pair in message["headers"]]}
-        await self._send(message)
-
-    def _absolute(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
-        there = name.lower() == b"location" and value.startswith(b"/")
-        return name, self.origin + value if there else value
-
-
-async def _send(
-    scope: Scope, receive: Receive, answer: _Answer, answered: Answered, *, unread: bool
-) -> None:
-    if isinstance(answered, Reply):
-        await send_reply(scope, answer, answered, unread=unread)
-    else:
-        await answered.send(scope, receive, answer)
 
 
 def _peer(scope: Scope) -> str | None:

@@ -220,3 +220,15 @@ class AsgiSource:
     def _tell(self, callback: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
             self._loop.call_soon_threadsafe(callback)
+
+
+async def swallow(receive: Receive, limits: WireLimits) -> None:
+    """Take what a client still sends, not more than so much and for so long, and drop it."""
+    left = limits.linger_bytes
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limits.linger_seconds):
+            while left > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))

@@ -20,9 +20,18 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 async def send_reply(
-    scope: MutableMapping[str, Any], send: Send, reply: Reply, *, unread: bool = False
+    scope: MutableMapping[str, Any],
+    send: Send,
+    reply: Reply,
+    *,
+    unread: bool = False,
+    linger: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Send a reply; `unread`: the request's body was not read."""
+    """Send a reply; `unread`: the request's body was not read.
+
+    `linger` is waited for when all is sent, before the connection may close: a close on bytes that
+    are still coming makes the kernel send RST, which may destroy the reply (RFC 9112 section 9.6).
+    """
     headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.fields]
     bodiless = reply.status in {204, 304} or reply.status < 200
     if not bodiless and not any(name == b"content-length" for name, _ in headers):
@@ -31,6 +40,10 @@ async def send_reply(
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     body = b"" if bodiless or scope["method"] == "HEAD" else reply.body
+    if linger is not None:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await linger()
+        body = b""
     await send({"type": "http.response.body", "body": body})
 
 

@@ -17,5 +17,5 @@ class WireLimits:
     slowest_seconds: float = 30.0  # waiting that is granted before the rate is judged
     stall_seconds: float = 60.0  # a reader of a response that takes nothing for so long is cut
     keep_bytes: int = 64 * 1024  # an unread body up to this is swallowed to keep the connection
-    linger_bytes: int = 1024 * 1024  # of an unread body, swallowed before a close
+    linger_bytes: int = 8 * 1024 * 1024  # of an unread body, swallowed before a close
     linger_seconds: float = 2.0  # for the client to read an answer that it did not wait for
