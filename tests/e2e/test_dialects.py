@@ -28,7 +28,7 @@ RATE = 40e6  # bytes a second through the wire
 MANY = 1000  # document sessions that move at once
 
 
-def forgetting(settings: Settings) -> Service:
+def forgetting(settings: Settings, **_: object) -> Service:
     """A service with a store and a ledger that are gone with it."""
     return Service(
         settings, store=MemoryStore(), ledger=MemoryLedger(), clock=SystemClock(), link_keys={}

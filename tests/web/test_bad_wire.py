@@ -192,4 +192,4 @@ def test_a_socket_of_another_protocol_is_not_opened(house: House) -> None:
             "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
         },
     )
-    assert answer.status == 405
+    assert answer.status == 404

@@ -323,12 +323,17 @@ def test_a_message_that_is_too_large_ends_the_connection(client: Forms) -> None:
         assert closed.value.rcvd.code == 1009
 
 
-def test_rooms_are_for_document_sessions_alone(here: Forms) -> None:
-    path = Tus(here.served).new(3)
+def test_rooms_are_for_any_upload_whose_length_is_known(here: Forms) -> None:
+    known, unknown = (Tus(here.served).new(length) for length in (3, None))
     with room(here.served, "x") as socket:
         connected(socket)
-        socket.say(type="join", room=f"upload_{path.rpartition('/')[2]}")
-        assert socket.until(type="error")["code"] == "not-found"
+        socket.say(type="join", room=f"upload_{unknown.rpartition('/')[2]}")
+        assert socket.until(type="error")["code"] == "state-conflict"
+        key = known.rpartition("/")[2]
+        socket.say(type="join", room=f"upload_{key}")
+        assert socket.until(type="joined")["room"] == f"upload_{key}"
+        assert Tus(here.served).patch(known, 0, b"abc").status == 204
+        assert socket.until(type="upload_progress")["data"]["total_bytes"] == 3
 
 
 def test_rooms_live_below_the_base_path(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ class _Room:
 
     async def _tell_news(self, news: News) -> None:
         key = news.upload.id
-        if rooms.client_of(news.upload) is None:
+        if news.upload.length is None:
             return
         said = self._said.pop(key, rooms.Said())
         texts, said = rooms.write_news(news, said, now=self._engine.clock.monotonic())
@@ -207,7 +207,7 @@ class _Room:
 
     def _count(self, news: News) -> int:
         """How many messages news become."""
-        if rooms.client_of(news.upload) is None:
+        if news.upload.length is None:
             return 1
         said = self._said.get(news.upload.id, rooms.Said())
         return rooms.count(news, said, now=self._engine.clock.monotonic())
