@@ -164,7 +164,7 @@ def test_a_refusal_can_be_read_by_a_client_that_sends_50_mib(serve: Any) -> None
             client.socket.settimeout(PATIENCE)
             answer = client.answer()
             assert (answer.status, answer.headers["connection"]) == (413, "close")
-            assert left > 40 * MIB
+            assert left > 25 * MIB  # 8 MiB were swallowed, and the sockets hold some
 
 
 def test_a_refused_chunked_body_is_not_read(serve: Any) -> None:
