@@ -280,8 +280,11 @@ def test_held_connections_wait_until_they_are_let_go() -> None:
 def test_a_target_that_is_not_there_looks_like_a_reset() -> None:
     with echoing() as echo:
         port = echo.port
-    with threaded(Wire("127.0.0.1", port)) as wire, dial(wire) as sock:
-        assert read_all(sock) == (b"", "rst")
+    with threaded(Wire("127.0.0.1", port)) as wire:
+        wire.hold()  # else the reset may come while it still dials
+        with dial(wire) as sock:
+            wire.let_go()
+            assert read_all(sock) == (b"", "rst")
         wire.when(lambda: not wire.live).result(SOON)
         assert wire.events[-1].what.startswith("refused")
 
