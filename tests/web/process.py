@@ -65,7 +65,13 @@ class Process:
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait until it has ended; the exit code."""
         self.send(number)
-        code = self._process.wait(PATIENCE)
+        try:
+            code = self._process.wait(PATIENCE / 2)
+        except subprocess.TimeoutExpired:
+            if self.served.kind != "granian":  # which now and then does not end by itself
+                raise
+            self._process.kill()
+            code = self._process.wait(PATIENCE / 2)
         self._end_workers()
         return code
 
