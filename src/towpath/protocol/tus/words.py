@@ -102,20 +102,7 @@ def _parse_create(head: Head) -> Create | Concatenate | Reply:
     if concat not in {"", "partial"}:
         raise _bad_concat("It is neither partial nor final;<addresses>.")
     length = _length(head)
-    metadata = head.get("upload-metadata") or ""
-    values = read_metadata(metadata)
-    new = NewUpload(
-        length=length,
-        name=values.get("name") or values.get("filename") or None,
-        on_conflict=_on_conflict(values.get("on-conflict")),
-        media_type=read_media_type(values.get("filetype") or values.get("type")),
-        metadata=metadata,
-        dialect=NAME,
-        digests=read_sha256(values.get("sha256"), field="Upload-Metadata"),
-        shares=not head.has_body,
-        partial=concat == "partial",
-        memo=concat,
-    )
+    new = _new(head, concat, length)
     if not head.has_body:
         return Create(new=new)
     if not same_media_type(head.get("content-type"), BODY):
@@ -130,6 +117,24 @@ def _parse_create(head: Head) -> Create | Concatenate | Reply:
     return Create(new=new, write=write)
 
 
+def _new(head: Head, concat: str, length: int | None) -> NewUpload:
+    """What the metadata says of a new upload, whether it gets bytes or is made of others."""
+    metadata = head.get("upload-metadata") or ""
+    values = read_metadata(metadata)
+    return NewUpload(
+        length=length,
+        name=values.get("name") or values.get("filename") or None,
+        on_conflict=_on_conflict(values.get("on-conflict")),
+        media_type=read_media_type(values.get("filetype") or values.get("type")),
+        metadata=metadata,
+        dialect=NAME,
+        digests=read_sha256(values.get("sha256"), field="Upload-Metadata"),
+        shares=not head.has_body,
+        partial=concat == "partial",
+        memo=concat,
+    )
+
+
 def _parse_concatenate(head: Head, concat: str) -> Concatenate:
     """A final upload (Concatenation, Upload-Concat): its parts' addresses, in their order."""
     if "upload-length" in head.fields or "upload-defer-length" in head.fields or head.has_body:
@@ -137,19 +142,7 @@ def _parse_concatenate(head: Head, concat: str) -> Concatenate:
     parts = tuple(_part(head, address) for address in concat.removeprefix("final;").split())
     if not 0 < len(parts) <= MOST_PARTS:
         raise _bad_concat(f"It names {len(parts)} uploads; it may name 1 to {MOST_PARTS}.")
-    metadata = head.get("upload-metadata") or ""
-    values = read_metadata(metadata)
-    new = NewUpload(
-        length=None,
-        name=values.get("name") or values.get("filename") or None,
-        on_conflict=_on_conflict(values.get("on-conflict")),
-        media_type=read_media_type(values.get("filetype") or values.get("type")),
-        metadata=metadata,
-        dialect=NAME,
-        digests=read_sha256(values.get("sha256"), field="Upload-Metadata"),
-        memo=concat,
-    )
-    return Concatenate(new=new, parts=parts)
+    return Concatenate(new=_new(head, concat, None), parts=parts)
 
 
 def _part(head: Head, address: str) -> str:
