@@ -174,6 +174,8 @@ class RufhStub(Stub):
         body = bytearray()
         begun = len(upload.data)
         with upload.writing if ask.takes_over else contextlib.nullcontext():
+            if ask.takes_over and len(upload.data) != begun:
+                raise ConnectionError  # another was let in between: its bytes stand
             upload.writer = ask.handler.connection
             told = 0
             for block in ask.blocks():
