@@ -21,6 +21,7 @@ from towpath.errors import SettingsError
 Durability = Literal["strict", "relaxed"]
 LogFormat = Literal["text", "json"]
 ProxyFields = Literal["x-forwarded", "forwarded"]
+Informational = Literal["asked", "always", "never"]
 
 _PREFIX = "TOWPATH_"
 
@@ -106,7 +107,7 @@ class Settings:
     log_format: LogFormat = "text"  # or json
     log_level: str = "info"  # debug, info, warning or error
     direct: bool = True  # receive bodies straight from the socket where that is possible
-    informational: bool = True  # interim answers (104) for clients that ask for them
+    informational: Informational = "asked"  # 104 for who says a version; or always, never
     trailers: bool = True  # read digests behind bodies; no: a proxy in front does not pass them on
 
     def limits(self) -> Limits:
@@ -210,7 +211,7 @@ def _convert(name: str, kind: str, value: object) -> object:
                 return Path(value)
             case "tuple[str, ...]":
                 return tuple(filter(None, (part.strip() for part in value.split(","))))
-            case "Durability" | "LogFormat" | "ProxyFields":
+            case "Durability" | "LogFormat" | "ProxyFields" | "Informational":
                 choices = _CHOICES[kind]
                 if value not in choices:
                     raise _bad(name, value, f"one of {', '.join(choices)}")
@@ -259,6 +260,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "Durability": get_args(Durability),
     "LogFormat": get_args(LogFormat),
     "ProxyFields": get_args(ProxyFields),
+    "Informational": get_args(Informational),
 }
 _BASE_PATH = re.compile(r"/?(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/(?=.)|/?\Z))*\Z")
 _MODE = re.compile(r"[0-7]{3}\Z")

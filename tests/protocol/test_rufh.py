@@ -192,6 +192,17 @@ def test_who_does_not_ask_for_interim_answers_gets_none(said: str | None) -> Non
     assert rufh.informational(asked, row(), None, most=None) is None
 
 
+def test_who_says_no_version_can_be_told_unasked() -> None:
+    silent = head(version=None, upload_complete="?1")
+    assert rufh.informational(silent, row(), None, most=None, unasked=True) == (
+        ("upload-offset", str(row().offset)),
+    )
+    oldest = head(version=None, upload_incomplete="?0")  # has no progress, and always says 3
+    assert rufh.informational(oldest, row(), "/files", most=None, unasked=True) is None
+    other = head(version=None, upload_complete="?1", upload_draft_interop_version="10")
+    assert rufh.informational(other, row(), "/files", most=None, unasked=True) is None
+
+
 # Upload Creation
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,7 @@ UNTOLD = {"a_creation_is_announced_before_its_content", "an_append_tells_its_pro
 
 @pytest.fixture(scope="module")
 def towpath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where Towpath takes uploads."""
+    """Where Towpath takes uploads, with stock settings."""
     with Server(tmp_path_factory.mktemp("towpath") / "data") as server:
         yield f"{server.url}/files/"
 
@@ -50,6 +51,13 @@ def test_towpath_does_what_the_version_asks(towpath: str, interop: str) -> None:
     outcomes = rufh.run(towpath, interop)
     failed = {each.name: each.seen for each in outcomes if each.result is Result.FAIL}
     assert failed.keys() == (UNTOLD if interop == "rfc" else set()), failed
+
+
+@pytest.mark.timeout(240)
+def test_towpath_does_what_the_rfc_asks_when_it_is_told_to_inform_everybody(tmp_path: Path) -> None:
+    with Server(tmp_path / "data", environment={"TOWPATH_INFORMATIONAL": "always"}) as server:
+        outcomes = rufh.run(f"{server.url}/files/", "rfc")
+    assert [(each.name, each.seen) for each in outcomes if each.result is Result.FAIL] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

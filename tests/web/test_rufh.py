@@ -143,8 +143,18 @@ def test_nobody_gets_an_interim_answer_without_asking(eight: Rufh, version: str 
     assert (answer.status, answer.interim) == (201, ())
 
 
+def test_a_server_can_be_told_to_inform_who_says_no_version(house: House) -> None:
+    rufh = Rufh(house.get("direct", informational="always"), 8)
+    answer = rufh.ask("POST", "/files/", {"Upload-Complete": "?1"}, b"abc")
+    (interim,) = answer.interim
+    assert (interim.status, interim.fields["location"]) == (104, answer.fields["location"])
+    assert "upload-draft-interop-version" not in interim.fields
+    other = {"Upload-Complete": "?1", "Upload-Draft-Interop-Version": "99"}
+    assert rufh.ask("POST", "/files/", other, b"abc").interim == ()
+
+
 def test_a_server_can_be_told_to_send_no_interim_answers(house: House) -> None:
-    rufh = Rufh(house.get("direct", informational=False), 8)
+    rufh = Rufh(house.get("direct", informational="never"), 8)
     answer = rufh.create(b"abc", complete=True)
     assert (answer.status, answer.interim) == (201, ())
 

@@ -28,6 +28,7 @@ from towpath.engine.shelf import Shelf
 from towpath.errors import DigestMismatch, NotFound, TooLarge, TowpathError
 from towpath.protocol import rufh, tus
 from towpath.protocol.message import Head, Reply
+from towpath.settings import Informational
 from towpath.web.downloads import Arriving, Downloads, Whole, incomplete
 from towpath.web.links import Links
 from towpath.web.log import upload_id
@@ -46,20 +47,21 @@ class Files:
         links: Links,
         downloads: Downloads,
         *,
-        informational: bool = True,
+        informational: Informational = "asked",
         trailers: bool = True,
     ) -> None:
-        """`informational`: clients that ask for interim answers get them.
+        """`informational`: who gets interim answers.
 
         `trailers`: what comes behind bodies is read, where the server can.
         """
-        self._informational = informational
         self._trailers = trailers
         self._engine = engine
         self._shelf = shelf
         self._links = links
         self._downloads = downloads
-        self._resumable = Resumable(engine, shelf, self._cancel)
+        self._informs = informational != "never"
+        unasked = informational == "always"
+        self._resumable = Resumable(engine, shelf, self._cancel, unasked=unasked)
 
     def by_link(self, head: Head) -> Caller | None:
         """Who asks, if the address is a link. Raises Forbidden for a link that is not sound."""
@@ -75,7 +77,7 @@ class Files:
         """
         head = replace(head, trailers=head.trailers and self._trailers)
         if self._resumable.is_meant(head):
-            telling = inform if self._informational else None
+            telling = inform if self._informs else None
             return await self._resumable.answer(caller, head, source, telling)
         command = tus.parse(head)
         if isinstance(command, Reply):

@@ -44,11 +44,17 @@ class Resumable:
         engine: Engine,
         shelf: Shelf,
         cancel: Callable[[Caller, str], Awaitable[None]],
+        *,
+        unasked: bool = False,
     ) -> None:
-        """`cancel` gives an upload up, or removes the object that it became."""
+        """`cancel` gives an upload up, or removes the object that it became.
+
+        `unasked`: interim answers are also for clients that say no version.
+        """
         self._engine = engine
         self._shelf = shelf
         self._cancel = cancel
+        self._unasked = unasked
 
     def is_meant(self, head: Head) -> bool:
         """True if the request is for us: its fields say so, or it is a DELETE without any."""
@@ -107,9 +113,7 @@ class Resumable:
     ) -> Reply:
         upload = await self._engine.create(caller, below_prefix(caller, command.new))
         upload_id.set(upload.id)
-        fields = rufh.informational(
-            head, upload, head.base, most=self._engine.limits.length, now=self._now()
-        )
+        fields = self._informational(head, upload, head.base)
         if inform is not None and fields is not None:
             await inform(fields)
         if command.write is None or upload.state is UploadState.COMPLETE:
@@ -156,7 +160,7 @@ class Resumable:
         self, caller: Caller, head: Head, upload: Upload, inform: Inform | None
     ) -> AsyncIterator[None]:
         """Tell the progress while the block runs, to a client that asked."""
-        if inform is None or rufh.informational(head, upload, None, most=None) is None:
+        if inform is None or self._informational(head, upload, None) is None:
             yield
             return
         telling = asyncio.create_task(self._tell(caller, head, upload, inform))
@@ -171,10 +175,18 @@ class Resumable:
         while True:
             await self._engine.clock.sleep(PROGRESS_SECONDS)
             upload, _ = await self._engine.inspect(caller, upload.id)
-            fields = rufh.informational(head, upload, None, most=None)
+            fields = self._informational(head, upload, None)
             if upload.offset > told and fields is not None:
                 told = upload.offset
                 await inform(fields)
+
+    def _informational(
+        self, head: Head, upload: Upload, base: str | None
+    ) -> tuple[tuple[str, str], ...] | None:
+        most = self._engine.limits.length
+        return rufh.informational(
+            head, upload, base, most=most, now=self._now(), unasked=self._unasked
+        )
 
     async def _render(
         self, caller: Caller | None, command: Command, upload: Upload | None, head: Head

@@ -1,7 +1,7 @@
 """Answers of resumable uploads for HTTP, as the server writes them.
 
 Rules: every answer to content says the completeness; an offset that is told is durable and will be
-accepted; no interim answer for who did not ask.
+accepted; no interim answer for who did not ask, unless that is set.
 """
 
 from __future__ import annotations
@@ -121,14 +121,21 @@ def _result(upload: Upload, digests: str) -> Pairs:
 
 
 def informational(
-    head: Head, upload: Upload, base: str | None, *, most: int | None, now: int | None = None
+    head: Head,
+    upload: Upload,
+    base: str | None,
+    *,
+    most: int | None,
+    now: int | None = None,
+    unasked: bool = False,
 ) -> Pairs | None:
     """Status Code 104: fields that announce the upload below `base`, or (None) its progress.
 
-    None when the client did not ask for 104, or not for this one.
+    None when the client did not ask for 104, or not for this one. `unasked`: who says no version
+    is told too.
     """
     spoken = version_of(head)
-    if not may_inform(head) or not (base is not None or spoken.progress):
+    if not may_inform(head, unasked=unasked) or not (base is not None or spoken.progress):
         return None
     said = () if spoken.number is None else ((VERSION, str(spoken.number)),)
     if base is None:

@@ -41,8 +41,7 @@ class Interop:
     lifetime: str | None = "max-age"  # its key in Upload-Limit; None: there is no Upload-Limit
     problems: frozenset[str] = frozenset({MISMATCHING, INCONSISTENT})  # types that exist
     overlong_invalidates: bool = True  # going beyond the length is the end of the upload
-    interim: bool = True  # may be sent a 104
-    progress: bool = True  # ... that tells the offset while content arrives
+    progress: bool = True  # a 104 may tell the offset while content arrives
 
     def read_completeness(self, head: Head) -> bool | None:
         """Whether a request says that it completes the upload; None: not said, or not readable."""
@@ -56,10 +55,7 @@ class Interop:
 
 _ALL_PROBLEMS = frozenset({MISMATCHING, COMPLETED, INCONSISTENT})
 
-FINAL = Interop(
-    number=None,
-    interim=False,  # until the RFC is published, who says no version must not be sent a 104
-)
+FINAL = Interop(number=None)
 """The form without a version."""
 
 VERSIONS: dict[int, Interop] = {
@@ -131,7 +127,11 @@ def version_of(head: Head) -> Interop:
     return VERSIONS[3] if VERSION not in head.fields and inverted in head.fields else FINAL
 
 
-def may_inform(head: Head) -> bool:
-    """True if the client asked for 104: it says a version that we speak."""
-    spoken = version_of(head)
-    return spoken.interim and read_integer(head.get(VERSION)) == spoken.number
+def may_inform(head: Head, *, unasked: bool) -> bool:
+    """True if a 104 may be sent: the client says a version that we speak.
+
+    `unasked`: also one that says no version. Until the RFC is out its drafts forbid that.
+    """
+    if VERSION not in head.fields:
+        return unasked and version_of(head) is FINAL
+    return read_integer(head.get(VERSION)) in VERSIONS
