@@ -11,6 +11,7 @@ from tests.engine.world import ANN, World, content
 from towpath.core.command import NewUpload
 from towpath.core.digest import SHA256
 from towpath.core.model import UploadState
+from towpath.engine import segments
 from towpath.engine.names import pointed
 from towpath.engine.release import forget_object, unlink
 from towpath.errors import DigestMismatch, NotFound
@@ -19,6 +20,14 @@ pytestmark = pytest.mark.anyio
 
 DATA = content(20_000)
 WHOLE = NewUpload(length=None)
+
+
+@pytest.fixture(autouse=True, params=[segments.AT_ONCE, 0], ids=["at-once", "put-off"])
+def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every whole gets its rows at once, or none does."""
+    monkeypatch.setattr(segments, "AT_ONCE", request.param)
+
+
 NAMED = NewUpload(length=None, name="whole")
 
 

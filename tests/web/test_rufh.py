@@ -8,7 +8,7 @@ from base64 import b64encode
 
 import pytest
 
-from tests.web.rufh_talk import PARTIAL, Rufh
+from tests.web.rufh_talk import PARTIAL, Fields, Rufh
 from tests.web.running import House
 from tests.web.talk import TUS
 from towpath.protocol.rufh.versions import VERSIONS
@@ -149,7 +149,7 @@ def test_a_server_can_be_told_to_inform_who_says_no_version(house: House) -> Non
     (interim,) = answer.interim
     assert (interim.status, interim.fields["location"]) == (104, answer.fields["location"])
     assert "upload-draft-interop-version" not in interim.fields
-    other = {"Upload-Complete": "?1", "Upload-Draft-Interop-Version": "99"}
+    other: Fields = {"Upload-Complete": "?1", "Upload-Draft-Interop-Version": "99"}
     assert rufh.ask("POST", "/files/", other, b"abc").interim == ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import time
 
@@ -266,3 +267,31 @@ def test_termination_ends_a_chunk_that_is_on_its_way(tus: Tus) -> None:
     assert tus.ask("DELETE", path, TUS).status == 204
     require_problem(line.answer(), 409, "taken-over")
     line.close()
+
+
+# Concatenation
+
+
+def test_a_whole_that_is_announced_with_its_digest_is_held_against_it(tus: Tus) -> None:
+    parts = [_part(tus, data) for data in (b"towpath", b" and lock")]
+    whole = hashlib.sha256(b"towpath and lock").hexdigest()
+    fields = {**TUS, "Upload-Concat": f"final;{' '.join(parts)}"}
+    right = tus.ask("POST", "/files/", {**fields, "Upload-Metadata": metadata(sha256=whole)})
+    assert right.status == 201
+    assert tus.ask("GET", right.fields["location"]).body == b"towpath and lock"
+    other = {**fields, "Upload-Concat": f"final;{' '.join(parts[::-1])}"}
+    wrong = tus.ask("POST", "/files/", {**other, "Upload-Metadata": metadata(sha256=whole)})
+    require_problem(wrong, 460, "digest-mismatch")
+
+
+def test_a_whole_of_more_parts_than_are_written_at_once_reads_as_they_came(tus: Tus) -> None:
+    parts = [_part(tus, bytes([65 + at])) for at in range(26)] * 2
+    fields = {**TUS, "Upload-Concat": f"final;{' '.join(parts)}"}
+    path = tus.ask("POST", "/files/", fields).fields["location"]
+    assert tus.ask("GET", path).body == b"ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 2
+
+
+def _part(tus: Tus, data: bytes) -> str:
+    answer = tus.create(len(data), data, upload_concat="partial")
+    assert answer.number("upload-offset") == len(data)
+    return answer.fields["location"]

@@ -1,23 +1,85 @@
-"""Objects made of other objects' segments, without moving a byte: O(parts).
+"""What others' objects give when they are made one, without moving a byte: O(parts).
 
-Rules: the bytes are shared, and go when the last object that has them goes; what is shared must
-still be there when the new object is committed; a small object without
-bytes stands in the store under the new one's own key, and carries its manifest.
+Rules: the bytes are shared, and go when the last object that has them goes; an object never
+changes, so what is known of a part stays true while it is there; that it is there is expected when
+the whole is committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from towpath.core.caller import Caller
 from towpath.core.digest import SHA256, combine, hasher
 from towpath.core.model import Object, Segment, Upload, UploadState
+from towpath.engine.segments import Piece, segments
 from towpath.errors import NotFound, StateConflict
-from towpath.ledger.base import Ledger, Query
+from towpath.ledger.base import Ledger, Query, every
 from towpath.store.base import Store
 
 _PAGE = 500
+
+
+class Part(NamedTuple):
+    """What is to be known of an object that others are made of."""
+
+    tenant: str
+    owner: str
+    length: int
+    crc: int
+    sha256: bytes | None
+    pieces: tuple[Piece, ...]
+
+
+class Parts:
+    """Complete uploads by their ids, as parts: the newest are remembered, others looked up."""
+
+    def __init__(self, ledger: Ledger, *, most: int = 10_000) -> None:
+        """`most`: how many are remembered."""
+        self.ledger = ledger
+        self._most = most
+        self._known: dict[str, Part] = {}
+        self._lock = threading.Lock()
+
+    def remember(self, made: Object, address: str) -> None:
+        """Keep in mind an object that has just become one, all of it at one address."""
+        with self._lock:
+            self._known[made.id] = _part(made, [(address, 0, made.length)])
+            while len(self._known) > self._most:
+                del self._known[next(iter(self._known))]
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Look these up the next time: one of them is gone."""
+        with self._lock:
+            for key in keys:
+                self._known.pop(key, None)
+
+    def find(self, keys: Collection[str]) -> dict[str, Part]:
+        """Those of them that are complete. One that was removed may be among them. Blocks."""
+        with self._lock:
+            found = {key: self._known[key] for key in keys if key in self._known}
+        return found | self._look_up([key for key in keys if key not in found])
+
+    def _look_up(self, keys: Sequence[str]) -> dict[str, Part]:
+        found: dict[str, Part] = {}
+        for some in _in_pages(sorted(set(keys))):
+            objects = self.ledger.list(Object, Query(where={"id": tuple(some)}, limit=len(some)))
+            pieces = self._pieces(some)
+            for made in objects:
+                part = _part(made, pieces[made.id])
+                if sum(end - start for _, start, end in part.pieces) != made.length:
+                    part = _part(made, [_piece(row) for row in segments(self.ledger, made)])
+                found[made.id] = part
+        return found
+
+    def _pieces(self, keys: Sequence[str]) -> dict[str, list[Piece]]:
+        found: dict[str, list[Piece]] = {key: [] for key in keys}
+        for row in every(self.ledger, Segment, Query(where={"object": tuple(keys)})):
+            found[row.object].append(_piece(row))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,47 +88,32 @@ class Composed:
 
     length: int
     crc: int
-    pieces: tuple[tuple[str, int, int], ...]  # address, start, end
+    pieces: tuple[Piece, ...]
     sha256: bytes | None = None  # known when there is one part, and it has one
 
-    def as_text(self) -> str:
-        """The pieces as a manifest keeps them."""
-        return " ".join(f"{address}:{start}:{end}" for address, start, end in self.pieces)
 
-
-def read_pieces(text: str) -> tuple[tuple[str, int, int], ...]:
-    """The pieces that a manifest keeps. Raises ValueError."""
-    found = []
-    for word in text.split():
-        address, start, end = word.rsplit(":", 2)
-        found.append((address, int(start), int(end)))
-    return tuple(found)
-
-
-def compose(ledger: Ledger, upload: Upload) -> Composed:
+def compose(parts: Parts, upload: Upload) -> Composed:
     """What the upload's parts give, in their order; a part may come twice. Blocks.
 
     Raises NotFound when a part is gone or somebody else's, StateConflict when one is unfinished.
     """
     keys = upload.parts.split()
-    objects = _objects(ledger, set(keys))
+    found = parts.find(set(keys))
     for key in keys:
-        if key not in objects or objects[key].tenant != upload.tenant:
-            raise _missing(ledger, upload, key)
-    return _compose(ledger, keys, objects)
+        if key not in found or found[key].tenant != upload.tenant:
+            raise _missing(parts.ledger, upload, key)
+    return _compose(keys, found)
 
 
-def _compose(ledger: Ledger, keys: Sequence[str], objects: Mapping[str, Object]) -> Composed:
-    segments = _segments(ledger, set(keys))
-    pieces: list[tuple[str, int, int]] = []
+def _compose(keys: Sequence[str], found: Mapping[str, Part]) -> Composed:
+    pieces: list[Piece] = []
     length = crc = 0
     for key in keys:
-        part = objects[key]
-        pieces.extend((s.address, s.start, s.end) for s in segments[key] if s.end > s.start)
+        part = found[key]
+        pieces.extend(part.pieces)
         crc = combine(crc, part.crc, part.length)
         length += part.length
-    only = objects[keys[0]] if len(keys) == 1 else None
-    return Composed(length, crc, tuple(pieces), None if only is None else only.sha256)
+    return Composed(length, crc, tuple(pieces), found[keys[0]].sha256 if len(keys) == 1 else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +124,25 @@ class Survey:
     composed: Composed | None  # None while one of them is unfinished, or not there
 
 
-def survey(ledger: Ledger, caller: Caller, parts: Sequence[str]) -> Survey:
+def survey(parts: Parts, caller: Caller, keys: Sequence[str]) -> Survey:
     """Look at the caller's parts. Blocks."""
-    objects = {
-        key: made
-        for key, made in _objects(ledger, set(parts)).items()
-        if caller.owns(made.tenant, made.owner)
+    wanted = set(keys)
+    found = {
+        key: part
+        for key, part in parts.find(wanted).items()
+        if caller.owns(part.tenant, part.owner)
     }
-    if len(objects) == len(set(parts)):
-        composed = _compose(ledger, parts, objects)
+    if len(found) == len(wanted):
+        composed = _compose(keys, found)
         return Survey(composed.length, composed)
-    lengths: dict[str, int | None] = {key: made.length for key, made in objects.items()}
-    for some in _in_pages(sorted(set(parts) - lengths.keys())):
-        for row in ledger.list(Upload, Query(where={"id": tuple(some)}, limit=len(some))):
+    lengths: dict[str, int | None] = {key: part.length for key, part in found.items()}
+    for some in _in_pages(sorted(wanted - lengths.keys())):
+        for row in parts.ledger.list(Upload, Query(where={"id": tuple(some)}, limit=len(some))):
             if caller.owns(row.tenant, row.owner):
                 lengths[row.id] = row.length
-    found = [lengths.get(key) for key in parts]
-    known = [length for length in found if length is not None]
-    return Survey(sum(known) if len(known) == len(found) else None, None)
+    each = [lengths.get(key) for key in keys]
+    known = [length for length in each if length is not None]
+    return Survey(sum(known) if len(known) == len(each) else None, None)
 
 
 def sha256_of(store: Store, composed: Composed) -> bytes:
@@ -108,23 +156,6 @@ def sha256_of(store: Store, composed: Composed) -> bytes:
         finally:
             reading.close()
     return digest.digest()
-
-
-def segments_of(made: Object, address: str, composed: Composed) -> list[Segment]:
-    """The rows: first the one without bytes that carries the manifest, then the pieces."""
-    places = [(address, 0, 0), *composed.pieces]
-    return [
-        Segment(
-            tenant=made.tenant,
-            owner=made.owner,
-            object=made.id,
-            position=position,
-            address=where,
-            start=start,
-            end=end,
-        )
-        for position, (where, start, end) in enumerate(places)
-    ]
 
 
 def _missing(ledger: Ledger, upload: Upload, key: str) -> NotFound | StateConflict:
@@ -147,21 +178,13 @@ def _same_owner(part: Upload, upload: Upload) -> bool:
     return (part.tenant, part.owner) == (upload.tenant, upload.owner)
 
 
-def _objects(ledger: Ledger, keys: set[str]) -> dict[str, Object]:
-    found: dict[str, Object] = {}
-    for some in _in_pages(sorted(keys)):
-        rows = ledger.list(Object, Query(where={"id": tuple(some)}, limit=len(some)))
-        found.update({row.id: row for row in rows})
-    return found
+def _part(made: Object, pieces: Sequence[Piece]) -> Part:
+    filled = tuple(piece for piece in pieces if piece[2] > piece[1])
+    return Part(made.tenant, made.owner, made.length, made.crc, made.sha256, filled)
 
 
-def _segments(ledger: Ledger, keys: set[str]) -> dict[str, list[Segment]]:
-    found: dict[str, list[Segment]] = {key: [] for key in keys}
-    for some in _in_pages(sorted(keys)):
-        query = Query(where={"object": tuple(some)}, limit=100_000)
-        for row in ledger.list(Segment, query):
-            found[row.object].append(row)
-    return found
+def _piece(row: Segment) -> Piece:
+    return row.address, row.start, row.end
 
 
 def _in_pages(keys: Sequence[str]) -> list[Sequence[str]]:

@@ -26,7 +26,7 @@ from towpath.core.ranges import Extent
 from towpath.core.transfer import Write, end, is_overdue, move, require_live
 from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
 from towpath.engine.chosen import Chosen
-from towpath.engine.compose import survey
+from towpath.engine.compose import Parts, survey
 from towpath.engine.duplicates import same_as
 from towpath.engine.endings import expect_nothing
 from towpath.engine.governor import Governor
@@ -73,6 +73,7 @@ class Engine:
         self.hooks = hooks
         self._notes = notes
         self._chosen = Chosen(ledger)
+        self._parts = Parts(ledger)
         self.threads = ThreadPoolExecutor(8, "towpath-io")
         self._lives = Lives(self._load_soon)
         self._writing = Writing(
@@ -141,7 +142,7 @@ class Engine:
         """
         caller.require(Scope.WRITE)
         new = await self.hooks.before_create(caller, new)
-        found = await self.do(survey, self.ledger, caller, parts)
+        found = await self.do(survey, self._parts, caller, parts)
         upload = await self._begin(caller, replace(new, length=found.length), parts=tuple(parts))
         async with self.hold(upload.id) as live:
             live.composed = found.composed
@@ -380,7 +381,7 @@ class Engine:
         try:
             if fresh:
                 await self.hooks.before_complete(live.upload)
-            made = await self.do(publish, self.store, self.ledger, live, now=self.clock.now())
+            made = await self.do(publish, self.store, self._parts, live, now=self.clock.now())
         except (DigestMismatch, Vetoed) as error:
             await self._abandon(live, UploadState.FAILED, str(error))
             raise

@@ -22,7 +22,7 @@ from towpath.engine.compose import Composed
 from towpath.engine.frontier import Frontier
 from towpath.engine.lease import Lease
 from towpath.engine.silence import NOTHING
-from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update
+from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update, every
 
 R = TypeVar("R", bound=Row)
 
@@ -237,8 +237,8 @@ def load(ledger: Ledger, upload: Upload, held: int | None) -> Live:
 
     `held` is the offset after the last byte that the store may hold, None if it cannot know.
     """
-    islands = every(ledger, Island, upload)
-    granted = every(ledger, LeaseRow, upload)
+    islands = every(ledger, Island, Query(where={"upload": upload.id}))
+    granted = every(ledger, LeaseRow, Query(where={"upload": upload.id}))
     extent = Extent(
         upload.offset,
         upload.crc,
@@ -247,13 +247,3 @@ def load(ledger: Ledger, upload: Upload, held: int | None) -> Live:
     if held is not None and held >= extent.offset:
         extent = extent.cut(held)
     return Live(upload, extent, islands, granted)
-
-
-def every(ledger: Ledger, kind: type[R], upload: Upload) -> list[R]:
-    """All rows of a kind that belong to the upload, page by page. Blocks."""
-    rows: list[R] = []
-    page = Query(where={"upload": upload.id})
-    while len(found := ledger.list(kind, page)) == page.limit:
-        rows.extend(found)
-        page = replace(page, after=found[-1].key)
-    return rows + found

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from towpath.core.digest import CRC64NVME, SHA256, crc_bytes, format_digests, parse_digests
-from towpath.core.model import Name, Object, OnConflict, Outbox, Segment, Upload, UploadState
+from towpath.core.model import Name, Object, OnConflict, Outbox, Upload, UploadState
 from towpath.core.names import alternatives
 from towpath.core.transfer import move
-from towpath.engine.compose import compose, segments_of, sha256_of
+from towpath.engine.compose import Parts, compose, sha256_of
 from towpath.engine.live import Live
 from towpath.engine.release import forget_name, unlink
+from towpath.engine.segments import composed as composed_of
+from towpath.engine.segments import whole, write_pieces
 from towpath.errors import (
     DigestMismatch,
     Duplicate,
@@ -31,19 +33,19 @@ from towpath.store.base import Manifest, Store
 _MOST_TRIES = 10_000
 
 
-def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
+def publish(store: Store, parts: Parts, live: Live, *, now: int) -> Object:
     """Make the object of a filled upload, or find the one it has. Blocks.
 
     Raises StateConflict while bytes are missing, NameConflict, StoreError.
     """
-    upload = live.upload
+    ledger, upload = parts.ledger, live.upload
     if upload.state is UploadState.COMPLETE:
         done = ledger.get(Object, upload.id)
         if done is None:
             raise NotFound("The object is gone.", why="It was removed.", todo="Upload it again.")
         return done
     if upload.parts and not upload.state.is_final:
-        return _publish_composed(store, ledger, live, now=now)
+        return _publish_composed(store, parts, live, now=now)
     if upload.state not in {UploadState.FILLED, UploadState.SEALING} or upload.length is None:
         raise StateConflict(
             "The upload cannot be completed yet.",
@@ -57,7 +59,10 @@ def publish(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
         upload = live.upload
     made = _proven(ledger, live, object_of(upload, now=now))
     address = store.seal(upload.handle, length, manifest_of(upload, made))
-    return _commit(store, ledger, live, live.upload, made, [_segment(made, address)], now=now)
+    done = _commit(store, ledger, live, live.upload, made, [Add(whole(made, address))], now=now)
+    if upload.partial:
+        parts.remember(done, address)
+    return done
 
 
 def _check_name(ledger: Ledger, upload: Upload) -> None:
@@ -83,10 +88,10 @@ def _refuse_name(upload: Upload, path: str, taken: Name | None) -> None:
         )
 
 
-def _publish_composed(store: Store, ledger: Ledger, live: Live, *, now: int) -> Object:
+def _publish_composed(store: Store, parts: Parts, live: Live, *, now: int) -> Object:
     """Make the object of an upload that is made of others. Raises StateConflict, NotFound."""
-    upload = live.upload
-    composed = live.composed or compose(ledger, upload)
+    ledger, upload = parts.ledger, live.upload
+    composed = live.composed or compose(parts, upload)
     _check_name(ledger, upload)
     if upload.length is not None and upload.length != composed.length:
         raise LengthConflict(
@@ -103,16 +108,18 @@ def _publish_composed(store: Store, ledger: Ledger, live: Live, *, now: int) -> 
     _require_digests(wanted, known)
     made = _with_sha256(object_of(upload, now=now), sha256)
     handle = store.create(upload.id, 0)
-    address = store.seal(handle, 0, manifest_of(upload, made, pieces=composed.as_text()))
+    address = store.seal(handle, 0, manifest_of(upload, made, pieces=write_pieces(composed.pieces)))
     if upload.state is UploadState.OPEN:
         upload = move(upload, UploadState.FILLED, now=now)
-    segments = segments_of(made, address, composed)
-    shared = [Expect(Object, (key,)) for key in dict.fromkeys(upload.parts.split())]
+    facts = composed_of(made, address, composed.pieces)
+    keys = dict.fromkeys(upload.parts.split())
+    shared = [Expect(Object, (key,)) for key in keys]
     try:
-        return _commit(store, ledger, live, upload, made, segments, shared, now=now)
+        return _commit(store, ledger, live, upload, made, facts, shared, now=now)
     except Stale:
+        parts.forget(keys)
         try:
-            compose(ledger, upload)
+            compose(parts, upload)
         except NotFound:  # a part was removed meanwhile: of the whole, nothing stays
             store.remove(address)
             raise
@@ -191,20 +198,17 @@ def _commit(
     live: Live,
     upload: Upload,
     made: Object,
-    segments: list[Segment],
+    bytes_: Sequence[Change],
     shared: Sequence[Expect] = (),
     *,
     now: int,
 ) -> Object:
     """Object, segment, name, upload and outbox row, together; the name is chosen until one fits.
 
-    `upload` is what of the row is to stand; `shared`: whose bytes the object has. Raises Stale.
+    `upload` is what of the row is to stand; `bytes_`: where the object's are; `shared`: with whom
+    it has them in common. Raises Stale.
     """
-    facts: list[Change] = [
-        *shared,
-        Add(made),
-        *(Add(segment) for segment in segments),
-    ]
+    facts: list[Change] = [*shared, Add(made), *bytes_]
     if not upload.partial:
         facts.append(Add(_completed(upload, now=now)))
     if upload.state is UploadState.FILLED:
@@ -252,18 +256,6 @@ def _naming(
         return [Add(name)], []
     gone, leftovers = forget_name(ledger, taken, now=now)
     return [Update(replace(name, version=taken.version)), *gone], leftovers
-
-
-def _segment(made: Object, address: str) -> Segment:
-    return Segment(
-        tenant=made.tenant,
-        owner=made.owner,
-        object=made.id,
-        position=0,
-        address=address,
-        start=0,
-        end=made.length,
-    )
 
 
 def _completed(upload: Upload, *, now: int) -> Outbox:

@@ -13,12 +13,11 @@ from itertools import islice
 from towpath.core.digest import SHA256, parse_digests
 from towpath.core.model import Island, Lease, Name, Object, Outbox, Segment, Upload, UploadState
 from towpath.core.names import alternatives
-from towpath.engine.compose import Composed, read_pieces, segments_of
 from towpath.engine.engine import GIVEN_UP
-from towpath.engine.live import every
 from towpath.engine.release import note_of
+from towpath.engine.segments import read_pieces, rows, whole
 from towpath.errors import Duplicate, StoreError
-from towpath.ledger.base import Add, Change, Ledger, Remove, Update
+from towpath.ledger.base import Add, Change, Ledger, Query, Remove, Update, every
 from towpath.store.base import Store, Stored
 
 _MOST_ALTERNATIVES = 10_000
@@ -70,8 +69,9 @@ def _add(ledger: Ledger, stored: Stored) -> bool:
     elif upload.state is UploadState.OPEN:  # the ledger is older than the object
         done = replace(_upload(stored, made, asked), fence=upload.fence, version=upload.version)
         facts.append(Update(done))
-        facts.extend(Remove(Island, row.key) for row in every(ledger, Island, upload))
-        facts.extend(Remove(Lease, row.key) for row in every(ledger, Lease, upload))
+        of_it = Query(where={"upload": upload.id})
+        facts.extend(Remove(Island, row.key) for row in every(ledger, Island, of_it))
+        facts.extend(Remove(Lease, row.key) for row in every(ledger, Lease, of_it))
     if asked is None:
         ledger.commit(facts)
         return True
@@ -96,11 +96,8 @@ def _segments(stored: Stored, made: Object) -> list[Segment]:
     record = stored.manifest.record if stored.manifest is not None else {}
     pieces = record.get("pieces")
     if pieces is None:
-        whole = Composed(made.length, made.crc, ())
-        only = segments_of(made, stored.at, whole)[0]
-        return [replace(only, end=made.length)]
-    composed = Composed(made.length, made.crc, read_pieces(str(pieces)))
-    return segments_of(made, stored.at, composed)
+        return [whole(made, stored.at)]
+    return rows(made, stored.at, read_pieces(str(pieces)))
 
 
 def _object(stored: Stored) -> tuple[Object, str | None]:

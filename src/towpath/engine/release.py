@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 
 from towpath.core.model import Name, Object, Outbox, Segment, Upload
+from towpath.engine.segments import segments, spread
 from towpath.ledger.base import Add, Change, Ledger, Query, Remove
 from towpath.store.base import Store
 
@@ -34,8 +35,9 @@ def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], 
     made = ledger.get(Object, key)
     if made is None:
         return [], []
-    segments = ledger.list(Segment, Query(where={"object": key}, limit=100_000))
-    own = Counter(segment.address for segment in segments)
+    spread(ledger)
+    had = segments(ledger, made)
+    own = Counter(segment.address for segment in had)
     unshared = [
         address
         for address, count in own.items()
@@ -55,7 +57,7 @@ def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], 
     ]
     changes: list[Change] = [
         Remove(Object, (key,), made.version),
-        *(Remove(Segment, segment.key) for segment in segments),
+        *(Remove(Segment, segment.key) for segment in had),
         Remove(Upload, (key,)),
         *(Add(note) for note in notes),
     ]
@@ -69,6 +71,7 @@ def note_of(address: str) -> str:
 
 def unlink(store: Store, ledger: Ledger, note: Outbox) -> None:
     """Do what a note of kind REMOVE says, and take the note away. Blocks; may be repeated."""
+    spread(ledger)
     if not ledger.count(Segment, Query(where={"address": note.subject})):
         store.remove(note.subject)
     ledger.commit([Remove(Outbox, note.key)])

@@ -10,8 +10,9 @@ import logging
 from dataclasses import replace
 
 from towpath.core.digest import crc
-from towpath.core.model import Object, Segment
+from towpath.core.model import Object
 from towpath.engine.engine import Engine
+from towpath.engine.segments import segments
 from towpath.engine.shelf import Opened
 from towpath.errors import NotFound, Stale, StoreError
 from towpath.ledger.base import Query, Update
@@ -70,9 +71,8 @@ class Scrub:
 
     async def _read(self, made: Object) -> int:
         engine = self._engine
-        query = Query(where={"object": made.id}, limit=10_000)
-        segments = await engine.do(engine.ledger.list, Segment, query)
-        opened = Opened(made, tuple(segments), None, engine.store)
+        found = await engine.do(segments, engine.ledger, made)
+        opened = Opened(made, found, None, engine.store)
         value = 0
         for start in range(0, made.length, _STRETCH):
             end = min(start + _STRETCH, made.length)

@@ -17,6 +17,7 @@ from towpath.core.model import Name, Object, Outbox, Segment
 from towpath.core.ports import Clock
 from towpath.engine.names import Entries, list_names, no_such_name, pointed
 from towpath.engine.release import forget_name, forget_object, unlink
+from towpath.engine.segments import segments
 from towpath.errors import NameConflict, NotFound, StoreLost
 from towpath.ledger.base import Change, Ledger, Query, Remove
 from towpath.store.base import Reading, Store
@@ -105,9 +106,10 @@ class Shelf:
                 why="A scrub found bytes that do not match its digest.",
                 todo="Restore it from a copy, or remove it and upload it again.",
             )
-        segments = self._ledger.list(Segment, Query(where={"object": key}, limit=100_000))
         names = _names(self._ledger, made)
-        return Opened(made, tuple(segments), names[0].path if names else None, self._store)
+        return Opened(
+            made, segments(self._ledger, made), names[0].path if names else None, self._store
+        )
 
     def _own(self, caller: Caller, key: str) -> Object:
         made = self._ledger.get(Object, key)

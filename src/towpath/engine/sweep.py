@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from towpath.core.model import Object, Outbox, Segment, Upload, UploadState
 from towpath.engine.engine import GIVEN_UP, Engine
 from towpath.engine.release import REMOVE, forget_object, note_of, unlink
+from towpath.engine.segments import spread
 from towpath.errors import NotFound, Refused, Stale, TowpathError
 from towpath.ledger.base import Query, Remove
 from towpath.store.base import Stored
@@ -57,6 +58,7 @@ class Sweep:
         await self._forget(swept)
         await self._discard_parts(swept)
         await self._unlink(swept)
+        await self._spread()
         await self._orphans(swept)
         return swept
 
@@ -139,6 +141,13 @@ class Sweep:
                     "an object's bytes could not be removed",
                     extra={"address": note.subject, "error": str(error)},
                 )
+
+    async def _spread(self) -> None:
+        """Write rows of segments that were put off, so that what is put off never piles up."""
+        try:
+            await self._engine.do(spread, self._engine.ledger)
+        except TowpathError as error:
+            _log.warning("segments could not be written", extra={"error": str(error)})
 
     async def _orphans(self, swept: Swept) -> None:
         """Move to lost+found what no row points to."""

@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from towpath.core.model import Row
@@ -98,3 +98,12 @@ class Ledger(Protocol):
     def close(self) -> None:
         """Finish what was accepted and let go. Idempotent."""
         ...
+
+
+def every(ledger: Ledger, kind: type[R], query: Query) -> list[R]:
+    """All rows that `query` asks for, read page by page; its `limit` is the page's. Blocks."""
+    rows: list[R] = []
+    while len(page := ledger.list(kind, query)) == query.limit:
+        rows.extend(page)
+        query = replace(query, after=page[-1].key)
+    return rows + page

@@ -78,6 +78,11 @@ _CHECKS = {
 }
 
 
+_KEY_CHECKS = {
+    kind: [(name, _TAKES[FIELDS[kind][name].form]) for name in kind.KEY] for kind in KINDS
+}
+
+
 def check_changes(changes: Sequence[Change]) -> None:
     """Raise LedgerError unless a ledger can do changes of this form."""
     for change in changes:
@@ -92,14 +97,16 @@ def check_changes(changes: Sequence[Change]) -> None:
 def check_key(kind: type[Row], key: Key) -> None:
     """Raise LedgerError unless `key` has the form of this kind's keys."""
     known(kind)
-    if len(key) != len(kind.KEY):
+    checks = _KEY_CHECKS[kind]
+    if len(key) != len(checks):
         raise LedgerError(
             f"{key!r} is no key of {_a(kind)}.",
             why=f"A key has the fields {', '.join(kind.KEY)}.",
             todo=_TODO,
         )
-    for name, value in zip(kind.KEY, key, strict=True):
-        _check_value(kind, name, value)
+    for (name, takes), value in zip(checks, key, strict=True):
+        if not takes(value):
+            raise _unfit(kind, name, value)
 
 
 def check_query(kind: type[Row], query: Query) -> None:

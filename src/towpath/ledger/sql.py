@@ -26,7 +26,7 @@ from towpath.ledger.group import GroupCommit, Ticket
 
 R = TypeVar("R", bound=Row)
 
-_AT_ONCE = 500  # keys in one statement
+_AT_ONCE = 1000  # keys in one statement
 
 
 class SqlLedger:
@@ -199,8 +199,8 @@ def _expect(connection: Connection, kind: type[Row], keys: Sequence[Key]) -> Non
                 statements.OF[kind].expect, statements.key_values(kind, some[0])
             )
         else:
-            rows = connection.execute(statements.expecting(kind, some))
-        found = {tuple(row) for row in rows}
+            rows = connection.execute(*statements.expecting(kind, some))
+        found = set(map(tuple, rows.all()))
         for key in some:
             if key not in found:
                 raise rules.stale(kind, key)

@@ -119,15 +119,17 @@ def listing(kind: type[Row], query: Query) -> Select[Any]:
     return select(table).where(*conditions).order_by(*key).limit(query.limit)
 
 
-def expecting(kind: type[Row], keys: Sequence[Key]) -> Select[Any]:
+def expecting(kind: type[Row], keys: Sequence[Key]) -> tuple[Select[Any], dict[str, Any]]:
     """Select those of several keys whose rows are there, and keep them there as `expect` does."""
     columns = [TABLES[kind].c[name] for name in kind.KEY]
+    values: dict[str, Any] = {}
     which: ColumnElement[bool]
     if len(columns) == 1:
-        which = columns[0].in_([key[0] for key in keys])
+        which = columns[0].in_(bindparam("keys", expanding=True))
+        values["keys"] = [key[0] for key in keys]
     else:
         which = or_(*(and_(*map(operator.eq, columns, key)) for key in keys))
-    return select(*columns).where(which).with_for_update(read=True, key_share=True)
+    return select(*columns).where(which).with_for_update(read=True, key_share=True), values
 
 
 def counting(kind: type[Row], query: Query) -> Select[Any]:

@@ -93,9 +93,7 @@ class Files:
             case Create():
                 return await self._create(caller, head, command, source)
             case Concatenate():
-                upload = await self._engine.concatenate(caller, command.new, command.parts)
-                upload_id.set(upload.id)
-                return self._render(command, upload, head)
+                return await self._concatenate(caller, head, command)
             case Append():
                 return await self._append(caller, head, command, source)
             case Claim():
@@ -120,6 +118,14 @@ class Files:
         except TowpathError as error:
             # The upload exists and keeps what came: its address is told even so.
             return tus.refuse(error).with_fields(tus.location(head, upload))
+        return self._render(command, upload, head)
+
+    async def _concatenate(self, caller: Caller, head: Head, command: Concatenate) -> Reply:
+        try:
+            upload = await self._engine.concatenate(caller, command.new, command.parts)
+        except DigestMismatch as error:
+            return tus.refuse(error)
+        upload_id.set(upload.id)
         return self._render(command, upload, head)
 
     async def _append(self, caller: Caller, head: Head, command: Append, source: Sourcing) -> Reply:

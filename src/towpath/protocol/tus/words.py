@@ -147,6 +147,9 @@ def _parse_concatenate(head: Head, concat: str) -> Concatenate:
 
 def _part(head: Head, address: str) -> str:
     """The id in the address of a part: absolute, relative, or percent-encoded; only of ours."""
+    before, _, key = address.rpartition("/")
+    if before == head.base and _KEY.match(key):  # as our Location says it, of perhaps a thousand
+        return key
     if not (address.isascii() and address.isprintable()):
         raise _bad_concat("An address in it has characters that no address has.")
     path = unquote(urlsplit(address).path)
