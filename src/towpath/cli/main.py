@@ -25,6 +25,7 @@ COMMANDS = {
     "rm": ("towpath.cli.names:rm", "Remove names from the server."),
     "transfers": ("towpath.cli.resume:transfers", "List what is not finished."),
     "resume": ("towpath.cli.resume:resume", "Go on with transfers that stopped."),
+    "keys": ("towpath.cli.keys:keys", "Make keys, and change who can read a file."),
     "token": ("towpath.cli.token:token", "Make tokens for a server."),
     "ledger": ("towpath.cli.ledger:ledger", "Look after a server's ledger."),
     "version": ("towpath.cli.version:version", "Show versions."),

@@ -1,7 +1,7 @@
 """The client: uploads and downloads that survive cuts and restarts, over HTTP.
 
-Rules: imports only errors and core from the rest of Towpath; imports and works on Linux, macOS and
-Windows; nothing here is slow to import that a transfer does not need at once.
+Rules: imports only errors, core and codec from the rest of Towpath; imports and works on Linux,
+macOS and Windows; nothing here is slow to import that a transfer does not need at once.
 """
 
 from towpath.client.aio import AsyncClient

@@ -1,0 +1,205 @@
+"""Send the chunks of one file that the server has not yet, over a few connections.
+
+Rules: chunks are read and coded one after the other, because each one's place follows from those
+before it, and sent side by side; memory is one chunk a lane, plain and coded; a row is in the
+journal before its chunk leaves; what was coded before and did not arrive is coded again in the
+same place, with a new salt.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from towpath.client import coded
+from towpath.client.coded_journal import Journal
+from towpath.client.control import Control
+from towpath.client.lanes import together
+from towpath.client.peer import Peer, Reply, expect
+from towpath.client.progress import Meter
+from towpath.client.resume import Source
+from towpath.codec.chunks import Coder, Place
+from towpath.codec.manifest import Chunk, Table
+from towpath.errors import BadAnswer, Cut, SourceChanged
+
+LANES = 3
+_READ = 1024 * 1024  # bytes at once, between two looks at `check`
+
+Runs = Sequence[tuple[int, int]]
+"""Ranges start <= b < end of coded bytes."""
+
+
+class Vanished(Exception):
+    """The upload is gone, or the server has bytes of it that nobody here knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The file that is sent, open, as it was when the upload began."""
+
+    file: io.FileIO
+    path: str
+    source: Source
+
+
+def missing(table: Table, offset: int, durable: Callable[[], Runs]) -> list[Chunk]:
+    """The rows whose chunks the server has not, though it has later ones; rows behind these go.
+
+    `offset`: the end of what it has without a gap. `durable`: asks for all that it has. Raises
+    Vanished when it has what no row tells of.
+    """
+    count = table.rows_of_stored(offset)
+    if count is None:
+        raise Vanished
+    if count == len(table):
+        return []
+    holes: list[Chunk] = []
+    runs, end = durable(), count
+    for index in range(count, len(table)):
+        row = table[index]
+        inside = [
+            (max(start, row.stored_start), min(stop, row.stored_end))
+            for start, stop in runs
+            if start < row.stored_end and stop > row.stored_start
+        ]
+        if inside == [(row.stored_start, row.stored_end)]:
+            end = index + 1
+        elif inside:
+            raise Vanished
+        else:
+            holes.append(row)
+    if runs and max(stop for _, stop in runs) > table.stored_length:
+        raise Vanished
+    table.cut(end)
+    return [row for row in holes if row.index < end]
+
+
+class Sending:
+    """One run over the chunks that are missing."""
+
+    def __init__(
+        self, local: Local, journal: Journal, peer: Peer, url: str, control: Control, meter: Meter
+    ) -> None:
+        self._local = local
+        self._journal = journal
+        self._peer = peer
+        self._url = url
+        self._control = control
+        self._meter = meter
+        self._turn = threading.Lock()  # to read, code and journal
+        self._count = threading.Lock()  # to touch the meter and what follows
+        self.durable = 0  # plain bytes that the server is known to have
+
+    def all(
+        self,
+        holes: Sequence[Chunk],
+        coder: Callable[[int], Coder],
+        progress: Callable[[], None],
+    ) -> None:
+        """Send what fills `holes`, then what is behind the last row.
+
+        `coder`: makes one, for chunks of so many plain bytes. `progress`: told of each chunk.
+        """
+        size = min(self._journal.chunk, max(self._local.source.size, 1))
+        left = deque(holes)
+        lanes = [(coder(size), memoryview(bytearray(size))) for _ in range(LANES)]
+        self.durable = self._journal.table.length - sum(row.length for row in holes)
+
+        def step(lane: int) -> bool:
+            with self._turn:
+                hole = left.popleft() if left else None
+                place = self._place(hole)
+                if place is None:
+                    return False
+                length = min(size, self._local.source.size - place.start)
+                length = length if hole is None else hole.length
+                row, chunk = self._coded(*lanes[lane], place, length)
+                if hole is not None and row.stored_length != hole.stored_length:
+                    raise Vanished  # another zstd than before: it fits no more
+                self._journal.put(row)
+            self._send(row, chunk)
+            with self._count:
+                self.durable += row.length
+                progress()
+            return True
+
+        together(LANES, step)
+
+    def _place(self, hole: Chunk | None) -> Place | None:
+        """Where the next chunk stands; None behind the last one."""
+        table, size = self._journal.table, self._local.source.size
+        if hole is not None:
+            final = hole.end == size
+            return Place(
+                index=hole.index, start=hole.start, stored_start=hole.stored_start, final=final
+            )
+        if table.length >= size:
+            return None
+        final = table.length + self._journal.chunk >= size
+        return Place(
+            index=len(table),
+            start=table.length,
+            stored_start=table.stored_length,
+            final=final,
+        )
+
+    def _coded(
+        self, coder: Coder, room: memoryview, place: Place, length: int
+    ) -> tuple[Chunk, memoryview]:
+        """Read a chunk, see that the file is what it was, and code it."""
+        local, filled = self._local, 0
+        local.file.seek(place.start)
+        while filled < length:
+            self._control.check()
+            taken = local.file.readinto(room[filled : min(filled + _READ, length)])
+            if not taken:
+                raise SourceChanged(f"{local.path} has become shorter while it was read.")
+            filled += taken
+        local.source.insist(Source.of(os.fstat(local.file.fileno())), local.path)
+        return coder.code(room[:length], place)
+
+    def _send(self, row: Chunk, chunk: memoryview) -> None:
+        """Send one chunk. If it does not arrive, it will be coded again."""
+        sent = 0
+
+        def moved(count: int) -> None:
+            nonlocal sent
+            with self._count:
+                before = row.length * sent // row.stored_length
+                sent += count
+                plain = row.length * sent // row.stored_length - before
+                self._meter.at(self._meter.transferred + plain - count)
+                self._meter.moved(count)
+
+        fields = coded.chunk_fields(row.stored_start, row.stored_end, row.stored_crc)
+        expect(self.put(fields, chunk, moved))
+
+    def put(self, fields: coded.Fields, chunk: memoryview, moved: Callable[[int], None]) -> Reply:
+        """PUT a range; the answer comes when all of it is durable. Raises Cut if it is damaged."""
+        reply = coded.send_chunk(
+            self._peer, self._url, fields, chunk, check=self._control.check, moved=moved
+        )
+        if reply.status == 422:  # and none of its bytes was kept
+            raise Cut("A chunk did not arrive as it was sent.")
+        return reply
+
+
+def durable_runs(peer: Peer, url: str, after: int, check: Callable[[], None]) -> Runs:
+    """What the server has of the upload from the byte `after` on."""
+    found: list[tuple[int, int]] = []
+    following: object = after
+    while isinstance(following, int):
+        page = expect(peer.ask("GET", f"{url}?after={following}", check=check, again=True)).json()
+        try:
+            found += [(int(start), int(end)) for start, end in page["durable"]]
+            following = page["next"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadAnswer("The server's list of ranges cannot be read.") from error
+        if isinstance(following, int) and following <= after:
+            raise BadAnswer("The server's list of ranges has no end.")
+        after = following if isinstance(following, int) else after
+    return found

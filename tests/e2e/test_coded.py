@@ -1,0 +1,71 @@
+"""The command line with keys, against a real server, through a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from towpath.testing.server import Server
+
+SIZE = 96 * 1024 * 1024
+CHUNK = 1024 * 1024
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def environment(server: Server, tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "TOWPATH_URL": server.url,
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "PYTHONPATH": "src",
+    }
+
+
+@pytest.fixture
+def run(environment: dict[str, str]) -> Run:
+    def run(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "towpath", *map(str, words)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done
+
+    return run
+
+
+def test_a_killed_encrypted_upload_goes_on_where_it_was(
+    run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    large, key = tmp_path / "large.bin", tmp_path / "key"
+    large.write_bytes(Random(3).randbytes(SIZE))
+    run("keys", "new", key)
+    words = ["put", large, "x", "--compress", "--key-file", key, "--chunk-size", "1MiB"]
+    command = [sys.executable, "-m", "towpath", *map(str, words), "--progress", "json"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as first:
+        assert first.stderr is not None
+        lines = (json.loads(line) for line in first.stderr if line.startswith("{"))
+        next(line for line in lines if line.get("transferred_bytes", 0) > 12 * CHUNK)
+        first.send_signal(signal.SIGKILL)
+    again = run(*words, "--json")
+    (result,) = [json.loads(line) for line in again.stdout.splitlines() if '"result"' in line]
+    assert result["verified"]
+    assert result["resumed_from"] >= 8 * CHUNK
+    assert result["resumed_from"] % CHUNK == 0
+    assert result["sent_bytes"] < SIZE - result["resumed_from"] + CHUNK
+    run("get", "x", tmp_path / "copy", "--key-file", key)
+    assert (tmp_path / "copy").read_bytes() == large.read_bytes()
