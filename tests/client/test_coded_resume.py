@@ -24,7 +24,7 @@ from tests.client.coding import (
     stopped,
 )
 from towpath import errors
-from towpath.client import Client, coded
+from towpath.client import Client, TransferState, coded
 from towpath.client.peer import Peer
 from towpath.codec.container import FOOTER, Footer, Tail
 from towpath.codec.keys import Passphrase
@@ -67,6 +67,55 @@ def test_another_run_sends_only_what_the_server_has_not(
     assert list(state.glob("*.chunks")) == list(state.glob("*.json")) == []
     client.download(name, tmp_path / "b", keys=keys).result()
     assert (tmp_path / "b").read_bytes() == MIXED
+
+
+@pytest.mark.parametrize(("compress", "encrypt", "keys"), WAYS.values(), ids=WAYS.keys())
+def test_a_gap_is_filled_in_its_place(
+    real: Server,
+    client: Client,
+    state: Path,
+    mixed: Path,
+    tmp_path: Path,
+    compress: str,
+    encrypt: Any,
+    keys: Any,
+) -> None:
+    name, how = f"gaps/{tmp_path.name}", {"compress": compress, "encrypt": encrypt}
+    real_send, others = coded.send_chunk, threading.Semaphore(0)
+
+    def send(*args: Any, **rest: Any) -> Any:
+        if args[2]["Content-Range"].startswith("bytes 0-"):
+            assert others.acquire(timeout=10)
+            assert others.acquire(timeout=10)
+            raise errors.Forbidden("The first one does not get through.")
+        reply = real_send(*args, **rest)
+        others.release()
+        return reply
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coded, "send_chunk", send)
+        with another(real, state) as first, pytest.raises(errors.Forbidden):
+            first.upload(mixed, name, **how).result()
+    (note,) = client.unfinished()
+    up = client.upload(mixed, name, **how).result()
+    assert up.resumed_from == note.offset >= 2 * CHUNK
+    assert up.sent_bytes < client.stat(name).length
+    client.download(name, tmp_path / "b", keys=keys).result()
+    assert (tmp_path / "b").read_bytes() == MIXED
+
+
+def test_a_pause_keeps_what_is_durable(client: Client, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(MIXED * 12)
+    transfer = client.upload(large, "paused", compress="auto", encrypt=[KEY])
+    assert any(0 < each.transferred_bytes < len(MIXED) * 12 for each in transfer)
+    transfer.pause()
+    before = transfer.progress
+    assert before.state is TransferState.PAUSED
+    transfer.resume()
+    assert transfer.result().verified
+    client.download("paused", tmp_path / "b", keys=[KEY]).result()
+    assert (tmp_path / "b").read_bytes() == large.read_bytes()
 
 
 def test_who_only_writes_to_others_goes_on_with_a_key_of_its_own(

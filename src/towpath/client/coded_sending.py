@@ -1,9 +1,9 @@
 """Send the chunks of one file that the server has not yet, over a few connections.
 
-Rules: chunks are read and coded one after the other, because each one's place follows from those
-before it, and sent side by side; memory is one chunk a lane, plain and coded; a row is in the
-journal before its chunk leaves; what was coded before and did not arrive is coded again in the
-same place, with a new salt.
+Rules: chunks are read one after the other, coded and sent side by side, and given their places in
+order, because each one's follows from those before it; memory is one chunk a lane, plain and coded;
+a row is in the journal before its chunk leaves; what was coded before and did not arrive is coded
+again in the same place, with a new salt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from towpath.client import coded
 from towpath.client.coded_journal import Journal
@@ -90,7 +90,11 @@ class Sending:
         self._url = url
         self._control = control
         self._meter = meter
-        self._turn = threading.Lock()  # to read, code and journal
+        self._turn = threading.Lock()  # to take a chunk and read it
+        self._order = threading.Condition()  # to give it its place, and remember that
+        self._broken = False  # a chunk could not be coded: those behind it have no place
+        self._left: deque[Chunk] = deque()
+        self._next = (0, 0)  # number and start of the next chunk behind the last row
         self._count = threading.Lock()  # to touch the meter and what follows
         self.durable = 0  # plain bytes that the server is known to have
 
@@ -104,63 +108,78 @@ class Sending:
 
         `coder`: makes one, for chunks of so many plain bytes. `progress`: told of each chunk.
         """
-        size = min(self._journal.chunk, max(self._local.source.size, 1))
-        left = deque(holes)
+        table, size = self._journal.table, min(self._journal.chunk, self._local.source.size)
+        self.durable = table.length - sum(row.length for row in holes)
+        self._left, self._next, self._broken = deque(holes), (len(table), table.length), False
         lanes = [(coder(size), memoryview(bytearray(size))) for _ in range(LANES)]
-        self.durable = self._journal.table.length - sum(row.length for row in holes)
 
         def step(lane: int) -> bool:
-            with self._turn:
-                hole = left.popleft() if left else None
-                place = self._place(hole)
-                if place is None:
-                    return False
-                length = min(size, self._local.source.size - place.start)
-                length = length if hole is None else hole.length
-                row, chunk = self._coded(*lanes[lane], place, length)
-                if hole is not None and row.stored_length != hole.stored_length:
-                    raise Vanished  # another zstd than before: it fits no more
-                self._journal.put(row)
-            self._send(row, chunk)
-            with self._count:
-                self.durable += row.length
-                progress()
-            return True
+            try:
+                return self._one(*lanes[lane], progress)
+            except BaseException:
+                with self._order:
+                    self._broken = True
+                    self._order.notify_all()
+                raise
 
         together(LANES, step)
 
-    def _place(self, hole: Chunk | None) -> Place | None:
-        """Where the next chunk stands; None behind the last one."""
-        table, size = self._journal.table, self._local.source.size
-        if hole is not None:
-            final = hole.end == size
-            return Place(
-                index=hole.index, start=hole.start, stored_start=hole.stored_start, final=final
-            )
-        if table.length >= size:
-            return None
-        final = table.length + self._journal.chunk >= size
-        return Place(
-            index=len(table),
-            start=table.length,
-            stored_start=table.stored_length,
-            final=final,
-        )
+    def _one(self, coder: Coder, room: memoryview, progress: Callable[[], None]) -> bool:
+        """Carry the next chunk; False if there is none, or if another one could not be coded."""
+        with self._turn:
+            hole = self._left.popleft() if self._left else None
+            place, length = self._place(hole, len(room))
+            if not length:
+                return False
+            self._read(room[:length], place.start)
+        row, chunk = coder.code(room[:length], place)
+        placed = self._placed(row, hole)
+        if placed is None:
+            return False
+        self._send(placed, chunk)
+        with self._count:
+            self.durable += row.length
+            progress()
+        return True
 
-    def _coded(
-        self, coder: Coder, room: memoryview, place: Place, length: int
-    ) -> tuple[Chunk, memoryview]:
-        """Read a chunk, see that the file is what it was, and code it."""
+    def _place(self, hole: Chunk | None, size: int) -> tuple[Place, int]:
+        """Where the next chunk stands in the file, and its length; 0 behind the last one."""
+        whole = self._local.source.size
+        if hole is not None:
+            final = hole.end == whole
+            return Place(index=hole.index, start=hole.start, final=final), hole.length
+        index, start = self._next
+        length = min(size, whole - start)
+        self._next = index + 1, start + length
+        return Place(index=index, start=start, final=start + length == whole), length
+
+    def _read(self, room: memoryview, start: int) -> None:
+        """Read a chunk, and see that the file is what it was."""
         local, filled = self._local, 0
-        local.file.seek(place.start)
-        while filled < length:
+        local.file.seek(start)
+        while filled < len(room):
             self._control.check()
-            taken = local.file.readinto(room[filled : min(filled + _READ, length)])
+            taken = local.file.readinto(room[filled : filled + _READ])
             if not taken:
                 raise SourceChanged(f"{local.path} has become shorter while it was read.")
             filled += taken
         local.source.insist(Source.of(os.fstat(local.file.fileno())), local.path)
-        return coder.code(room[:length], place)
+
+    def _placed(self, row: Chunk, hole: Chunk | None) -> Chunk | None:
+        """The row with its place in the object, remembered; None if those before it failed."""
+        table = self._journal.table
+        with self._order:
+            while hole is None and len(table) < row.index and not self._broken:
+                self._order.wait()
+            if self._broken:
+                return None
+            if hole is not None and row.stored_length != hole.stored_length:
+                raise Vanished  # another zstd than before: it fits no more
+            start = table.stored_length if hole is None else hole.stored_start
+            row = replace(row, stored_start=start)
+            self._journal.put(row)
+            self._order.notify_all()
+        return row
 
     def _send(self, row: Chunk, chunk: memoryview) -> None:
         """Send one chunk. If it does not arrive, it will be coded again."""

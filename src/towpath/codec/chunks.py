@@ -18,12 +18,15 @@ from towpath.errors import DigestMismatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a chunk stands: its number, its offsets in bytes, and whether it is the last one."""
+    """Where a chunk stands: its number, its offsets in bytes, and whether it is the last one.
+
+    It can be coded before it is known where in the object it goes.
+    """
 
     index: int
     start: int
-    stored_start: int
     final: bool
+    stored_start: int = 0
 
 
 class Coder:
