@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from towpath.codec.keys import Locks, Opens
     from towpath.codec.record import KeyRecord
 
-CHUNK = 4 * 1024 * 1024  # plain bytes; each lane holds one, twice
+CHUNK = 4 * 1024 * 1024  # plain bytes; each worker holds one, twice
 _BLOCK = 1024 * 1024  # bytes sent at once
 _MOST_CHUNKS = 1_000_000  # of one file; larger files get larger chunks
 _SMALLEST, _LARGEST = 64 * 1024, 64 * 1024 * 1024

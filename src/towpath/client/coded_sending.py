@@ -1,9 +1,9 @@
 """Send the chunks of one file that the server has not yet, over a few connections.
 
 Rules: chunks are read one after the other, coded and sent side by side, and given their places in
-order, because each one's follows from those before it; memory is one chunk a lane, plain and coded;
-a row is in the journal before its chunk leaves; what was coded before and did not arrive is coded
-again in the same place, with a new salt.
+order, because each one's follows from those before it; memory is one chunk a worker, plain and
+coded; a row is in the journal before its chunk leaves; what was coded before and did not arrive is
+coded again in the same place, with a new salt.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 from towpath.client import coded
 from towpath.client.coded_journal import Journal
 from towpath.client.control import Control
-from towpath.client.lanes import together
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Meter
 from towpath.client.resume import Source
+from towpath.client.together import together
 from towpath.codec.chunks import Coder, Place
 from towpath.codec.manifest import Chunk, Table
 from towpath.errors import BadAnswer, Cut, SourceChanged
 
-LANES = 3
+WORKERS = 3
 _READ = 1024 * 1024  # bytes at once, between two looks at `check`
 
 Runs = Sequence[tuple[int, int]]
@@ -111,18 +111,18 @@ class Sending:
         table, size = self._journal.table, min(self._journal.chunk, self._local.source.size)
         self.durable = table.length - sum(row.length for row in holes)
         self._left, self._next, self._broken = deque(holes), (len(table), table.length), False
-        lanes = [(coder(size), memoryview(bytearray(size))) for _ in range(LANES)]
+        workers = [(coder(size), memoryview(bytearray(size))) for _ in range(WORKERS)]
 
-        def step(lane: int) -> bool:
+        def step(worker: int) -> bool:
             try:
-                return self._one(*lanes[lane], progress)
+                return self._one(*workers[worker], progress)
             except BaseException:
                 with self._order:
                     self._broken = True
                     self._order.notify_all()
                 raise
 
-        together(LANES, step)
+        together(WORKERS, step)
 
     def _one(self, coder: Coder, room: memoryview, progress: Callable[[], None]) -> bool:
         """Carry the next chunk; False if there is none, or if another one could not be coded."""

@@ -1,4 +1,4 @@
-"""Several threads that do the same until it is done: the lanes of one transfer.
+"""Several threads that do the same until it is done: the workers of one transfer.
 
 Rules: the first failure stops them all, each after what it is at; nothing of them is left when
 `together` returns.
@@ -13,22 +13,22 @@ from towpath.client.control import Stopped
 
 
 def together(count: int, step: Callable[[int], bool]) -> None:
-    """Call `step` with its lane's number in `count` threads, until it says False in each.
+    """Call `step` with its worker's number in `count` threads, until it says False in each.
 
     Raises what the first failure was; a wish to stop goes before it.
     """
     failures: list[BaseException] = []
 
-    def live(lane: int) -> None:
+    def live(worker: int) -> None:
         try:
-            while not failures and step(lane):
+            while not failures and step(worker):
                 pass
         except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
 
     threads = [
-        threading.Thread(target=live, args=(lane,), name=f"towpath-lane-{lane}", daemon=True)
-        for lane in range(count)
+        threading.Thread(target=live, args=(worker,), name=f"towpath-worker-{worker}", daemon=True)
+        for worker in range(count)
     ]
     for thread in threads:
         thread.start()

@@ -1,17 +1,17 @@
-"""Lanes: all that is to be done is done, and the first failure ends it."""
+"""Workers: all that is to be done is done, and the first failure ends it."""
 
 import threading
 
 import pytest
 
 from towpath.client.control import Stop, Stopped
-from towpath.client.lanes import together
+from towpath.client.together import together
 
 
 def test_everything_is_done_once() -> None:
     left, done, turn = list(range(100)), [], threading.Lock()
 
-    def step(lane: int) -> bool:
+    def step(worker: int) -> bool:
         with turn:
             if not left:
                 return False
@@ -25,13 +25,13 @@ def test_everything_is_done_once() -> None:
 def test_a_failure_ends_the_others_and_is_raised() -> None:
     begun, ended = threading.Barrier(3), []
 
-    def step(lane: int) -> bool:
-        begun.wait(10)  # a second step of any lane would wait in vain
-        if lane == 0:
+    def step(worker: int) -> bool:
+        begun.wait(10)  # a second step of any worker would wait in vain
+        if worker == 0:
             raise ValueError("it ends here")
-        while "towpath-lane-0" in {thread.name for thread in threading.enumerate()}:
+        while "towpath-worker-0" in {thread.name for thread in threading.enumerate()}:
             pass
-        ended.append(lane)
+        ended.append(worker)
         return True
 
     with pytest.raises(ValueError, match="it ends here"):
@@ -42,9 +42,9 @@ def test_a_failure_ends_the_others_and_is_raised() -> None:
 def test_a_wish_to_stop_goes_before_what_it_broke() -> None:
     both = threading.Barrier(2)
 
-    def step(lane: int) -> bool:
+    def step(worker: int) -> bool:
         both.wait(10)
-        raise Stopped(Stop.PAUSE) if lane else ConnectionError
+        raise Stopped(Stop.PAUSE) if worker else ConnectionError
 
     with pytest.raises(Stopped):
         together(2, step)
