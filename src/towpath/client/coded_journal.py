@@ -80,7 +80,3 @@ class Journal:
                 file.truncate(at)  # of rows that were cut
             file.seek(at)
             file.write(row_of(row))
-
-    def remove(self) -> None:
-        """Forget it all."""
-        self._path.unlink(missing_ok=True)
