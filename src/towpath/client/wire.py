@@ -11,7 +11,7 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import h11
 
@@ -88,6 +88,11 @@ class Connection:
             self.closed = True
             self._selector.close()
             self._sock.close()
+
+    @property
+    def certificate(self) -> Mapping[str, object]:
+        """What the other side showed of itself by TLS, as `ssl` tells it; {} without TLS."""
+        return (self._sock.getpeercert() or {}) if isinstance(self._sock, ssl.SSLSocket) else {}
 
     @property
     def is_stale(self) -> bool:

@@ -211,8 +211,7 @@ def control(engine: Engine, shelf: Shelf, links: Links, *, about: Callable[[], A
 
     @app.get("/server")
     async def tell_of_server(caller: CallerIs) -> dict[str, Any]:
-        told: dict[str, Any] = await engine.do(about)
-        return {**told, "caller": _who(caller)}
+        return {**await engine.do(about), "caller": _who(caller)}
 
     _answer_errors(app)
     return app
