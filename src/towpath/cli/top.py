@@ -39,9 +39,7 @@ def top(caller: Caller, once: bool) -> int:
 
     With --json each event is a line, with the fields that the server tells.
     """
-    if caller.output.as_json:
-        return _tell(caller, once=once)
-    if once:
+    if once and not caller.output.as_json:
         board = Board()
         for event in _events(caller, once=True):
             board.take(event)
@@ -49,8 +47,11 @@ def top(caller: Caller, once: bool) -> int:
         _console().print(board.table())
         return OK
     try:
-        _watch(caller)
-    except KeyboardInterrupt:
+        if caller.output.as_json:
+            _tell(caller, once=once)
+        else:
+            _watch(caller)
+    except KeyboardInterrupt:  # the way to end it
         pass
     return OK
 
@@ -139,10 +140,9 @@ def _row(upload: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _tell(caller: Caller, *, once: bool) -> int:
+def _tell(caller: Caller, *, once: bool) -> None:
     for event in _events(caller, once=once):
         caller.output.record(event.kind, **event.data)
-    return OK
 
 
 def _events(caller: Caller, *, once: bool) -> Iterator[Event]:
