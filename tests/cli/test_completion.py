@@ -99,7 +99,7 @@ def test_a_page_is_shown_on_stdout(run: Run, snapshot: Snapshot) -> None:
 def test_every_command_has_a_page_and_pages_name_one_another(run: Run, tmp_path: Path) -> None:
     ran = run("man", "--to", tmp_path / "man1")
     pages = {path.name: path.read_text() for path in (tmp_path / "man1").iterdir()}
-    assert ran.out.split() == [str(tmp_path / "man1" / name) for name in pages] or ran.code == 0
+    assert set(ran.out.split()) == {str(tmp_path / "man1" / name) for name in pages}
     assert {"towpath.1", "towpath-token-new.1"} < pages.keys()
     assert {f"towpath-{name}.1" for name in COMMANDS} < pages.keys()
     for name, text in pages.items():

@@ -57,14 +57,16 @@ def test_settings_of_transfers_are_used_too(
     assert server.count("PATCH") == 3
 
 
-def test_a_setting_can_be_read_changed_and_left_to_its_default(run: Run, file: Path) -> None:
+def test_a_setting_can_be_read_changed_and_left_to_its_default(
+    run: Run, file: Path, big: Path
+) -> None:
     file.parent.mkdir(parents=True)
-    file.write_text('# mine\nretries = 3 # few\nca = "/etc/hostname"\n')
+    file.write_text(f'# mine\nretries = 3 # few\nca = "{big}"\n')
     assert run("config", "get", "retries").out == "3\n"
     assert run("config", "set", "retries", 5).code == 0
-    assert file.read_text() == '# mine\nca = "/etc/hostname"\nretries = 5\n'
+    assert file.read_text() == f'# mine\nca = "{big}"\nretries = 5\n'
     assert run("config", "unset", "retries").code == 0
-    assert tomllib.loads(file.read_text()) == {"ca": "/etc/hostname"}
+    assert tomllib.loads(file.read_text()) == {"ca": str(big)}
     assert run("config", "get", "retries").out == "10\n"
     assert run("config", "path").out == f"{file}\n"
     assert file.stat().st_mode & 0o777 == 0o600

@@ -142,13 +142,13 @@ def _fill(file: Path, length: int) -> None:
 
 
 def _round_trip(caller: Caller) -> float:
-    """The median seconds of a question that costs the server nothing."""
+    """The median seconds of a question about the server."""
     from towpath.client.peer import expect
 
     peer = caller.peer()
     try:
         found = sorted(
-            _timed(lambda: expect(peer.ask("GET", peer.address("livez"), again=True)))
+            _timed(lambda: expect(peer.ask("GET", peer.api("server"), again=True)))
             for _ in range(_ROUND_TRIPS)
         )
     finally:

@@ -16,7 +16,7 @@ def completion(shell: str) -> None:
     bash: towpath completion bash > ~/.local/share/bash-completion/completions/towpath
     zsh:  towpath completion zsh > "${fpath[1]}/_towpath"
     fish: towpath completion fish > ~/.config/fish/completions/towpath.fish
-    """
+    """  # noqa: D301 - click reads \b as: these lines stay as they are
     from click.shell_completion import get_completion_class
 
     from towpath.cli.main import cli

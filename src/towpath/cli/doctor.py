@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,29 +99,36 @@ def _server(caller: Caller) -> Iterator[Finding]:
         return
     peer = caller.peer(token=token, timeout=_SECONDS)
     try:
-        yield from _health(peer)
-        yield from _who(peer, has_token=token is not None)
+        strange = _alive(peer)
+        yield from strange
+        if all(finding.level != TROUBLE for finding in strange):
+            yield from _checked("server", lambda: _parts(_ready(peer)))
+            yield from _who(peer, has_token=token is not None)
     finally:
         peer.done_with()
 
 
-def _health(peer: Peer) -> Iterator[Finding]:
-    """What the server says to anybody."""
+def _alive(peer: Peer) -> list[Finding]:
+    """Is it a Towpath that answers, and what time does it have?"""
     try:
         reply, asked, answered = wire.timed(lambda: peer.ask("GET", peer.address("livez")))
-        if reply.status != 200 or reply.body.strip() != b"ok":
-            yield Finding(
-                "server",
-                TROUBLE,
-                f"What answers at {peer.url} is not a Towpath.",
-                why=f"Asked whether it lives, it answered {reply.status}.",
-                todo="Check the path in the address, and what a proxy in front does with it.",
-            )
-            return
-        yield from wire.clock(reply, asked, answered)
-        yield from _parts(peer.ask("GET", peer.address("readyz?verbose"), again=True))
     except TowpathError as error:
-        yield _failed("server", error)
+        return [_failed("server", error)]
+    if reply.status == 200 and reply.body.strip() == b"ok":
+        return list(wire.clock(reply, asked, answered))
+    return [
+        Finding(
+            "server",
+            TROUBLE,
+            f"What answers at {peer.url} is not a Towpath.",
+            why=f"Asked whether it lives, it answered {reply.status}.",
+            todo="Check the path in the address, and what a proxy in front does with it.",
+        )
+    ]
+
+
+def _ready(peer: Peer) -> Reply:
+    return peer.ask("GET", peer.address("readyz?verbose"), again=True)
 
 
 def _parts(reply: Reply) -> Iterator[Finding]:
@@ -166,11 +173,11 @@ def _who(peer: Peer, *, has_token: bool) -> Iterator[Finding]:
     yield from _scopes(who, scopes)
     prefix = str(who.get("prefix", "")) if who else ""
     if "write" in scopes:
-        yield from _checked("bodies", lambda: wire.bodies(peer, prefix))
+        yield from _checked("bodies", lambda: [wire.bodies(peer, prefix)])
     else:
-        yield from _checked("bodies", lambda: wire.early_answers(peer))
+        yield from _checked("bodies", lambda: [wire.early_answers(peer)])
     if "list" in scopes:
-        yield from _checked("events", lambda: wire.events(peer))
+        yield from _checked("events", lambda: [wire.events(peer)])
 
 
 def _version(theirs: str) -> Iterator[Finding]:
@@ -224,9 +231,9 @@ def _scopes(who: dict[str, Any] | None, scopes: set[str]) -> Iterator[Finding]:
     )
 
 
-def _checked(check: str, act: Callable[[], Finding]) -> Iterator[Finding]:
+def _checked(check: str, act: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     try:
-        yield act()
+        yield from act()
     except TowpathError as error:
         yield _failed(check, error)
 

@@ -130,8 +130,8 @@ def encryption(origin: Origin, reached: Reached) -> Iterator[Finding]:
         yield Finding(
             "tls",
             WARNING,
-            f"The certificate of {origin} ends in {max(int(left // 86400), 0)} days.",
-            why=f"It is valid until {until}.",
+            f"The certificate of {origin} ends on {until}.",
+            why=f"That is in less than {_SOON // 86400} days.",
             todo="Renew it.",
         )
     else:

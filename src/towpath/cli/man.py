@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from towpath.cli.output import Output
 from towpath.cli.options import output_options
+from towpath.cli.output import Output
 
 _MARK = re.compile(r"`([^`]+)`")
 
@@ -127,7 +127,7 @@ def _title(context: click.Context) -> str:
 
 
 def _summary(context: click.Context) -> str:
-    text = (context.command.help or "").strip().partition("\n")[0]
+    text = " ".join(re.split(r"\n\s*\n", (context.command.help or "").strip())[0].split())
     return text[:1].lower() + text[1:].rstrip(".")
 
 
