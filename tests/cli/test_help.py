@@ -17,7 +17,10 @@ def test_the_help_names_every_command(run: Run, snapshot: Snapshot) -> None:
     snapshot("help", ran.out)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "token new"])
+INNER = ("config get", "config set", "config unset", "config path", "token new")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *INNER])
 def test_each_command_explains_itself(run: Run, snapshot: Snapshot, command: str) -> None:
     ran = run(*command.split(), "-h")
     assert (ran.code, ran.err) == (0, "")

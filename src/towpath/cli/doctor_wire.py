@@ -230,13 +230,11 @@ def events(peer: Peer) -> Finding:
         if time.monotonic() - began > _PATIENCE:
             raise _Late
 
-    try:
+    with suppress(_Late):
         for event in listen(peer, check):
             if event.kind == LISTENING:
                 spent = time.monotonic() - began
                 return Finding("events", FINE, f"events come {spent:.1f} s after they are asked for")
-    except _Late:
-        pass
     return Finding(
         "events",
         WARNING,

@@ -40,7 +40,7 @@ class Span(click.ParamType[int]):
 @click.option("--filename", default="", help="What it is saved as.")
 @click.option("--upload", is_flag=True, help="NAME is the id of an unfinished upload to be filled.")
 @caller_options
-def link(  # noqa: PLR0913 - one for each option
+def link(
     caller: Caller,
     name: str,
     seconds: int | None,

@@ -117,7 +117,7 @@ def page(context: click.Context) -> list[str]:
         lines += _terms(options)
     if isinstance(command, click.Group):
         lines.append(".SH COMMANDS")
-        lines += _terms([(name, text) for name, text in _commands(context)])
+        lines += _terms(list(_commands(context)))
     lines += [".SH ENVIRONMENT", *_terms(VARIABLES), ".SH EXIT STATUS", *_terms(CODES)]
     return [*lines, ".SH SEE ALSO", *_related(context)]
 

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +47,11 @@ def top(caller: Caller, once: bool) -> int:
         board.server = _server(caller)
         _console().print(board.table())
         return OK
-    try:
+    with suppress(KeyboardInterrupt):  # the way to end it
         if caller.output.as_json:
             _tell(caller, once=once)
         else:
             _watch(caller)
-    except KeyboardInterrupt:  # the way to end it
-        pass
     return OK
 
 
