@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -25,7 +25,7 @@ def put(served: Served, name: str, content: bytes) -> str:
     return Tus(served).put(content, upload_metadata=metadata(name=name))
 
 
-def bytes_of(*args: str) -> "subprocess.CompletedProcess[bytes]":
+def bytes_of(*args: str) -> subprocess.CompletedProcess[bytes]:
     words = [sys.executable, "-m", "towpath", "cat", *args]
     return subprocess.run(words, capture_output=True, check=False)
 
@@ -62,11 +62,12 @@ def test_what_is_no_object_is_an_error_on_stderr(
 
 
 @pytest.fixture
-def reading(server: FakeServer) -> Reading:
+def reading(server: FakeServer) -> Iterator[Reading]:
     """Of an object that the fake server has, by its address, with no wait between tries."""
     upload = server.add("a", CONTENT)
     peer = Peer(server.url, timeout=10)
-    return Reading(peer, f"{server.url}files/{upload.id}", retries=2, sleep=lambda _: None)
+    yield Reading(peer, f"{server.url}files/{upload.id}", retries=2, sleep=lambda _: None)
+    peer.done_with()
 
 
 def test_a_line_that_breaks_is_dialled_again_and_no_byte_comes_twice(
@@ -107,4 +108,3 @@ def test_a_name_that_is_replaced_meanwhile_is_not_mixed(
     upload.crc = 1  # another ETag
     with pytest.raises(NameConflict):
         list(blocks)
-

@@ -83,8 +83,12 @@ def test_a_command_is_completed_without_importing_any(environment: dict[str, str
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert set(ran.stdout.split()) <= {
-        "towpath.cli", "towpath.cli.main", "towpath.cli.exits", "towpath.cli.output", "towpath.errors"
-    }  # fmt: skip
+        "towpath.cli",
+        "towpath.cli.main",
+        "towpath.cli.exits",
+        "towpath.cli.output",
+        "towpath.errors",
+    }
 
 
 def test_a_page_is_shown_on_stdout(run: Run, snapshot: Snapshot) -> None:
@@ -125,7 +129,9 @@ def test_text_that_means_something_to_roff_is_shown_as_it_is() -> None:
 
 
 def test_pages_list_every_exit_code() -> None:
-    known = {str(value) for name, value in vars(exits).items() if name.isupper() and type(value) is int}
+    known = {
+        str(value) for name, value in vars(exits).items() if name.isupper() and type(value) is int
+    }
     assert {code for code, _ in man.CODES} == known
 
 

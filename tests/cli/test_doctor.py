@@ -189,12 +189,16 @@ def test_a_disk_that_is_full_there_is_found(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_part_of_the_server_that_is_not_well_is_found() -> None:
-    text = b"[+] server ok\n[!] memory warning: 85 % of it is in use\n[-] ledger does not answer: x\n"
+    text = (
+        b"[+] server ok\n[!] memory warning: 85 % of it is in use\n[-] ledger does not answer: x\n"
+    )
     levels = [finding.level for finding in doctor._parts(Reply(503, {}, text))]
     assert levels == ["warning", "trouble"]
 
 
-@pytest.mark.parametrize(("late", "level"), [(0, "fine"), (25, "fine"), (90, "warning"), (-90, "warning")])
+@pytest.mark.parametrize(
+    ("late", "level"), [(0, "fine"), (25, "fine"), (90, "warning"), (-90, "warning")]
+)
 def test_clocks_that_differ_are_found(late: int, level: str) -> None:
     now = time.time()
     reply = Reply(200, {"date": formatdate(now + late, usegmt=True)}, b"")
@@ -229,17 +233,19 @@ def test_a_proxy_that_is_used_is_told_of_without_its_password(
 def test_a_disk_that_is_nearly_full_here_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, level: str
 ) -> None:
-    monkeypatch.setattr(findings.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
     made = list(findings.disks([("files", tmp_path / "not" / "there"), ("notes", tmp_path)]))
     assert [each.level for each in made if "files can be made" not in each.what] == [level]
 
 
-@pytest.mark.parametrize(("left", "total", "level"), [(0, 100, "trouble"), (9, 100, "warning"), (0, 0, "")])
+@pytest.mark.parametrize(
+    ("left", "total", "level"), [(0, 100, "trouble"), (9, 100, "warning"), (0, 0, "")]
+)
 def test_a_disk_without_free_inodes_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, total: int, level: str
 ) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_favail=left, f_files=total))
-    monkeypatch.setattr(findings.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 40))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 40))
     made = [each for each in findings.disks([("files", tmp_path)]) if "more files" in each.what]
     assert [each.level for each in made] == ([level] if level else [])
 

@@ -43,19 +43,20 @@ def kept(tmp_path: Path) -> list[Path]:
 
 
 def test_a_token_is_kept_for_its_owner_and_used_by_every_command(
-    guarded: Served, login: Login, run: Run, big: Path, tmp_path: Path
+    guarded: Served, login: Login, run: Run, tmp_path: Path
 ) -> None:
-    assert run("put", big).code == 7
+    note = tmp_path / "note.txt"
+    note.write_text("dear all")
+    assert run("put", note).code == 7
     ran = login(token("alice"))
     assert (ran.code, ran.out) == (0, "")
-    assert ran.err == (
-        f"Logged in to {guarded.url}/ as alice of red: list, read, remove, write.\n"
-    )
+    assert ran.err == (f"Logged in to {guarded.url}/ as alice of red: list, read, remove, write.\n")
     (file,) = kept(tmp_path)
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
     assert file.read_text() == f"{token('alice')}\n"
-    for args in (("put", big), ("ls",), ("stat", "big.bin"), ("cat", "big.bin"), ("top", "--once")):
+    calls = (("put", note), ("ls",), ("stat", note.name), ("cat", note.name), ("top", "--once"))
+    for args in calls:
         assert run(*args).code == 0, args
     assert run("ls", "--url", f"{guarded.url}/").code == 0  # the same server, written otherwise
     assert run("logout").code == 0
@@ -83,9 +84,7 @@ def test_a_token_is_not_printed(guarded: Served, login: Login) -> None:
     assert token("team").rpartition("_")[2] not in ran.out + ran.err
 
 
-def test_a_token_is_shown_to_no_other_server(
-    login: Login, run: Run, server: FakeServer
-) -> None:
+def test_a_token_is_shown_to_no_other_server(login: Login, run: Run, server: FakeServer) -> None:
     with serving() as other:
         assert login("secret", other.url, "--no-check").code == 0
         run("ls")
@@ -132,7 +131,11 @@ def test_a_token_for_a_server_that_is_not_encrypted_brings_a_warning(login: Logi
 def test_one_server_has_one_address() -> None:
     same = {
         canonical(url)
-        for url in ("https://Up.example.org", "https://up.example.org:443/", "https://up.example.org")
+        for url in (
+            "https://Up.example.org",
+            "https://up.example.org:443/",
+            "https://up.example.org",
+        )
     }
     assert same == {"https://up.example.org/"}
     assert canonical("http://up.example.org:8080/base") == "http://up.example.org:8080/base/"

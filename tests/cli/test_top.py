@@ -43,7 +43,7 @@ def test_once_is_for_programs_too(run: Run, live: Served, open_upload: str) -> N
     assert listening["uploads"] == 1
 
 
-def until(process: "subprocess.Popen[str]", kind: str) -> dict[str, Any]:
+def until(process: subprocess.Popen[str], kind: str) -> dict[str, Any]:
     assert process.stdout is not None
     for line in process.stdout:
         found: dict[str, Any] = json.loads(line)

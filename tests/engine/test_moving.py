@@ -92,9 +92,7 @@ async def test_one_of_two_names_may_take_the_place_of_the_other(here: World) -> 
 
 
 @pytest.mark.parametrize("missing", [Scope.WRITE, Scope.REMOVE])
-async def test_moving_needs_the_scopes_to_write_and_to_remove(
-    here: World, missing: Scope
-) -> None:
+async def test_moving_needs_the_scopes_to_write_and_to_remove(here: World, missing: Scope) -> None:
     await here.put(b"1", "a")
     with pytest.raises(Forbidden):
         await here.shelf.move(replace(ANN, scopes=ANN.scopes - {missing}), "a", "b")

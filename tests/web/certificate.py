@@ -12,9 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def make_certificate(
-    folder: Path, *, host: str = "127.0.0.1", days: int = 2
-) -> tuple[Path, Path]:
+def make_certificate(folder: Path, *, host: str = "127.0.0.1", days: int = 2) -> tuple[Path, Path]:
     """Write a certificate for `host` that ends in so many days, and its key; their paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])

@@ -19,8 +19,8 @@ def unique(name: str) -> str:
     return f"{name}-{time.monotonic_ns()}"
 
 
-def move(who: Tus, path: str, **said: Any) -> Answer:
-    return who.ask("PATCH", f"/api/v1/names/{quote(path)}", {}, json.dumps(said).encode())
+def move(who: Tus, name: str, /, **said: Any) -> Answer:
+    return who.ask("PATCH", f"/api/v1/names/{quote(name)}", {}, json.dumps(said).encode())
 
 
 def put(who: Tus, name: str, content: bytes = b"abc") -> str:

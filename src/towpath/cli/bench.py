@@ -66,7 +66,9 @@ def bench(
                         seconds=best,
                         bytes_per_second=rate,
                     )
-                output.line(f"{size(length):>9}  {_rate(length, up):>12}  {_rate(length, down):>12}")
+                output.line(
+                    f"{size(length):>9}  {_rate(length, up):>12}  {_rate(length, down):>12}"
+                )
     except Halt as halt:
         output.say("Stopped; what was made is removed.")
         return halt.code
@@ -114,13 +116,15 @@ class _Place:
 
 @contextmanager
 def _place(caller: Caller, **options: Any) -> Iterator[_Place]:  # noqa: ANN401 - the client's own
-    with tempfile.TemporaryDirectory(prefix="towpath-bench-") as folder:
-        with caller.client(state_dir=folder, parallel=1, retries=0, **options) as client:
-            place = _Place(client, Path(folder))
-            try:
-                yield place
-            finally:
-                place.clear()
+    with (
+        tempfile.TemporaryDirectory(prefix="towpath-bench-") as folder,
+        caller.client(state_dir=folder, parallel=1, retries=0, **options) as client,
+    ):
+        place = _Place(client, Path(folder))
+        try:
+            yield place
+        finally:
+            place.clear()
 
 
 def _measure(place: _Place, length: int, times: int) -> tuple[float, float]:

@@ -17,7 +17,14 @@ import click
 from towpath.cli.exits import OK, PARTLY
 from towpath.cli.options import Caller, caller_options, output_options
 from towpath.cli.output import Output
-from towpath.errors import BadAnswer, DigestMismatch, NotFound, StoreLost, TowpathError, TransferError
+from towpath.errors import (
+    BadAnswer,
+    DigestMismatch,
+    NotFound,
+    StoreLost,
+    TowpathError,
+    TransferError,
+)
 
 if TYPE_CHECKING:
     from towpath.client.peer import Peer

@@ -109,7 +109,7 @@ def _server(caller: Caller) -> Iterator[Finding]:
 
 
 def _alive(peer: Peer) -> list[Finding]:
-    """Is it a Towpath that answers, and what time does it have?"""
+    """Look whether it is a Towpath that answers, and what time it has."""
     try:
         reply, asked, answered = wire.timed(lambda: peer.ask("GET", peer.address("livez")))
     except TowpathError as error:
@@ -226,7 +226,7 @@ def _scopes(who: dict[str, Any] | None, scopes: set[str]) -> Iterator[Finding]:
         "token",
         WARNING,
         f"You may not {' or '.join(missing)} there.",
-        why=f"The server knows you as {name}{below}, with {', '.join(sorted(scopes)) or 'nothing'}.",
+        why=f"The server knows you as {name}{below}, with {' '.join(sorted(scopes)) or 'nothing'}.",
         todo="If you need it, ask who runs the server for another token.",
     )
 

@@ -112,7 +112,7 @@ def _unreached(origin: Origin, error: TowpathError) -> Finding:
 
 
 def encryption(origin: Origin, reached: Reached) -> Iterator[Finding]:
-    """TLS: is it there, and for how long will it be?"""
+    """Look whether there is TLS, and for how long there will be."""
     if origin.scheme == "http":
         if origin.host not in _LOOPBACK:
             yield Finding(
@@ -159,7 +159,7 @@ def clock(reply: Reply, asked: float, answered: float) -> Iterator[Finding]:
 
 
 def bodies(peer: Peer, prefix: str) -> Finding:
-    """Does the server see bytes while they are sent? Begins an upload and gives it up."""
+    """Look whether the server sees bytes while they are sent. Begins an upload and ends it."""
     name = f"{prefix}.towpath-doctor/{secrets.token_hex(8)}"
     made = expect(peer.ask("POST", peer.address("files/"), words.creation(_BODY, {"name": name})))
     location = made.fields.get("location")
@@ -191,7 +191,7 @@ def _seen_after(peer: Peer, url: str, key: str) -> float | None:
 
 
 def early_answers(peer: Peer) -> Finding:
-    """Is what the head refuses answered before the body is sent? Needs no right at all."""
+    """Look whether what a head has refused is answered before its body. Needs no right."""
     block, began = memoryview(bytes(1024)), time.monotonic()
     url = peer.address(f"files/{'0' * 26}")
     with peer.open("PATCH", url, words.chunk(0), length=_BODY) as exchange:
@@ -223,7 +223,7 @@ class _Late(Exception):
 
 
 def events(peer: Peer) -> Finding:
-    """Do answers come as the server says them?"""
+    """Look whether answers come as the server says them."""
     began = time.monotonic()
 
     def check() -> None:
@@ -234,7 +234,9 @@ def events(peer: Peer) -> Finding:
         for event in listen(peer, check):
             if event.kind == LISTENING:
                 spent = time.monotonic() - began
-                return Finding("events", FINE, f"events come {spent:.1f} s after they are asked for")
+                return Finding(
+                    "events", FINE, f"events come {spent:.1f} s after they are asked for"
+                )
     return Finding(
         "events",
         WARNING,

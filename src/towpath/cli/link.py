@@ -35,7 +35,9 @@ class Span(click.ParamType[int]):
 
 @click.command()
 @click.argument("name")
-@click.option("--for", "seconds", type=Span(), help="How long it works, as 24h; an hour by default.")
+@click.option(
+    "--for", "seconds", type=Span(), help="How long it works, as 24h; an hour by default."
+)
 @click.option("--inline", is_flag=True, help="Browsers show it; else they save it.")
 @click.option("--filename", default="", help="What it is saved as.")
 @click.option("--upload", is_flag=True, help="NAME is the id of an unfinished upload to be filled.")
@@ -66,9 +68,7 @@ def link(
     else:
         with caller.client() as client:
             disposition = "inline" if inline else ""
-            made = client.link(
-                name, seconds=seconds, disposition=disposition, filename=filename
-            )
+            made = client.link(name, seconds=seconds, disposition=disposition, filename=filename)
     _show(caller.output, name, made)
 
 

@@ -79,7 +79,9 @@ def _ask_for_token(url: str) -> str:
     else:
         token = sys.stdin.readline(4096).strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise click.UsageError("That is no token: it is one word, as `towpath token new` prints it.")
+        raise click.UsageError(
+            "That is no token: it is one word, as `towpath token new` prints it."
+        )
     return token
 
 

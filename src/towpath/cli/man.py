@@ -111,7 +111,9 @@ def page(context: click.Context) -> list[str]:
         ".SH DESCRIPTION",
         *_paragraphs(command.help or ""),
     ]
-    options = [each for each in (param.get_help_record(context) for param in _options(context)) if each]
+    options = [
+        each for each in (param.get_help_record(context) for param in _options(context)) if each
+    ]
     if options:
         lines.append(".SH OPTIONS")
         lines += _terms(options)
@@ -158,7 +160,7 @@ def _terms(pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> list[s
 
 
 def _paragraphs(text: str) -> list[str]:
-    """Help as click has it: paragraphs between empty lines; \\b keeps lines as they are."""
+    """Help as click has it: paragraphs between empty lines; a backspace keeps lines."""
     lines: list[str] = []
     for number, part in enumerate(re.split(r"\n\s*\n", text.strip())):
         rows = [row.strip() for row in part.strip().splitlines()]

@@ -117,9 +117,7 @@ def _read(file: str) -> str:
     try:
         return Path(file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"The token file {file} cannot be read.", why=f"{error}."
-        ) from error
+        raise SettingsError(f"The token file {file} cannot be read.", why=f"{error}.") from error
 
 
 _OUTPUT = (

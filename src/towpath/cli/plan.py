@@ -100,9 +100,7 @@ def plan_uploads(caller: Caller, files: Iterable[tuple[str, str]]) -> int:
     return plan.end("upload")
 
 
-def plan_downloads(
-    caller: Caller, names: Iterable[str], target: str, *, overwrite: bool
-) -> int:
+def plan_downloads(caller: Caller, names: Iterable[str], target: str, *, overwrite: bool) -> int:
     """Say what `get` would do with these names; `target` ends with a slash if it is a folder."""
     from towpath.client.aio import absolute, local_name
 

@@ -102,11 +102,11 @@ class Dialer:
         return sock
 
     def _wrapped(self, sock: socket.socket, host: str) -> ssl.SSLSocket:
-        if self._context is None:
-            self._context = tls_context(self._trust)
         try:
+            if self._context is None:
+                self._context = tls_context(self._trust)
             return self._context.wrap_socket(sock, server_hostname=host)
-        except OSError:
+        except BaseException:
             sock.close()
             raise
 

@@ -84,7 +84,7 @@ class Reading:
             raise Cut("The answer ended early.", why=f"{self.offset} of {self.length} bytes came.")
 
     def _begin(self, answer: Answer) -> None:
-        """Look at the head: is it the object that was begun with, from where we are?"""
+        """Look whether it is the object that was begun with, from where we are."""
         if answer.status not in (200, 206):
             raise words.refusal(answer.status, answer.fields, answer.text())
         etag = answer.fields.get("etag", "")

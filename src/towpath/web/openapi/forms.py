@@ -341,7 +341,9 @@ LINK_TO_READ = said(
 )
 MOVE = said(
     json_of(
-        record({"path": ANY_TEXT}, {"on_conflict": maybe(texts("keep-both", "replace", "fail", ""))})
+        record(
+            {"path": ANY_TEXT}, {"on_conflict": maybe(texts("keep-both", "replace", "fail", ""))}
+        )
     ),
     required=True,
     description="What the name is to be; what to do when that is taken, fail if it is not said.",
