@@ -49,7 +49,7 @@ def download(start: Start, server: FakeServer, big: Path, tmp_path: Path) -> Pat
 def test_an_old_download_goes_with_what_came_of_it(
     run: Run, notebook: Notebook, download: Path
 ) -> None:
-    assert run("gc").err == "Removed 0 things, 0 B.\n"
+    assert run("gc").err == "There is nothing to remove.\n"
     assert download.exists()
     age(notebook, 8)
     (plan,) = run("gc", "--dry-run", "--json").records("plan")
@@ -57,7 +57,7 @@ def test_an_old_download_goes_with_what_came_of_it(
     assert download.exists()
     assert run("gc").code == 0
     assert (download.exists(), list(notebook.all())) == (False, [])
-    assert run("gc").err == "Removed 0 things, 0 B.\n"
+    assert run("gc").err == "There is nothing to remove.\n"
 
 
 def test_an_old_upload_goes_and_its_file_stays(

@@ -107,3 +107,14 @@ def test_a_name_is_neither_markup_nor_steers_the_terminal() -> None:
     board = Board()
     board.take(event("[red]x[/red]\x1b[2J", "open"))
     assert "[red]x[/red]\\x1b[2J" in shown(board)
+
+
+def test_a_name_that_is_too_wide_keeps_its_end() -> None:
+    board = Board()
+    for number in (1, 2):
+        board.take(event(f"folder/{'long-' * 30}{number}.bin", "open"))
+    lines = shown(board).splitlines()
+    assert max(map(len, lines)) == 80
+    for number, line in enumerate(lines[2:], 1):
+        assert line.startswith("folder/")
+        assert f"long-{number}.bin " in line

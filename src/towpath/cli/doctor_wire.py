@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from towpath.cli.amounts import duration
 from towpath.cli.exits import ERROR, UNREACHABLE
 from towpath.cli.findings import FINE, NOTE, TROUBLE, WARNING, Finding
 from towpath.client import words
@@ -174,7 +175,7 @@ def bodies(peer: Peer, prefix: str) -> Finding:
             peer.ask("DELETE", peer.api("uploads", key), again=True)
     if seconds is None:
         return _held_back("the server saw none of it")
-    return Finding("bodies", FINE, f"the server sees bytes {seconds:.1f} s after they are sent")
+    return Finding("bodies", FINE, f"the server sees bytes {duration(seconds)} after they are sent")
 
 
 def _seen_after(peer: Peer, url: str, key: str) -> float | None:
@@ -198,7 +199,7 @@ def early_answers(peer: Peer) -> Finding:
         while (spent := time.monotonic() - began) < _PATIENCE:
             if not exchange.send(block):
                 exchange.answer()
-                return Finding("bodies", FINE, f"a refusal is heard after {spent:.1f} s")
+                return Finding("bodies", FINE, f"a refusal is heard after {duration(spent)}")
             time.sleep(0.05)
     return _held_back("no answer came while the body was on its way")
 
@@ -235,7 +236,7 @@ def events(peer: Peer) -> Finding:
             if event.kind == LISTENING:
                 spent = time.monotonic() - began
                 return Finding(
-                    "events", FINE, f"events come {spent:.1f} s after they are asked for"
+                    "events", FINE, f"events come {duration(spent)} after they are asked for"
                 )
     return Finding(
         "events",

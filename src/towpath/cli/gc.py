@@ -77,6 +77,9 @@ def gc(output: Output, folders: tuple[Path, ...], older: int, dry_run: bool) -> 
             id=found.note.id if found.note else None,
         )
         output.line(found.shown())
+    if not count:
+        output.say("There is nothing to remove.")
+        return
     verb = "Would remove" if dry_run else "Removed"
     things = "1 thing" if count == 1 else f"{count} things"
     output.say(f"{verb} {things}, {size(freed)}.")
