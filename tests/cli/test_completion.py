@@ -20,17 +20,28 @@ from towpath.cli.main import COMMANDS, cli
 Snapshot = Callable[[str, str], None]
 
 
-def completed(words: str, count: int) -> list[str]:
-    """What a shell is told that could stand at the end of these words."""
-    told = {"_TOWPATH_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+def told(words: str, count: int) -> list[tuple[str, str]]:
+    """What a shell is told that could stand at the end of these words: kinds and values."""
+    asked = {"_TOWPATH_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
     ran = subprocess.run(
         [sys.executable, "-m", "towpath"],
-        env={**os.environ, **told},
+        env={**os.environ, **asked},
         capture_output=True,
         text=True,
         check=True,
     )
-    return [line.partition(",")[2] for line in ran.stdout.splitlines()]
+    return [
+        (kind, value)
+        for kind, _, value in (each.partition(",") for each in ran.stdout.splitlines())
+    ]
+
+
+def completed(words: str, count: int) -> list[str]:
+    return [value for _, value in told(words, count)]
+
+
+def kinds(words: str, count: int) -> set[str]:
+    return {kind for kind, _ in told(words, count)}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -39,8 +50,8 @@ def test_the_script_of_a_shell_is_one_that_it_reads(run: Run, shell: str) -> Non
     assert (ran.code, ran.err) == (0, "")
     assert f"_TOWPATH_COMPLETE={shell}_complete" in ran.out
     if shutil.which(shell):
-        told = subprocess.run([shell, "-n"], input=ran.out, text=True, check=False)
-        assert told.returncode == 0
+        ran_it = subprocess.run([shell, "-n"], input=ran.out, text=True, check=False)
+        assert ran_it.returncode == 0
 
 
 def test_bash_completes_with_the_script(run: Run, tmp_path: Path) -> None:
@@ -70,6 +81,8 @@ def test_commands_and_options_are_completed(environment: dict[str, str]) -> None
     assert "--on-conflict" in completed("towpath put --on", 2)
     assert completed("towpath put --progress ", 3) == ["auto", "bar", "plain", "json", "none"]
     assert completed("towpath token n", 2) == ["new"]
+    for command in ("put", "hash", "verify name"):  # the shell itself knows files
+        assert kinds(f"towpath {command} f", command.count(" ") + 2) == {"file"}
 
 
 def test_a_command_is_completed_without_importing_any(environment: dict[str, str]) -> None:

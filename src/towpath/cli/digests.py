@@ -35,7 +35,7 @@ _BLOCK = 1024 * 1024
 
 
 @click.command("hash")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @click.option(
     "-a",
     "--algorithm",
@@ -67,7 +67,7 @@ def hash_files(output: Output, paths: tuple[str, ...], algorithms: tuple[str, ..
 
 @click.command()
 @click.argument("name")
-@click.argument("path", default="")
+@click.argument("path", default="", type=click.Path())
 @click.option("--read", is_flag=True, help="Read what is stored, and compare that.")
 @caller_options
 def verify(caller: Caller, name: str, path: str, read: bool) -> None:

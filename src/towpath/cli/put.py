@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]", type=click.Path())
 @click.option("--to", "dest", help="The destination, where PATH... [DEST] would be ambiguous.")
 @click.option("--name", help="What to call what comes on stdin (PATH is -).")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Kept with the upload.")
