@@ -13,8 +13,8 @@ from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
 from tests.web.running import Served
 from tests.web.talk import Tus, metadata
+from towpath.client.outflow import Outflow
 from towpath.client.peer import Peer
-from towpath.client.reading import Reading
 from towpath.errors import Cut, DigestMismatch, NameConflict
 
 CONTENT = Random(7).randbytes(3_000_000)
@@ -62,16 +62,16 @@ def test_what_is_no_object_is_an_error_on_stderr(
 
 
 @pytest.fixture
-def reading(server: FakeServer) -> Iterator[Reading]:
+def reading(server: FakeServer) -> Iterator[Outflow]:
     """Of an object that the fake server has, by its address, with no wait between tries."""
     upload = server.add("a", CONTENT)
     peer = Peer(server.url, timeout=10)
-    yield Reading(peer, f"{server.url}files/{upload.id}", retries=2, sleep=lambda _: None)
+    yield Outflow(peer, f"{server.url}files/{upload.id}", retries=2, sleep=lambda _: None)
     peer.done_with()
 
 
 def test_a_line_that_breaks_is_dialled_again_and_no_byte_comes_twice(
-    server: FakeServer, reading: Reading
+    server: FakeServer, reading: Outflow
 ) -> None:
     server.fail_download("cut", at=1_000_000)
     server.fail_download("cut", at=1_000_000)
@@ -81,7 +81,7 @@ def test_a_line_that_breaks_is_dialled_again_and_no_byte_comes_twice(
 
 
 def test_a_line_that_breaks_again_and_again_without_a_byte_is_given_up(
-    server: FakeServer, reading: Reading
+    server: FakeServer, reading: Outflow
 ) -> None:
     for _ in range(3):
         server.fail_download("cut", at=0)
@@ -90,7 +90,7 @@ def test_a_line_that_breaks_again_and_again_without_a_byte_is_given_up(
 
 
 def test_bytes_that_are_not_the_announced_ones_are_told_of(
-    server: FakeServer, reading: Reading
+    server: FakeServer, reading: Outflow
 ) -> None:
     server.fail_download("wrong-digest")
     with pytest.raises(DigestMismatch):
@@ -98,7 +98,7 @@ def test_bytes_that_are_not_the_announced_ones_are_told_of(
 
 
 def test_a_name_that_is_replaced_meanwhile_is_not_mixed(
-    server: FakeServer, reading: Reading
+    server: FakeServer, reading: Outflow
 ) -> None:
     server.fail_download("cut", at=1_000_000)
     blocks = reading.blocks()

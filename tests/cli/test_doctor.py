@@ -24,6 +24,7 @@ from towpath.cli import doctor, doctor_wire, findings
 from towpath.cli.findings import Finding
 from towpath.client.dial import Origin
 from towpath.client.peer import Reply
+from towpath.store.datadir import DataDir
 
 Snapshot = Callable[[str, str], None]
 
@@ -186,6 +187,22 @@ def test_a_disk_that_is_full_there_is_found(run: Run, tmp_path: Path) -> None:
     (full, *_) = found(ran, "server")
     assert ran.code == 9
     assert re.fullmatch(r"At the server: store is full: \d+ bytes are free\.", full[1])
+
+
+def test_a_disk_without_free_inodes_there_is_found(
+    run: Run, live: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = DataDir.room
+
+    def room(self: DataDir) -> os.statvfs_result:
+        values = list(plain(self))
+        values[5], values[7] = 1000, 3  # all inodes, and those that are free
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(DataDir, "room", room)
+    ran = run("doctor", "--json")
+    what = "At the server: store is full: 3 more files can be made."
+    assert (ran.code, found(ran, "server")) == (9, [("trouble", what)])
 
 
 def test_a_part_of_the_server_that_is_not_well_is_found() -> None:

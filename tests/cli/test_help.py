@@ -1,6 +1,8 @@
 """What the command says of itself."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -44,3 +46,16 @@ def test_a_wrong_call_is_a_usage_error_on_stderr(run: Run, args: list[str]) -> N
     ran = run(*args)
     assert (ran.code, ran.out) == (2, "")
     assert "Usage: towpath" in ran.err
+
+
+@pytest.mark.parametrize("args", [["--version"], ["config", "path"], ["rm", "-h"], ["man", "rm"]])
+def test_what_asks_no_server_loads_no_client(environment: dict[str, str], args: list[str]) -> None:
+    program = (
+        "import sys\nfrom towpath.cli.main import main\n"
+        f"code = main({args!r})\n"
+        "print(code, *({'h11', 'ssl', 'asyncio', 'rich', 'fastapi'} & sys.modules.keys()))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "0"

@@ -90,3 +90,12 @@ def test_a_proxys_password_does_not_stand_on_the_command_line(
     assert (ran.code, "TOWPATH_PROXY" in ran.err, server.requests) == (2, True, [])
     monkeypatch.setenv("TOWPATH_PROXY", "http://me:secret@127.0.0.1:1")
     assert run("ls").code == 10
+
+
+def test_a_proxy_that_cannot_be_used_is_named_without_its_password(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_PROXY", "https://me:secret@proxy.invalid:1")
+    ran = run("ls")
+    assert (ran.code, "The proxy at proxy.invalid cannot be used." in ran.err) == (2, True)
+    assert "secret" not in ran.err

@@ -24,12 +24,12 @@ def cat(caller: Caller, names: tuple[str, ...], retries: int) -> None:
     compared with the server's digest when all of them are through: exit code 6 says that they are
     not the ones.
     """
-    from towpath.client.reading import Reading
+    from towpath.client.outflow import Outflow
 
     peer = caller.peer()
     try:
         for name in names:
-            for block in Reading(peer, name, retries=retries).blocks():
+            for block in Outflow(peer, name, retries=retries).blocks():
                 sys.stdout.buffer.write(block)
             sys.stdout.buffer.flush()
     except BrokenPipeError:

@@ -145,9 +145,9 @@ def _compare(name: str, path: str, said: Mapping[str, Any]) -> dict[str, str]:
 
 def _read(peer: Peer, name: str, said: Mapping[str, Any]) -> dict[str, str]:
     """The digest of all bytes that are stored. Raises DigestMismatch."""
-    from towpath.client.reading import Reading
+    from towpath.client.outflow import Outflow
 
-    reading = Reading(peer, name)
+    reading = Outflow(peer, name)
     for _ in reading.blocks():
         pass
     value = f"{reading.crc:016x}"

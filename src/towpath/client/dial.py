@@ -114,7 +114,9 @@ class Dialer:
         """A socket to the proxy, and what requests say before their path."""
         parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
         if parts.scheme != "http" or not parts.hostname:
-            raise SettingsError(f"The proxy {proxy!r} cannot be used.", why="It is not http://.")
+            raise SettingsError(
+                f"The proxy at {parts.hostname} cannot be used.", why="It is not http://."
+            )
         sock = self._reach(parts.hostname, parts.port or 80)
         if origin.scheme == "http" and parts.username is None:
             return sock, f"http://{origin.authority}"

@@ -21,7 +21,7 @@ from towpath.errors import BadAnswer, Cut, DigestMismatch, Malformed, NameConfli
 
 
 @dataclass(slots=True)
-class Reading:
+class Outflow:
     """An object on its way. `name`: its name on the server, or its URL, a link too."""
 
     peer: Peer
