@@ -50,6 +50,8 @@ def _whole_request(sock: socket.socket) -> bytes:
         found += _some(sock)
     head = found.partition(b"\r\n\r\n")[0]
     fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    if b"expect" in fields:
+        sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     length = len(head) + 4 + int(fields.get(b"content-length", 0))
     while len(found) < length:
         found += _some(sock)

@@ -164,6 +164,7 @@ def test_who_may_not_write_finds_a_collecting_proxy_too(
         with collecting(served.address) as proxy:
             ran = run("doctor", "--url", proxy.url, "--json")
     assert [level for level, _ in found(ran, "bodies")] == ["trouble"]
+    assert [level for level, _ in found(ran, "expect")] == ["note"]
 
 
 def test_a_token_that_is_not_taken_or_missing_is_found(

@@ -176,6 +176,7 @@ def _who(peer: Peer, *, has_token: bool) -> Iterator[Finding]:
         yield from _checked("bodies", lambda: [wire.bodies(peer, prefix)])
     else:
         yield from _checked("bodies", lambda: [wire.early_answers(peer)])
+    yield from _checked("expect", lambda: wire.expectations(peer))
     if "list" in scopes:
         yield from _checked("events", lambda: [wire.events(peer)])
 

@@ -31,8 +31,10 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SOON = 14 * 86400  # seconds before a certificate's end
 _SKEW = 30.0  # seconds that clocks may differ
 _PATIENCE = 5.0  # seconds after which bytes count as held back
+_MOMENT = 0.5  # seconds that a 100 Continue has
 _PIECE = 64 * 1024
 _BODY = 8 * 1024 * 1024  # announced, never sent whole
+_NOWHERE = f"files/{'0' * 26}"  # an upload that nobody has
 
 _TLS = {  # by OpenSSL's number of what is wrong with a certificate
     9: "The certificate is not valid yet",
@@ -194,14 +196,30 @@ def _seen_after(peer: Peer, url: str, key: str) -> float | None:
 def early_answers(peer: Peer) -> Finding:
     """Look whether what a head has refused is answered before its body. Needs no right."""
     block, began = memoryview(bytes(1024)), time.monotonic()
-    url = peer.address(f"files/{'0' * 26}")
-    with peer.open("PATCH", url, words.chunk(0), length=_BODY) as exchange:
+    with peer.open("PATCH", peer.address(_NOWHERE), words.chunk(0), length=_BODY) as exchange:
         while (spent := time.monotonic() - began) < _PATIENCE:
             if not exchange.send(block):
                 exchange.answer()
                 return Finding("bodies", FINE, f"a refusal is heard after {duration(spent)}")
             time.sleep(0.05)
     return _held_back("no answer came while the body was on its way")
+
+
+def expectations(peer: Peer) -> Iterator[Finding]:
+    """Look whether somebody on the way asks for bodies in the server's name."""
+    fields = {**words.chunk(0), "Expect": "100-continue"}
+    with peer.open("PATCH", peer.address(_NOWHERE), fields, length=_BODY) as exchange:
+        time.sleep(_MOMENT)
+        exchange.send(memoryview(bytes(1)))  # hears what has come
+        if 100 in exchange.interim:
+            yield Finding(
+                "expect",
+                NOTE,
+                "Something between here and the server asks for bodies in its name.",
+                why="It said 100 Continue to what the server refuses.",
+                todo="That is how most proxies are: some of what is refused is sent before that is "
+                "heard.",
+            )
 
 
 def _of(reply: Reply) -> tuple[int, Any, bytes]:

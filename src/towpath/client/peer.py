@@ -63,6 +63,11 @@ class Exchange:
         self.send = connection.send
         self.current: Answer | None = None
 
+    @property
+    def interim(self) -> frozenset[int]:
+        """Statuses of the 1xx answers that have come so far."""
+        return frozenset(self._connection.interim)
+
     def answer(self) -> Answer:
         """Wait for the answer's head."""
         self.current = self._connection.answer()
