@@ -69,3 +69,21 @@ def test_a_killed_encrypted_upload_goes_on_where_it_was(
     assert result["sent_bytes"] < SIZE - result["resumed_from"] + CHUNK
     run("get", "x", tmp_path / "copy", "--key-file", key)
     assert (tmp_path / "copy").read_bytes() == large.read_bytes()
+
+
+def test_coded_files_are_shown_and_verified_as_the_files_that_they_hold(
+    run: Run, tmp_path: Path
+) -> None:
+    text, key = tmp_path / "text", tmp_path / "key"
+    text.write_text("the same words again and again, " * 1000)
+    run("keys", "new", key)
+    run("put", text, "packed", "--compress")
+    run("put", text, "sealed", "--key-file", key)
+    for name, opened in (("packed", []), ("sealed", ["--key-file", key])):
+        assert run("cat", name, *opened).stdout == text.read_text()
+        run("verify", name, text, *opened)
+        run("verify", name, "--read", *opened)
+    run("verify", "sealed", "--read")  # what is stored, without a key
+    assert "is encrypted" in run("cat", "sealed", code=7).stderr
+    text.write_text("other words")
+    run("verify", "packed", text, code=6)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from towpath.client.coded import AS_STORED
 from towpath.client.peer import Exchange, Peer, Reply
 from towpath.client.wire import Answer
-from towpath.codec import MEDIA_TYPES
+from towpath.codec import MEDIA_TYPES, PACKED
 from towpath.errors import BadAnswer
 
 if TYPE_CHECKING:
@@ -27,12 +27,16 @@ def _nobody() -> None:
 
 
 class Decoding(Peer):
-    """The server of `peer`. `keys`: what may open its encrypted objects."""
+    """The server of `peer`. `keys`: what may open its encrypted objects.
 
-    def __init__(self, peer: Peer, keys: Sequence[Opens]) -> None:
+    `sealed`: encrypted objects are opened, or an error; else they are what is stored.
+    """
+
+    def __init__(self, peer: Peer, keys: Sequence[Opens], *, sealed: bool = True) -> None:
         vars(self).update(vars(peer))  # the same dialer, token and idle connections
         self._plain_peer = peer
         self._keys = keys
+        self._kinds = MEDIA_TYPES if sealed else (PACKED,)
         self._seen: dict[str, CodedObject | None] = {}
 
     def ask(
@@ -52,6 +56,10 @@ class Decoding(Peer):
             return self._told(reply, check)
         return reply
 
+    def done_with(self) -> None:
+        """Close the idle connections."""
+        self._plain_peer.done_with()
+
     def _told(self, reply: Reply, check: Callable[[], None]) -> Reply:
         """The record of a name, with the length of the file."""
         record = reply.json()
@@ -59,7 +67,7 @@ class Decoding(Peer):
         if not isinstance(href, str):
             return reply
         url = self.address(href)
-        if record.get("media_type") not in MEDIA_TYPES:
+        if record.get("media_type") not in self._kinds:
             self._seen[url] = None
             return reply
         coded = self._coded(url, check)
@@ -79,7 +87,7 @@ class Decoding(Peer):
         if method == "GET":
             if url not in self._seen:
                 head = self._plain_peer.ask("HEAD", url, AS_STORED, check=check, again=True)
-                if head.ok and head.fields.get("content-type") in MEDIA_TYPES:
+                if head.ok and head.fields.get("content-type") in self._kinds:
                     self._coded(url, check)
                 else:
                     self._seen[url] = None
