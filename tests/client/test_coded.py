@@ -228,6 +228,9 @@ def test_wrapping_anew_changes_who_can_read_and_moves_no_data(
 def test_a_stream_is_not_coded_in_silence(client: Client, mixed: Path) -> None:
     with closing(mixed.open("rb")) as stream, pytest.raises(errors.Malformed, match="stream"):
         client.upload(stream, "x", compress="auto")
+    for how in ({"compress": "auto"}, {"encrypt": [KEY]}):
+        with pytest.raises(errors.Malformed, match="only its changes"):
+            client.upload(mixed, "x", delta=True, **how)
     with pytest.raises(errors.Malformed, match="auto"):
         client.upload(mixed, "x", compress="yes")
 

@@ -107,7 +107,7 @@ class AsyncClient:
         self._transfers.clear()
         self._peer.done_with()
 
-    def upload(
+    def upload(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
         self,
         source: Location | BinaryIO,
         name: str | None = None,
@@ -117,6 +117,7 @@ class AsyncClient:
         restart: bool = False,
         compress: str = "no",
         encrypt: Sequence[Locks] = (),
+        delta: bool = False,
         progress: OnProgress | None = None,
     ) -> Transfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped.
@@ -125,19 +126,27 @@ class AsyncClient:
         `on_conflict`: keep-both, replace or fail. `restart`: forget what was sent before.
         `compress`: "auto" compresses each chunk that becomes shorter by it. `encrypt`: key files,
         passphrases and recipients (towpath.codec.keys), any of which can read the file then.
+        `delta`: read the file first, and send only what the object of that name has not.
         An open binary file is read once from where it is: such an upload needs a name and
         cannot go on in another process, nor be coded. Raises Malformed for a source without a name.
         """
         keep = dict(metadata or {})
         coding = coding_of(compress, encrypt)
+        if delta and coding is not None:
+            raise Malformed("A file cannot be coded if only its changes are sent.", field="delta")
         if not isinstance(source, (str, os.PathLike)):
             if coding is not None:
                 raise Malformed("A stream cannot be compressed or encrypted.", field="source")
             return self._stream(source, name, keep, on_conflict, progress)
         path = absolute(source)
         name = name_for(name, Path(path).name)
+        key = transfer_id(Direction.UPLOAD, self._peer.url, name, path)
+        make: Make
+        if delta:
+            make = self._delta(key, path, name, keep, on_conflict=on_conflict, restart=restart)
+            return self._start(key, Direction.UPLOAD, make, progress)
         task = UploadTask(
-            id=transfer_id(Direction.UPLOAD, self._peer.url, name, path),
+            id=key,
             path=path,
             name=name,
             metadata=keep,
@@ -146,7 +155,7 @@ class AsyncClient:
             verify=self._verify,
             chunk_size=self._chunk_size,
         )
-        make: Make = partial(Upload, task, self._peer, self._notebook)
+        make = partial(Upload, task, self._peer, self._notebook)
         if coding is not None:
             make = partial(Coded, task, coding, self._peer, self._notebook)
         return self._start(task.id, Direction.UPLOAD, make, progress)
@@ -196,6 +205,7 @@ class AsyncClient:
             metadata=metadata_of(note),
             on_conflict=note.on_conflict,
             compress=compress_of(note),
+            delta=bool(note.etag),
             progress=progress,
         )
 
@@ -262,6 +272,29 @@ class AsyncClient:
     async def server(self) -> Mapping[str, Any]:
         """What the server says of itself."""
         return (await self._ask("GET", "server")).json()
+
+    def _delta(
+        self,
+        key: str,
+        path: str,
+        name: str,
+        metadata: Mapping[str, str],
+        *,
+        on_conflict: str,
+        restart: bool,
+    ) -> Make:
+        from towpath.client.delta import Delta, DeltaTask  # noqa: PLC0415 - slow to import
+
+        task = DeltaTask(
+            id=key,
+            path=path,
+            name=name,
+            metadata=metadata,
+            on_conflict=on_conflict,
+            restart=restart,
+            chunk_size=self._chunk_size,
+        )
+        return lambda control, meter: Delta(task, self._peer, self._notebook, control, meter)
 
     def _stream(
         self,

@@ -179,7 +179,7 @@ class Client:
         finally:
             self._loop.end()
 
-    def upload(
+    def upload(  # noqa: PLR0913 - the same as AsyncClient's
         self,
         source: Location | BinaryIO,
         name: str | None = None,
@@ -189,6 +189,7 @@ class Client:
         restart: bool = False,
         compress: str = "no",
         encrypt: Sequence[Locks] = (),
+        delta: bool = False,
         progress: OnProgress | None = None,
     ) -> BlockingTransfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped."""
@@ -204,6 +205,7 @@ class Client:
                 restart=restart,
                 compress=compress,
                 encrypt=encrypt,
+                delta=delta,
                 progress=progress,
             )
 

@@ -1,4 +1,4 @@
-"""Chunks coded by themselves: compressed, encrypted, and the manifest that says how.
+"""Codecs of chunks that client and server share: where content is cut, compression, encryption.
 
 Rules: bytes in, bytes out, no I/O; every length that a stranger wrote is bounded before anything
 is done with it; cryptography and zstd are loaded when they are first used. docs/reference/format.md
