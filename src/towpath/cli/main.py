@@ -34,6 +34,7 @@ COMMANDS = {
     "verify": ("towpath.cli.digests:verify", "Hold a file against the server's digest."),
     "transfers": ("towpath.cli.resume:transfers", "List what is not finished."),
     "resume": ("towpath.cli.resume:resume", "Go on with transfers that stopped."),
+    "keys": ("towpath.cli.keys:keys", "Make keys, and change who can read a file."),
     "gc": ("towpath.cli.gc:gc", "Remove what stopped transfers left here."),
     "top": ("towpath.cli.top:top", "Watch uploads on the server as they happen."),
     "bench": ("towpath.cli.bench:bench", "Measure how fast the server is from here."),

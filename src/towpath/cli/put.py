@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, carry
+from towpath.cli.keyfiles import locks, sealing_options
 from towpath.cli.options import Caller, Size, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@sealing_options
 @DRY_RUN
 @transfer_options
 def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
@@ -53,6 +55,8 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     keep: dict[str, Any] = {
         "metadata": metadata(said["meta"]),
         "on_conflict": said["on_conflict"] or "",
+        "compress": "auto" if said["compress"] else "no",
+        "encrypt": locks(said, caller.output),
     }
     if "-" in sources:
         if said["dry_run"]:

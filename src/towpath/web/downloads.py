@@ -23,6 +23,7 @@ from towpath.protocol.problem import problem
 from towpath.web.body import Send, send_object, send_reading, send_reply, start_of
 from towpath.web.intake import query_of
 from towpath.web.links import Links
+from towpath.web.unpacked import for_reader, is_packed
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -66,7 +67,10 @@ class Downloads:
             if not self._follow or "follow" not in query_of(head):
                 raise
             return await self._arriving(caller, head, key)
-        return Whole(self._delivery(head, opened), opened)
+        varies = is_packed(opened)
+        opened = await for_reader(head, opened)
+        whole = Whole(self._delivery(head, opened), opened)
+        return whole.with_fields(("vary", "accept")) if varies else whole
 
     def _delivery(self, head: Head, opened: Opened) -> Delivery:
         seconds, name, kind = self._cache_seconds, opened.name, "attachment"
