@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def spoil(patch: Patch, times: int) -> list[int]:
 
 def remains(data: Path) -> list[str]:
     """What is left of uploads that are no documents."""
-    return os.listdir(data / "uploads") + os.listdir(data / "operations")
+    return [path.name for pattern in ("uploads/*/*", "operations/*") for path in data.glob(pattern)]
 
 
 def test_a_chunk_with_a_wrong_checksum_is_sent_again_by_itself(

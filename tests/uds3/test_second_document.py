@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -260,7 +259,7 @@ def test_what_is_too_old_is_removed_when_a_manager_begins(local: Make, tmp_path:
 
 
 def stored_uploads(tmp_path: Path) -> list[str]:
-    return os.listdir(tmp_path / "data" / "uploads")
+    return [path.name for path in tmp_path.glob("data/uploads/*/*")]
 
 
 def test_nothing_is_written_down_without_resume(make: Make, tmp_path: Path) -> None:
