@@ -8,6 +8,7 @@ one file under `checklist/` and removes it again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 from sample import MB, arguments, same, sample
 
 from towpath import Client, TowpathError
+from towpath.errors import Forbidden, NotFound, Unauthenticated
 from towpath.uds3 import StreamingManager, format_bytes
 
 Finding = tuple[bool, str]
@@ -53,7 +55,7 @@ def guarded(url: str) -> Finding:
     try:
         with tempfile.TemporaryDirectory() as folder, Client(url, state_dir=folder) as client:
             list(client.names("checklist/"))
-    except TowpathError as error:
+    except (Unauthenticated, Forbidden) as error:
         return True, f"without a token: {error.code}"
     local = urlsplit(url).hostname in LOOPBACK
     return local, "without a token everything is open" + (" (to this machine)" if local else "")
@@ -146,7 +148,8 @@ def main() -> None:
             with StreamingManager(url=url, state_dir=folder / "state", **options) as manager:
                 say("round trip", lambda: round_trip(manager, folder, found.size))
                 say("resumable", lambda: resumable(manager, folder))
-            client.remove(NAME)
+            with contextlib.suppress(NotFound):
+                client.remove(NAME)
     sys.exit(1 if bad else 0)
 
 

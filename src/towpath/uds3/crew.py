@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -25,7 +25,7 @@ from towpath.errors import (
 )
 from towpath.uds3.carrier import Carrier, Job
 from towpath.uds3.control import Stopped, Wish
-from towpath.uds3.errors import SagaRollbackRequired, named
+from towpath.uds3.errors import ChunkMetadataCorruptError, SagaRollbackRequired, named
 from towpath.uds3.live import Live
 from towpath.uds3.operations import OperationStatus, OperationType, now
 from towpath.uds3.records import Checkpoints, Record, read, unknown, write
@@ -62,37 +62,45 @@ class Crew:
     # --- which there are ---------------------------------------------------------------------
 
     def find(self, operation_id: str) -> Live:
-        """The operation. Raises NotFound, ChunkMetadataCorruptError."""
+        """The operation, carried here or written down.
+
+        Raises NotFound, ChunkMetadataCorruptError.
+        """
         with self._guard:
             known = self._lives.get(operation_id)
-        if known is not None:
-            return known
-        data = self._checkpoints.read(operation_id)
-        if data is None:
-            raise unknown(operation_id)
-        record = read(data, operation_id)
-        if record.status in (OperationStatus.PENDING, OperationStatus.IN_PROGRESS):
-            record.status = OperationStatus.PAUSED  # its process ended
-        with self._guard:
-            return self._lives.setdefault(operation_id, Live(record))
+        return known or self._written(operation_id)
 
     def known(self, fresh: Record) -> Record:
         """What is known of the operation; `fresh` if nothing is."""
         try:
             return self.find(fresh.operation_id).record
         except NotFound:
+            fresh.key = uuid4().hex  # there may be an upload by the id that is over
             return fresh
 
     def all(self) -> list[Live]:
         """Every operation, those of earlier processes too, oldest first."""
-        for operation_id in list(self._checkpoints.all()):
-            try:
-                self.find(operation_id)
-            except TowpathError as error:
-                _log.warning("An operation is left out: %s", error)
         with self._guard:
-            found = list(self._lives.values())
-        return sorted(found, key=lambda live: live.record.created_at)
+            found = dict(self._lives)
+        for operation_id in self._checkpoints.all():
+            if operation_id not in found:
+                try:
+                    found[operation_id] = self._written(operation_id)
+                except NotFound:  # forgotten meanwhile
+                    continue
+                except ChunkMetadataCorruptError as error:
+                    _log.warning("An operation is left out: %s", error)
+        return sorted(found.values(), key=lambda live: live.record.created_at)
+
+    def _written(self, operation_id: str) -> Live:
+        """An operation that nobody carries here."""
+        data = self._checkpoints.read(operation_id)
+        if data is None:
+            raise unknown(operation_id)
+        record = read(data, operation_id)
+        if record.status in (OperationStatus.PENDING, OperationStatus.IN_PROGRESS):
+            record.status = OperationStatus.PAUSED  # its process ended
+        return Live(record)
 
     # --- carrying ----------------------------------------------------------------------------
 
@@ -117,6 +125,8 @@ class Crew:
             return
         try:
             live.future.result()
+        except CancelledError:  # its turn had not come
+            return
         except BaseException:
             live.control.ask(Wish.PAUSE)
             raise
@@ -125,16 +135,14 @@ class Crew:
         """Stop it and keep everything; false if it is not on its way."""
         if not live.is_running:
             return False
-        live.control.ask(Wish.PAUSE)
-        self.wait(live)
+        self._stop(live, Wish.PAUSE)
         return live.is_mine or live.record.status is OperationStatus.PAUSED
 
     def cancel(self, live: Live, *, cleanup: bool, tell: bool) -> bool:
         """End it; false if it had ended. `cleanup`: nothing of it stays."""
         live.cleans, live.tells = cleanup, tell
         if live.is_running:
-            live.control.ask(Wish.CANCEL)
-            self.wait(live)
+            self._stop(live, Wish.CANCEL)
             return live.is_mine or live.record.status is OperationStatus.CANCELLED
         status, over = live.record.status, live.is_clean or not cleanup
         if status is OperationStatus.COMPLETED or (status is OperationStatus.CANCELLED and over):
@@ -157,9 +165,20 @@ class Crew:
         horizon, count = now() - timedelta(days=days), 0
         for live in self.all() if checkpoints or records else ():
             if not live.is_running and live.record.updated_at <= horizon:
-                self.forget(live, checkpoint=checkpoints, record=records)
-                count += 1
+                try:
+                    self.forget(live, checkpoint=checkpoints, record=records)
+                except TowpathError as error:
+                    _log.warning("%s stays for now: %s", live.record.operation_id, error)
+                else:
+                    count += 1
         return count
+
+    def _stop(self, live: Live, wish: Wish) -> None:
+        """Ask it to stop, and wait until it has."""
+        live.control.ask(wish)
+        if live.future is not None and live.future.cancel():  # its turn has not come
+            self._stopped(live, wish)
+        self.wait(live)
 
     def close(self, *, waits: bool) -> None:
         """End: pause what is on its way, or wait for it."""
@@ -174,7 +193,8 @@ class Crew:
     # --- in the operation's thread -----------------------------------------------------------
 
     def _carry(self, live: Live, restart: bool) -> None:
-        record = live.record
+        with self._guard:  # `start` has put the operation where others find it
+            record = live.record
         try:
             live.control.check()
             live.begin()

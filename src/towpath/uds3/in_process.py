@@ -177,7 +177,7 @@ class EngineCarrier:
                     flying[self._start(job, handle, piece)] = piece
                 if not flying:
                     return
-                done, _ = wait(flying, _LOOK_SECONDS, FIRST_COMPLETED)
+                done, _ = wait(flying, min(self._rules.timeout, _LOOK_SECONDS), FIRST_COMPLETED)
                 for future in done:
                     piece = flying.pop(future)
                     if self._landed(job, future, piece):

@@ -289,7 +289,10 @@ class StreamingManager:
         return self._opening.crew().find(operation_id).progress()
 
     def get_chunks(self, operation_id: str) -> list[ChunkMetadata]:
-        """The chunks of an upload that are durable, in their order; those of this run at least."""
+        """The chunks of an upload that are durable, in their order; in process only.
+
+        A server counts bytes: then there are none.
+        """
         chunks = list(self._opening.crew().find(operation_id).record.chunks.values())
         return [replace(each) for each in sorted(chunks, key=lambda each: each.chunk_index)]
 

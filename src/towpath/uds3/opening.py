@@ -22,7 +22,7 @@ from towpath.uds3.carrier import Carrier, Rules
 from towpath.uds3.crew import Crew, Terms
 from towpath.uds3.destinations import address_of, file_of, target_of
 from towpath.uds3.operations import OperationType
-from towpath.uds3.records import FolderCheckpoints, Record
+from towpath.uds3.records import FolderCheckpoints, Record, is_id
 
 Location = str | os.PathLike[str]
 Metadata = Mapping[str, Any]
@@ -75,8 +75,13 @@ class Opening:
                 carrier = self._carrier()
                 local = FolderCheckpoints(carrier.folder)
                 kept = carrier.checkpoints if self._in_database else local
-                self._open = Crew(carrier, kept, self._terms, self.rules.operations)
-                self._open.sweep(self.retention_days, checkpoints=True, records=True)
+                crew = Crew(carrier, kept, self._terms, self.rules.operations)
+                try:
+                    crew.sweep(self.retention_days, checkpoints=True, records=True)
+                except BaseException:
+                    crew.close(waits=False)
+                    raise
+                self._open = crew
             return self._open
 
     def close(self, *, waits: bool) -> None:
@@ -92,16 +97,16 @@ class Opening:
         destination: Location,
         chunk_size: int | None,
         metadata: Metadata | None,
-        operation_id: str | None = None,
+        operation_id: str = "",
     ) -> Record:
         """An upload that is to begin. Raises FileNotFoundError, Malformed, SettingsError."""
-        path = Path(file_path).absolute()
+        path = Path(os.path.abspath(file_path))  # noqa: PTH100 - links stay, ".." goes
         stat = path.stat()
         if path.is_dir():
             raise Malformed(f"{path} is a folder.", field="file_path", todo="Name a file.")
         where = os.fspath(destination)
         return Record(
-            operation_id=operation_id or uuid4().hex,
+            operation_id=operation_id if is_id(operation_id) else uuid4().hex,
             kind=OperationType.UPLOAD,
             path=str(path),
             address=address_of(where, path.name, in_process=self.in_process),

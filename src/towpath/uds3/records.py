@@ -68,7 +68,7 @@ class Record:
         """How many of them are done: those sent, or those that lie before the last byte."""
         if self.status is OperationStatus.COMPLETED:
             return self.chunks_total
-        return max(len(self.chunks), 0 if self.chunks else self.transferred // self.chunk_size)
+        return len(self.chunks) or self.transferred // self.chunk_size
 
     def chunk(self, index: int) -> ChunkMetadata:
         """A chunk that nobody has sent yet."""
@@ -222,9 +222,14 @@ class FolderCheckpoints:
         return self.folder / f"{checked(operation_id)}.json"
 
 
+def is_id(text: str) -> bool:
+    """Tell whether the text may be the id of an operation."""
+    return _ID.fullmatch(text) is not None
+
+
 def checked(operation_id: str) -> str:
     """The id, if it may be one. Raises NotFound."""
-    if not _ID.fullmatch(operation_id):
+    if not is_id(operation_id):
         raise unknown(operation_id)
     return operation_id
 

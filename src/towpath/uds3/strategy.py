@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from towpath.uds3.manager import StreamingManager
+from towpath.uds3.manager import StreamingManager, create_streaming_manager
 from towpath.uds3.opening import Location, Metadata
 from towpath.uds3.operations import OperationStatus, ProgressCallback, StreamingResult
 
@@ -15,11 +15,11 @@ from towpath.uds3.operations import OperationStatus, ProgressCallback, Streaming
 class UnifiedDatabaseStrategy:
     """Uploads and downloads as a database strategy has them.
 
-    `manager`: who carries; by default a new StreamingManager with `options`.
+    `manager`: who carries; by default one of create_streaming_manager with `options`.
     """
 
     def __init__(self, manager: StreamingManager | None = None, **options: Any) -> None:  # noqa: ANN401 - those of StreamingManager
-        self.manager = manager or StreamingManager(**options)
+        self.manager = manager or create_streaming_manager(**options)
 
     def close(self) -> None:
         """Pause what is under way, keep its state, and let go of everything."""
