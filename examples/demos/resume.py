@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from sample import MB, Watch, arguments, check, place, sample
 
@@ -22,9 +23,9 @@ CHUNK = 1 * MB
 def child(folder: Path, half: int) -> None:
     """What the process that is killed does: upload, and stop in the middle."""
 
-    def told(progress: float, operation: object) -> None:
-        print(json.dumps([progress.operation_id, progress.transferred_bytes]), flush=True)  # type: ignore[attr-defined]
-        if progress.transferred_bytes >= half:  # type: ignore[attr-defined]
+    def told(progress: Any) -> None:  # noqa: ANN401 - a number with the progress in it
+        print(json.dumps([progress.operation_id, progress.transferred_bytes]), flush=True)
+        if progress.transferred_bytes >= half:
             time.sleep(60)
 
     carrier = StreamingManager(data=folder / "data", chunk_size=CHUNK)

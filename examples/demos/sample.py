@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from towpath.uds3 import StreamingManager, format_bytes
 
@@ -78,7 +78,7 @@ class Watch:
 
     seconds = 0.0
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._began = time.perf_counter()
         return self
 

@@ -73,3 +73,9 @@ def write(path: Path, size: int) -> Path:
 
 def same(one: Path, other: Path) -> bool:
     return one.read_bytes() == other.read_bytes()
+
+
+@pytest.fixture
+def large(place: dict[str, Any], tmp_path: Path) -> Path:
+    """A file that takes long enough to be stopped: a server hears of a stop only later."""
+    return write(tmp_path / "large.bin", (64 if "url" in place else 8) * MIB)

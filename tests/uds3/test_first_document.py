@@ -76,9 +76,7 @@ def test_three_files_in_a_loop_are_each_asked_for(
     assert uds.list_streaming_operations(status=StreamingStatus.FAILED) == []
 
 
-def test_a_manager_is_made_with_a_calculated_chunk_size(
-    place: dict[str, Any], paper: Path
-) -> None:
+def test_a_manager_is_made_with_a_calculated_chunk_size(place: dict[str, Any], paper: Path) -> None:
     n = calculate_optimal_chunk_size(
         file_size=paper.stat().st_size, available_memory=4 << 30, network_speed_mbps=1000
     )
@@ -116,9 +114,10 @@ def test_other_failures_stand_in_the_result(uds: UnifiedDatabaseStrategy, paper:
     assert (again["success"], again["resumed_from_chunk"]) == (True, 0)
 
 
-def test_an_upload_that_was_paused_goes_on_where_it_was(make: Make, tmp_path: Path) -> None:
+def test_an_upload_that_was_paused_goes_on_where_it_was(
+    make: Make, large: Path, tmp_path: Path
+) -> None:
     manager = make(chunk_size=MIB, checkpoint_interval=1)
-    large = write(tmp_path / "large.bin", 64 * MIB)
 
     def pause(progress: Percent) -> None:
         if progress.transferred_bytes >= 4 * MIB and not progress.is_complete:
@@ -140,9 +139,10 @@ def test_an_upload_that_was_paused_goes_on_where_it_was(make: Make, tmp_path: Pa
     assert repeated["status"] == "completed"
 
 
-def test_an_upload_that_is_cancelled_leaves_nothing(make: Make, tmp_path: Path) -> None:
+def test_an_upload_that_is_cancelled_leaves_nothing(
+    make: Make, large: Path, tmp_path: Path
+) -> None:
     manager = make(chunk_size=MIB)
-    large = write(tmp_path / "large.bin", 64 * MIB)
     before = manager.upload_large_file(write(tmp_path / "old", 1000), "cancelled.bin")
 
     def cancel(progress: Percent) -> None:

@@ -1,4 +1,4 @@
-"""A process that is killed loses nothing: another one goes on, and sends no acknowledged byte again."""
+"""A killed process loses nothing: another one goes on, and sends no acknowledged byte again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ time.sleep(60)
 """
 
 
-def kill_midway(options: dict[str, Any], verb: str, one: str, other: str, stops_at: int) -> tuple[str, int]:
+def kill_midway(
+    options: dict[str, Any], verb: str, one: str, other: str, stops_at: int
+) -> tuple[str, int]:
     """Run an operation in a process, and kill it once bytes moved: its id, and what it was told."""
     said = json.dumps([options, verb, one, other, stops_at], default=str)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -51,11 +53,12 @@ def kill_midway(options: dict[str, Any], verb: str, one: str, other: str, stops_
     pytest.fail("it was over too soon")
 
 
-@pytest.mark.parametrize("chunks", [1, 3, 6, 13, 40])
+@pytest.mark.parametrize("chunks", [1, 6, 40])
 def test_a_killed_upload_in_process_goes_on_in_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunks: int
 ) -> None:
-    large, options = write(tmp_path / "large.bin", SIZE), {"data": tmp_path / "data"}
+    large = write(tmp_path / "large.bin", SIZE)
+    options: dict[str, Any] = {"data": tmp_path / "data"}
     key, acknowledged = kill_midway(options, "upload_file", str(large), "documents/", chunks * MIB)
     read, honest = 0, FileSource.read_into
 
@@ -82,7 +85,7 @@ def test_a_killed_upload_to_a_server_goes_on_in_another_process(
     server: Any, tmp_path: Path
 ) -> None:
     large = write(tmp_path / "killed.bin", SIZE)
-    options = {"url": server.url, "state_dir": tmp_path / "state"}
+    options: dict[str, Any] = {"url": server.url, "state_dir": tmp_path / "state"}
     key, acknowledged = kill_midway(options, "upload_file", str(large), "killed.bin", 0)
     with StreamingManager(chunk_size_mb=1, **options) as manager:
         (operation,) = manager.list_active_operations()
@@ -96,7 +99,8 @@ def test_a_killed_upload_to_a_server_goes_on_in_another_process(
 
 
 def test_a_killed_download_goes_on_in_another_process(tmp_path: Path) -> None:
-    large, options = write(tmp_path / "large.bin", SIZE), {"data": tmp_path / "data"}
+    large = write(tmp_path / "large.bin", SIZE)
+    options: dict[str, Any] = {"data": tmp_path / "data"}
     with StreamingManager(**options) as manager:
         assert manager.upload_large_file(large, "large.bin")
     target = str(tmp_path / "copy")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.uds3.conftest import MIB
 
-SIZE = 512 * MIB
+SIZE = 256 * MIB
 
 PROGRAM = """
 import sys
@@ -31,12 +31,19 @@ with StreamingManager(data=data) as manager:
 """
 
 
-def test_half_a_gibibyte_up_and_down_takes_less_than_sixteen_mebibytes(tmp_path: Path) -> None:
+def test_a_quarter_of_a_gibibyte_up_and_down_takes_less_than_sixteen_mebibytes(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "small").write_bytes(os.urandom(20 * MIB))
     with (tmp_path / "large").open("wb") as file:
         file.truncate(SIZE)
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *(str(tmp_path / each) for each in ("small", "large", "data"))],
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            *(str(tmp_path / each) for each in ("small", "large", "data")),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import time
 from datetime import datetime
@@ -108,9 +109,8 @@ def test_a_download_says_how_far_it_is(make: Make, paper: Path, tmp_path: Path) 
         manager.resume_upload(operation_id)
 
 
-def test_a_download_that_was_paused_goes_on(make: Make, tmp_path: Path) -> None:
+def test_a_download_that_was_paused_goes_on(make: Make, large: Path, tmp_path: Path) -> None:
     manager = make(chunk_size_mb=1)
-    large = write(tmp_path / "large.bin", 64 * MIB)
     manager.wait_for_operations([manager.upload_file(large, "down.bin", parallel=True)])
 
     def pause(progress: Any) -> None:
@@ -127,9 +127,8 @@ def test_a_download_that_was_paused_goes_on(make: Make, tmp_path: Path) -> None:
     assert same(large, tmp_path / "copy")
 
 
-def test_an_upload_that_was_paused_is_resumed_by_its_id_alone(make: Make, tmp_path: Path) -> None:
+def test_an_upload_that_was_paused_is_resumed_by_its_id_alone(make: Make, large: Path) -> None:
     manager = make(chunk_size_mb=1)
-    large = write(tmp_path / "large.bin", 64 * MIB)
 
     def pause(progress: Any, operation: StreamingOperation) -> None:
         if operation.chunks_completed >= 3 and operation.status.value == "in_progress":
@@ -157,7 +156,9 @@ def test_an_upload_that_is_not_what_was_sent_is_sent_again(
     assert manager.verify_upload(key)
 
 
-def test_what_is_known_at_the_start_is_raised_there(make: Make, paper: Path, tmp_path: Path) -> None:
+def test_what_is_known_at_the_start_is_raised_there(
+    make: Make, paper: Path, tmp_path: Path
+) -> None:
     manager = make()
     with pytest.raises(FileNotFoundError):
         manager.upload_file(tmp_path / "none", "x")
@@ -190,8 +191,7 @@ def test_an_argument_that_cannot_be_is_refused(given: dict[str, Any], tmp_path: 
 
 
 @pytest.mark.parametrize("storage", ["local", "database"])
-def test_a_checkpoint_outlives_its_manager(make: Make, tmp_path: Path, storage: str) -> None:
-    large = write(tmp_path / f"{storage}.bin", 32 * MIB)
+def test_a_checkpoint_outlives_its_manager(make: Make, large: Path, storage: str) -> None:
     first = make(chunk_size_mb=1, checkpoint_storage=storage, checkpoint_interval=2)
 
     def pause(progress: Any) -> None:
@@ -203,7 +203,7 @@ def test_a_checkpoint_outlives_its_manager(make: Make, tmp_path: Path, storage: 
     first.close()
     second = make(chunk_size_mb=1, checkpoint_storage=storage)
     (listed,) = [each for each in second.list_operations("paused") if each.operation_id == key]
-    assert listed.total_bytes == 32 * MIB
+    assert listed.total_bytes == large.stat().st_size
     result = second.resume_upload(key)
     assert result
     assert result["resumed_from_chunk"] >= 4
@@ -241,7 +241,7 @@ def test_old_operations_are_cleaned_up(make: Make, tmp_path: Path) -> None:
 
 
 def test_what_is_too_old_is_removed_when_a_manager_begins(local: Make, tmp_path: Path) -> None:
-    large = write(tmp_path / "large.bin", 32 * MIB)
+    large = write(tmp_path / "large.bin", 8 * MIB)
     manager = local(chunk_size_mb=1)
 
     def pause(progress: Any) -> None:
@@ -262,9 +262,8 @@ def stored_uploads(tmp_path: Path) -> list[str]:
     return [path.name for path in tmp_path.glob("data/uploads/*/*")]
 
 
-def test_nothing_is_written_down_without_resume(make: Make, tmp_path: Path) -> None:
+def test_nothing_is_written_down_without_resume(make: Make, large: Path, tmp_path: Path) -> None:
     manager = make(chunk_size_mb=1, enable_resume=False)
-    large = write(tmp_path / "large.bin", 32 * MIB)
 
     def pause(progress: Any) -> None:
         if progress.transferred_bytes and not progress.is_complete:
@@ -280,8 +279,6 @@ def test_nothing_is_written_down_without_resume(make: Make, tmp_path: Path) -> N
 def test_the_checksum_is_the_one_that_was_asked_for(
     make: Make, paper: Path, algorithm: str
 ) -> None:
-    import hashlib  # noqa: PLC0415
-
     manager = make(chunk_size_mb=1, checksum_algorithm=algorithm)
     key = manager.upload_file(paper, f"{algorithm}.pdf")
     (done,) = manager.wait_for_operations([key])

@@ -24,7 +24,15 @@ def test_the_constants_are_five_ten_and_one_mebibyte() -> None:
 
 @pytest.mark.parametrize(
     ("size", "chunk"),
-    [(0, 1), (10 * MB - 1, 1), (10 * MB, 5), (100 * MB, 5), (300 * MB, 10), (500 * MB, 10), (GB, 20)],
+    [
+        (0, 1),
+        (10 * MB - 1, 1),
+        (10 * MB, 5),
+        (100 * MB, 5),
+        (300 * MB, 10),
+        (500 * MB, 10),
+        (GB, 20),
+    ],
 )
 def test_the_first_rule_goes_by_the_size(size: int, chunk: int) -> None:
     assert calculate_optimal_chunk_size(size) == chunk * MB
@@ -42,7 +50,15 @@ def test_little_memory_and_a_slow_line_make_chunks_smaller() -> None:
 
 @pytest.mark.parametrize(
     ("size", "chunk"),
-    [(0, 5), (100 * MB - 1, 5), (100 * MB, 10), (500 * MB, 10), (GB, 20), (5 * GB, 20), (6 * GB, 50)],
+    [
+        (0, 5),
+        (100 * MB - 1, 5),
+        (100 * MB, 10),
+        (500 * MB, 10),
+        (GB, 20),
+        (5 * GB, 20),
+        (6 * GB, 50),
+    ],
 )
 def test_the_second_rule_goes_by_the_size(size: int, chunk: int) -> None:
     assert calculate_chunk_size(size) == calculate_chunk_size(file_size_bytes=size) == chunk * MB

@@ -89,6 +89,10 @@ class Carrier(Protocol):
         """Tell whether what is stored is what was sent."""
         ...
 
+    def before_exit(self, call: Callable[[], None]) -> None:
+        """Have the bound method called before the interpreter ends, if that must be."""
+        ...
+
     def close(self) -> None:
         """Let go of everything."""
         ...

@@ -57,6 +57,7 @@ class Crew:
         self._terms = terms
         self._pool = ThreadPoolExecutor(threads, "towpath-operation")
         self._lives: dict[str, Live] = {}
+        self._closed = False
         self._guard = threading.Lock()
 
     # --- which there are ---------------------------------------------------------------------
@@ -180,9 +181,16 @@ class Crew:
             self._stopped(live, wish)
         self.wait(live)
 
+    def finish(self) -> None:
+        """End, once everything has ended by itself."""
+        self.close(waits=True)
+
     def close(self, *, waits: bool) -> None:
-        """End: pause what is on its way, or wait for it."""
+        """End: pause what is on its way, or wait for it. Idempotent."""
         with self._guard:
+            if self._closed:
+                return
+            self._closed = True
             lives = [live for live in self._lives.values() if live.is_running]
         for live in lives:
             if not waits:
@@ -231,6 +239,8 @@ class Crew:
     def _cancelled(self, live: Live) -> bool:
         """End it as cancelled; false if it was complete at the last moment."""
         status, keep, live.error = OperationStatus.CANCELLED, True, None
+        with self._guard:
+            self._lives[live.record.operation_id] = live
         if live.cleans:
             try:
                 self.carrier.undo(live.record, tell=live.tells)
@@ -305,8 +315,6 @@ def _empty(record: Record) -> None:
     record.key = uuid4().hex  # another than the one that was given up
     record.transferred = record.resumed_from = 0
     record.chunks.clear()
-
-
 
 
 def otherwise(record: Record) -> StateConflict:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from towpath.core.names import check_name
@@ -57,7 +57,7 @@ def file_of(destination: str, *, in_process: bool) -> Path:
             why=f"A file:// URL with the host {parts.netloc} cannot be reached from here.",
             todo="Write file:/// and the path.",
         )
-    path = Path(url2pathname(unquote(parts.path)) if parts.path else "")
+    path = Path(url2pathname(parts.path) if parts.path else "")
     if not path.is_absolute():
         raise Malformed(f"{destination} has no path.", field="destination")
     return path

@@ -93,7 +93,10 @@ def named(error: BaseException) -> BaseException:
     """The same error as one of this interface's, where it has a name for it."""
     if not isinstance(error, TowpathError):
         return error
-    kinds = {NETWORK: NetworkError, CHECKSUM: ChecksumMismatchError}
+    kinds: dict[str, type[NetworkError | ChecksumMismatchError]] = {
+        NETWORK: NetworkError,
+        CHECKSUM: ChecksumMismatchError,
+    }
     kind = kinds.get(kind_of(error))
     if kind is None or isinstance(error, kind):
         return error

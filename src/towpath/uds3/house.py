@@ -113,11 +113,12 @@ def before_exit(call: Callable[[], None]) -> None:
 
 
 def _end_all() -> None:
-    for waiter in list(_WAITERS):
+    for waiter in tuple(_WAITERS):
         if (call := waiter()) is not None:
             call()
     with _GUARD:
-        houses, _ = list(_OPEN.values()), _OPEN.clear()
+        houses = list(_OPEN.values())
+        _OPEN.clear()
         for house in houses:
             house.end()
 

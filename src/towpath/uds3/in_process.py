@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,11 @@ from towpath.errors import Expired, NotFound, SourceChanged, StateConflict
 from towpath.uds3 import house as houses
 from towpath.uds3.carrier import ALGORITHMS, Job, Rules, checksum_of
 from towpath.uds3.destinations import FILE, file_of
+from towpath.uds3.engine_checkpoints import EngineCheckpoints
 from towpath.uds3.errors import StreamingTimeoutError
 from towpath.uds3.files import Origin, fetch, part_of, place
 from towpath.uds3.house import House
 from towpath.uds3.records import Checkpoints, Record
-from towpath.uds3.engine_checkpoints import EngineCheckpoints
 from towpath.uds3.source import CHECKSUM, FileSource
 
 _DIALECT = "uds3"
@@ -76,6 +76,7 @@ class EngineCarrier:
                 self._adopt(record, extent)
                 job.moved()
                 self._send(job, file.fileno(), extent)
+                record.insist_on_source(os.fstat(file.fileno()))
             made = self._house.call(self._engine.complete(ANONYMOUS, record.key))
             record.transferred = record.total
             self._note(job, made)
@@ -97,7 +98,9 @@ class EngineCarrier:
         if not record.key:
             return
         try:
-            self._house.call(self._engine.cancel(ANONYMOUS, record.key, reason="rolled back"))
+            self._house.call(
+                self._engine.cancel(ANONYMOUS, record.key, reason="its operation was given up")
+            )
         except NotFound:  # it never was, or is gone
             return
         except StateConflict:  # it is an object; without a name nobody has seen it yet
@@ -114,6 +117,9 @@ class EngineCarrier:
         except (NotFound, FileNotFoundError):
             return False
         return origin.length == record.total and origin.is_sound(record.algorithm, record.checksum)
+
+    def before_exit(self, call: Callable[[], None]) -> None:
+        houses.before_exit(call)
 
     def close(self) -> None:
         houses.leave(self._house)
@@ -144,6 +150,7 @@ class EngineCarrier:
             dialect=_DIALECT,
             wants=(SHA256,) if record.algorithm == "sha256" else (),
             shares=False,
+            completes=False,  # it is told to, once the source was seen not to have changed
         )
         self._house.call(self._engine.create(ANONYMOUS, new))
         return self._house.call(self._engine.inspect(ANONYMOUS, record.key))

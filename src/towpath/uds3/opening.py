@@ -81,6 +81,7 @@ class Opening:
                 except BaseException:
                     crew.close(waits=False)
                     raise
+                carrier.before_exit(crew.finish)
                 self._open = crew
             return self._open
 
@@ -149,12 +150,7 @@ class Opening:
 
         settings = load({"data": place.data})
         lifetime = max(settings.lifetime, self.retention_days * 86400.0)
-        carrier = EngineCarrier(house.enter(replace(settings, lifetime=lifetime)), self.rules)
-        house.before_exit(self._wait_at_exit)
-        return carrier
-
-    def _wait_at_exit(self) -> None:
-        self.close(waits=True)
+        return EngineCarrier(house.enter(replace(settings, lifetime=lifetime)), self.rules)
 
 
 def at_least(least: int, name: str, value: int) -> int:

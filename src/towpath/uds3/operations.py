@@ -92,7 +92,9 @@ class StreamingProgress:
         """0 to 100."""
         if self.is_complete:
             return 100.0
-        return min(100.0, self.transferred_bytes * 100 / self.total_bytes) if self.total_bytes else 0.0
+        return (
+            min(100.0, self.transferred_bytes * 100 / self.total_bytes) if self.total_bytes else 0.0
+        )
 
     @property
     def is_complete(self) -> bool:
@@ -136,9 +138,9 @@ class Percent(float):
 class StreamingResult(Mapping[str, Any]):
     """What became of an operation: a mapping, and true if it succeeded.
 
-    Keys: operation_id, status, success, error (None or text), resumed_from_chunk, resumed_from_bytes,
-    document_id, destination, file_path, total_bytes, transferred_bytes, chunks_total,
-    chunks_completed, checksum.
+    Keys: operation_id, status, success, error (None or text), resumed_from_chunk,
+    resumed_from_bytes, document_id, destination, file_path, total_bytes, transferred_bytes,
+    chunks_total, chunks_completed, checksum.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:

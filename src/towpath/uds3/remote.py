@@ -100,6 +100,9 @@ class ClientCarrier:
         whole = found.length == record.total and not found.damaged
         return same and whole and found.id == record.document_id
 
+    def before_exit(self, call: Callable[[], None]) -> None:
+        """A client goes on while threads are waited for."""
+
     def close(self) -> None:
         with self._guard:
             clients, self._clients = list(self._clients.values()), {}
