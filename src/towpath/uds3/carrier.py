@@ -98,13 +98,8 @@ class Carrier(Protocol):
         ...
 
 
-ALGORITHMS = {
-    "sha256": "sha-256",
-    "sha512": "sha-512",
-    "sha1": "sha",
-    "md5": "md5",
-}
-"""Checksums by their names here, with the names that the engine has for them."""
+ALGORITHMS = ("sha256", "sha512", "sha1", "md5")
+"""Checksums, by their names here."""
 
 
 def check_algorithm(name: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +19,20 @@ from uuid import uuid4
 
 from towpath.core.caller import ANONYMOUS
 from towpath.core.command import NewUpload
-from towpath.core.digest import SHA256
+from towpath.core.digest import CRC64NVME, SHA256
 from towpath.core.model import Object, OnConflict, Upload, UploadState
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write
 from towpath.errors import Expired, NotFound, SourceChanged, StateConflict
 from towpath.uds3 import house as houses
-from towpath.uds3.carrier import ALGORITHMS, Job, Rules, checksum_of
+from towpath.uds3.carrier import Job, Rules, checksum_of
 from towpath.uds3.destinations import FILE, file_of
 from towpath.uds3.engine_checkpoints import EngineCheckpoints
 from towpath.uds3.errors import StreamingTimeoutError
 from towpath.uds3.files import Origin, fetch, part_of, place
 from towpath.uds3.house import House
 from towpath.uds3.records import Checkpoints, Record
-from towpath.uds3.source import CHECKSUM, FileSource
+from towpath.uds3.source import FileSource, behind
 
 _DIALECT = "uds3"
 _LOOK_SECONDS = 1.0  # between two looks at the clock while chunks are on their way
@@ -204,16 +204,11 @@ class EngineCarrier:
         source = FileSource(handle, piece.start, piece.end, algorithm, job.control)
         piece.source, piece.late = source, False
         piece.deadline = time.monotonic() + self._rules.timeout
-        word = "" if algorithm is None else ALGORITHMS[algorithm]
-
-        def behind(trailers: Mapping[str, str]) -> Mapping[str, bytes]:
-            return {word: bytes.fromhex(trailers[CHECKSUM])} if CHECKSUM in trailers else {}
-
         write = Write(
             offset=piece.start,
             length=piece.end - piece.start,
             sequential=False,
-            trailing=frozenset({word} if word else ()),
+            trailing=frozenset({CRC64NVME} if algorithm is not None else ()),
         )
         return self._house.submit(
             self._engine.write(ANONYMOUS, job.record.key, write, lambda: source, behind)

@@ -1,6 +1,8 @@
-"""A range of a local file as the engine reads it: straight into its blocks.
+"""What the engine reads: a range of a local file, straight into its blocks; or a few bytes.
 
-Rules: read once, hashed as it is read; a file that has become shorter ends the chunk as cut.
+Rules: read once, and hashed as it is read: with CRC64NVME, which the engine holds against what
+the store took, and with the checksum that was asked for. A file that has become shorter ends the
+chunk as cut.
 """
 
 from __future__ import annotations
@@ -9,11 +11,9 @@ import hashlib
 import os
 from collections.abc import Mapping
 
+from towpath.core.digest import CRC64NVME, crc, crc_bytes
 from towpath.core.ports import Ending
 from towpath.uds3.control import Control
-
-CHECKSUM = "checksum"
-"""The trailer that holds the checksum of what was read, in hex."""
 
 
 class FileSource:
@@ -22,6 +22,7 @@ class FileSource:
     def __init__(
         self, handle: int, start: int, end: int, algorithm: str | None, control: Control
     ) -> None:
+        """`algorithm` of the checksum; None: none, and no CRC64NVME either."""
         self.length = end - start
         self.ending: Ending | None = None
         self.checksum: str | None = None
@@ -29,12 +30,18 @@ class FileSource:
         self._at = start
         self._end = end
         self._control = control
+        self._crc = 0
         self._hasher = None if algorithm is None else hashlib.new(algorithm, usedforsecurity=False)
 
     @property
     def trailers(self) -> Mapping[str, str]:
-        """The checksum, once all is read."""
-        return {} if self.checksum is None else {CHECKSUM: self.checksum}
+        """The CRC64NVME in hex, once all is read."""
+        return {} if self.checksum is None else {CRC64NVME: crc_bytes(self._crc).hex()}
+
+    @property
+    def ran_dry(self) -> bool:
+        """True when the file ended before the range did."""
+        return self.ending is Ending.CUT
 
     def read_into(self, view: memoryview) -> int:
         """The next bytes of the file."""
@@ -46,9 +53,10 @@ class FileSource:
         if not count:
             self.ending = Ending.CUT
             return 0
+        self._at += count
         if self._hasher is not None:
             self._hasher.update(view[:count])
-        self._at += count
+            self._crc = crc(view[:count], self._crc)
         if self._at == self._end:
             if self._hasher is not None:
                 self.checksum = self._hasher.hexdigest()
@@ -62,10 +70,10 @@ class FileSource:
         """End it now, unless it has ended."""
         self.ending = self.ending or Ending.STOPPED
 
-    @property
-    def ran_dry(self) -> bool:
-        """True when the file ended before the range did."""
-        return self.ending is Ending.CUT
+
+def behind(trailers: Mapping[str, str]) -> Mapping[str, bytes]:
+    """The digests in the trailers, as the engine wants them."""
+    return {CRC64NVME: bytes.fromhex(trailers[CRC64NVME])} if CRC64NVME in trailers else {}
 
 
 class BytesSource:
