@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from towpath.testing.plan import Lane, Plan
 from towpath.testing.server import Server
+from towpath.testing.wire import Wire, threaded
 from towpath.uds3 import StreamingManager
 
 Make = Callable[..., StreamingManager]
 MIB = 1 << 20
+RATE = 12 * MIB
+"""Bytes a second on the line to a server, so that a test has time to stop an operation."""
+
+
+@contextmanager
+def slow(server: Server) -> Iterator[str]:
+    """The URL of a line to the server that is no faster than RATE."""
+    lane = Lane(rate=RATE)
+    with threaded(Wire("127.0.0.1", server.port, plan=lambda _: Plan(up=lane, down=lane))) as wire:
+        yield f"http://127.0.0.1:{wire.port}"
 
 
 @pytest.fixture(scope="module")
@@ -22,36 +35,38 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def url(server: Server) -> Iterator[str]:
+    """A slow line to the server."""
+    with slow(server) as url:
+        yield url
+
+
 @pytest.fixture(params=["in process", "server"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     """Where documents are to live: the arguments that say so."""
     if request.param == "in process":
         return {"data": tmp_path / "data"}
-    return {"url": request.getfixturevalue("server").url, "state_dir": tmp_path / "state"}
+    return {"url": request.getfixturevalue("url"), "state_dir": tmp_path / "state"}
 
 
 @pytest.fixture
 def make(place: dict[str, Any]) -> Iterator[Make]:
     """Make managers at that place, quick to try again."""
-    made: list[StreamingManager] = []
-
-    def manager(**options: Any) -> StreamingManager:
-        made.append(StreamingManager(**{"retry_delay_seconds": 0.01, **place, **options}))
-        return made[-1]
-
-    yield manager
-    for each in made:
-        each.close()
+    yield from makers(place)
 
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Make]:
     """Make managers in process."""
+    yield from makers({"data": tmp_path / "data"})
+
+
+def makers(place: dict[str, Any]) -> Iterator[Make]:
     made: list[StreamingManager] = []
 
     def manager(**options: Any) -> StreamingManager:
-        given = {"retry_delay_seconds": 0.01, "data": tmp_path / "data", **options}
-        made.append(StreamingManager(**given))
+        made.append(StreamingManager(**{"retry_delay_seconds": 0.01, **place, **options}))
         return made[-1]
 
     yield manager
@@ -65,6 +80,12 @@ def paper(tmp_path: Path) -> Path:
     return write(tmp_path / "paper.pdf", 3 * MIB + 321)
 
 
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file that takes long enough to be stopped."""
+    return write(tmp_path / "large.bin", 10 * MIB)
+
+
 def write(path: Path, size: int) -> Path:
     """A file of bytes that differ wherever one looks."""
     path.write_bytes(Random(f"{path.name} {size}").randbytes(size))
@@ -73,9 +94,3 @@ def write(path: Path, size: int) -> Path:
 
 def same(one: Path, other: Path) -> bool:
     return one.read_bytes() == other.read_bytes()
-
-
-@pytest.fixture
-def large(place: dict[str, Any], tmp_path: Path) -> Path:
-    """A file that takes long enough to be stopped: a server hears of a stop only later."""
-    return write(tmp_path / "large.bin", (64 if "url" in place else 8) * MIB)

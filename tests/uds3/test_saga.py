@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.uds3.conftest import MIB, Make, same, write
+from tests.uds3.conftest import MIB, Make, same, slow, write
 from tests.web.receiver import receiver as receiving
 from tests.web.receiver import write_secrets
 from towpath import errors
@@ -152,13 +152,13 @@ def test_a_server_that_is_gone_is_tried_again_and_then_told(paper: Path, tmp_pat
 
 
 def test_an_outage_that_outlasts_the_tries_loses_nothing_of_the_first_interface(
-    tmp_path: Path,
+    large: Path, tmp_path: Path
 ) -> None:
-    large = write(tmp_path / "large.bin", 64 * MIB)
     with (
         Server(tmp_path / "own") as server,
+        slow(server) as url,
         StreamingManager(
-            url=server.url,
+            url=url,
             state_dir=tmp_path / "state",
             chunk_size_mb=1,
             max_retries=1,
@@ -181,10 +181,11 @@ def test_an_outage_that_outlasts_the_tries_loses_nothing_of_the_first_interface(
         assert manager.verify_upload(result["operation_id"])
 
 
-def test_a_cancel_by_hand_removes_every_part_at_a_server(server: Server, tmp_path: Path) -> None:
-    large = write(tmp_path / "large.bin", 64 * MIB)
-    manager = StreamingManager(url=server.url, state_dir=tmp_path / "state", chunk_size_mb=1)
-    with manager, Client(server.url, state_dir=tmp_path / "other") as client:
+def test_a_cancel_by_hand_removes_every_part_at_a_server(
+    url: str, large: Path, tmp_path: Path
+) -> None:
+    manager = StreamingManager(url=url, state_dir=tmp_path / "state", chunk_size_mb=1)
+    with manager, Client(url, state_dir=tmp_path / "other") as client:
 
         def pause(progress: Any) -> None:
             if progress.transferred_bytes >= MIB and not progress.is_complete:
@@ -199,8 +200,10 @@ def test_a_cancel_by_hand_removes_every_part_at_a_server(server: Server, tmp_pat
         assert manager.get_operation(key).status is OperationStatus.CANCELLED
 
 
-def test_a_cancel_without_cleanup_can_be_taken_back(local: Make, tmp_path: Path) -> None:
-    large, manager = write(tmp_path / "large.bin", 8 * MIB), local(chunk_size_mb=1)
+def test_a_cancel_without_cleanup_can_be_taken_back(
+    local: Make, large: Path, tmp_path: Path
+) -> None:
+    manager = local(chunk_size_mb=1)
 
     def cancel(progress: Any) -> None:
         if progress.current_chunk == 3:
@@ -216,9 +219,8 @@ def test_a_cancel_without_cleanup_can_be_taken_back(local: Make, tmp_path: Path)
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_user_who_is_to_be_told_of_a_cancel_is_told_by_webhook(
-    local: Make, tmp_path: Path, monkeypatch: Patch, told: bool
+    local: Make, large: Path, tmp_path: Path, monkeypatch: Patch, told: bool
 ) -> None:
-    large = write(tmp_path / "large.bin", 8 * MIB)
     with receiving() as receiver:
         monkeypatch.setenv("TOWPATH_WEBHOOKS", receiver.url)
         monkeypatch.setenv("TOWPATH_SIGNING_SECRETS", str(write_secrets(tmp_path / "secrets")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import threading
 import time
 from datetime import datetime
 from pathlib import Path
@@ -240,8 +241,9 @@ def test_old_operations_are_cleaned_up(make: Make, tmp_path: Path) -> None:
     assert manager.list_operations() == []
 
 
-def test_what_is_too_old_is_removed_when_a_manager_begins(local: Make, tmp_path: Path) -> None:
-    large = write(tmp_path / "large.bin", 8 * MIB)
+def test_what_is_too_old_is_removed_when_a_manager_begins(
+    local: Make, large: Path, tmp_path: Path
+) -> None:
     manager = local(chunk_size_mb=1)
 
     def pause(progress: Any) -> None:
@@ -311,3 +313,39 @@ def test_leaving_a_block_waits_for_what_is_under_way(
         manager.upload_file(paper, "left.pdf")
     with StreamingManager(**place) as manager:
         assert manager.download_large_file("left.pdf", tmp_path / "copy")
+
+
+def test_an_operation_whose_turn_has_not_come_is_stopped_at_once(local: Make, paper: Path) -> None:
+    manager, go_on = local(thread_pool_size=1), threading.Event()
+    first = manager.upload_file(paper, "first.pdf", lambda p: go_on.wait(20))
+    second = manager.upload_file(paper, "second.pdf")
+    third = manager.upload_file(paper, "third.pdf")
+    assert [each.operation_id for each in manager.list_active_operations()] == [
+        first,
+        second,
+        third,
+    ]
+    assert manager.cancel_operation(second)
+    assert manager.pause_operation(third)
+    go_on.set()
+    done = manager.wait_for_operations([first, second, third])
+    assert [each.status.value for each in done] == ["completed", "cancelled", "paused"]
+    assert manager.resume_upload(third)
+    assert [each.status for each in manager.list_operations("cancelled")] == [
+        OperationStatus.CANCELLED
+    ]
+
+
+def test_a_relative_data_folder_stays_where_it_was(
+    local: Make, paper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    manager = local(data="relative")
+    assert manager.upload_large_file("paper.pdf", "a.pdf")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert manager.upload_large_file(paper, "b.pdf")
+    manager.close()
+    assert (tmp_path / "relative" / "ledger.db").exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert local(data=tmp_path / "relative").download_large_file("a.pdf", "copy.pdf")

@@ -33,6 +33,7 @@ class House:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.where = settings.data.resolve()
         self.users = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._live, name="towpath-house", daemon=True)
@@ -101,7 +102,7 @@ def leave(house: House) -> None:
     with _GUARD:
         house.users -= 1
         if house.users == 0:
-            _OPEN.pop(house.settings.data.resolve(), None)
+            _OPEN.pop(house.where, None)
             house.end()
 
 

@@ -149,8 +149,12 @@ class Opening:
         from towpath.uds3.in_process import EngineCarrier  # noqa: PLC0415 - the same
 
         settings = load({"data": place.data})
-        lifetime = max(settings.lifetime, self.retention_days * 86400.0)
-        return EngineCarrier(house.enter(replace(settings, lifetime=lifetime)), self.rules)
+        settings = replace(
+            settings,
+            data=settings.data.absolute(),  # the working folder may change
+            lifetime=max(settings.lifetime, self.retention_days * 86400.0),
+        )
+        return EngineCarrier(house.enter(settings), self.rules)
 
 
 def at_least(least: int, name: str, value: int) -> int:
