@@ -61,11 +61,6 @@ def token() -> str | None:
     return os.environ.get("TOWPATH_TOKEN") or None
 
 
-def url() -> str | None:
-    """The server that the environment names, if it does."""
-    return os.environ.get("TOWPATH_URL") or None
-
-
 def proxy_for(scheme: str, host: str) -> str | None:
     """The proxy's URL for requests to `host`; None to go straight. Loopback never has one."""
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import

@@ -43,7 +43,11 @@ class House:
             self._loop.close()
             raise
         self._thread.start()
-        self.call(self.service.begin())
+        try:
+            self.call(self.service.begin())
+        except BaseException:
+            self.end()
+            raise
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the loop."""

@@ -90,7 +90,7 @@ class StreamingManager:
         threads = max_concurrent_operations or thread_pool_size
         self._opening = Opening(
             Place(
-                url=url or (None if data is not None else surroundings.url()),
+                url=url or (None if data is not None else surroundings.variable("TOWPATH_URL")),
                 token=token,
                 data=None if data is None else Path(data),
                 state_dir=None if state_dir is None else Path(state_dir),
