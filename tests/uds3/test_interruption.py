@@ -22,15 +22,19 @@ PROGRAM = """
 import json, sys, time
 from towpath.uds3 import StreamingManager
 
+def say(what):
+    sys.stdout.write(json.dumps(what) + "\\n")  # in one piece: two threads say something
+    sys.stdout.flush()
+
 def told(progress, operation):
     done = [operation.operation_id, progress.transferred_bytes]
-    print(json.dumps(done), flush=True)
+    say(done)
     if STOPS_AT and progress.transferred_bytes >= STOPS_AT:
         time.sleep(60)
 
 options, verb, one, other, STOPS_AT = json.loads(sys.argv[1])
 manager = StreamingManager(chunk_size_mb=1, checkpoint_interval=2, **options)
-print(json.dumps([getattr(manager, verb)(one, other, told), 0]), flush=True)
+say([getattr(manager, verb)(one, other, told), 0])
 time.sleep(60)
 """
 
