@@ -184,6 +184,7 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         on_conflict: str = "",
         restart: bool = False,
+        delta: bool = False,
         progress: OnProgress | None = None,
     ) -> BlockingTransfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped."""
@@ -197,6 +198,7 @@ class Client:
                 metadata=metadata,
                 on_conflict=on_conflict,
                 restart=restart,
+                delta=delta,
                 progress=progress,
             )
 
