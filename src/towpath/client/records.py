@@ -44,6 +44,7 @@ class NameRecord(_Record):
     damaged: bool = False  # the server found bytes that are not the ones it took
     href: str = ""
     etag: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

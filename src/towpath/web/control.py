@@ -5,6 +5,7 @@ Who asks was settled before; the caller stands in the scope. Times are RFC 3339,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,6 +55,7 @@ class NameRecord:
     damaged: bool
     href: str
     etag: str
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -229,7 +231,16 @@ def _name(name: Name, made: Object, files: str) -> NameRecord:
         damaged=made.damaged,
         href=f"{files}/{made.id}",
         etag=etag(made),
+        metadata=_metadata(made.metadata),
     )
+
+
+def _metadata(text: str) -> dict[str, str]:
+    """What came with an object, by key: tus has pairs, other dialects have a JSON object."""
+    if not text.startswith("{"):
+        return read_metadata(text)
+    found = json.loads(text)
+    return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
 def _upload(upload: Upload, files: str) -> UploadRecord:
