@@ -12,17 +12,20 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 from uuid import uuid4
 
 from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
+from towpath.client.opening import Opening
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
-from towpath.client.stream import StreamTask, StreamUpload
+from towpath.client.sinks import Sink, SinkDownload, SinkTask
+from towpath.client.sources import Content, Feed, feed_of
+from towpath.client.stream import StreamTask, StreamUpload, forget_stream, is_stream, refuse_stream
 from towpath.client.surroundings import state_folder
 from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
@@ -32,7 +35,7 @@ Make = Callable[[Control, Meter], Flow[Any]]
 Location = str | os.PathLike[str]
 
 
-class AsyncClient:
+class AsyncClient(Opening):
     """A client of the server at `url`.
 
     `token` is sent to that server only. `state_dir` holds what is remembered of unfinished
@@ -64,6 +67,7 @@ class AsyncClient:
         self._chunk_size = chunk_size
         self._verify = verify
         self._transfers: list[Transfer[Any]] = []
+        self._streams: list[tuple[Transfer[Any], StreamUpload]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,18 +87,26 @@ class AsyncClient:
             await self.close()
 
     async def close(self) -> None:
-        """Pause what is under way, keep its state, and hang up."""
+        """Pause what is under way, keep its state, and hang up.
+
+        An upload that nobody could go on with, a stream without a fingerprint, is given up.
+        """
         await asyncio.gather(*(transfer.close() for transfer in self._transfers))
+        for transfer, stream in self._streams:
+            if transfer.progress.state is _PAUSED:
+                await in_thread(stream.leave)
         self._transfers.clear()
+        self._streams.clear()
         self._peer.done_with()
 
     def upload(
         self,
-        source: Location | BinaryIO,
+        source: Location | Content,
         name: str | None = None,
         *,
         metadata: Mapping[str, str] | None = None,
         on_conflict: str = "",
+        fingerprint: str | None = None,
         restart: bool = False,
         progress: OnProgress | None = None,
     ) -> Transfer[UploadResult]:
@@ -102,12 +114,20 @@ class AsyncClient:
 
         `name`: what it is called on the server; by default as here, `folder/` puts it there.
         `on_conflict`: keep-both, replace or fail. `restart`: forget what was sent before.
-        An open binary file is read once from where it is: such an upload needs a name and
-        cannot go on in another process. Raises Malformed for a source without a name.
+        What is no path - bytes, an open binary file from where it is to its end, an iterator of
+        bytes, an asynchronous one - needs a name. It goes on after a cut and after a pause; in
+        another call only with `fingerprint`: a word of yours that stands for the very same bytes,
+        which are read again from their beginning then. Raises Malformed.
         """
         keep = dict(metadata or {})
         if not isinstance(source, (str, os.PathLike)):
-            return self._stream(source, name, keep, on_conflict, progress)
+            feed = feed_of(source, asyncio.get_running_loop())
+            made = self._stream_task(
+                feed, name, keep, on_conflict, fingerprint=fingerprint, restart=restart
+            )
+            return self._stream(made, progress)
+        if fingerprint is not None:
+            raise Malformed("A path needs no fingerprint.", field="fingerprint", todo=_NO_WORD)
         path = absolute(source)
         name = name_for(name, Path(path).name)
         task = UploadTask(
@@ -130,7 +150,7 @@ class AsyncClient:
     def download(
         self,
         name: str,
-        path: Location = ".",
+        path: Location | Sink = ".",
         *,
         overwrite: bool = False,
         restart: bool = False,
@@ -140,7 +160,14 @@ class AsyncClient:
 
         `name`: its name on the server, or its URL. `path`: a file; `folder/` puts it there.
         An existing file is replaced only with `overwrite`. `restart`: forget what came before.
+
+        What is no path - an open binary file, a function that takes each block as a memoryview
+        and is done with it when it returns - gets the bytes in order. They cannot be taken back:
+        they are proven when the transfer has its result, and worthless after DigestMismatch.
+        `overwrite` and `restart` mean nothing then.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            return self._pour(name, path, progress)
         local = os.fspath(path)
         target = absolute(local)
         if local.endswith(("/", os.sep)) or local in (".", ".."):
@@ -161,7 +188,8 @@ class AsyncClient:
         )
 
     def resume(self, note: Note, *, progress: OnProgress | None = None) -> Transfer[Any]:
-        """Go on with a transfer from `unfinished`."""
+        """Go on with a transfer from `unfinished`. Raises StateConflict if it had no path."""
+        refuse_stream(note)
         if note.direction is Direction.DOWNLOAD:
             return self.download(note.name, note.path, progress=progress)
         return self.upload(
@@ -179,6 +207,9 @@ class AsyncClient:
 
     async def forget(self, note: Note) -> None:
         """Give an unfinished transfer up: remove what is half done, here and at the server."""
+        if is_stream(note):
+            await in_thread(partial(forget_stream, note, self._peer, self._notebook))
+            return
         transfer = self.resume(note)
         await transfer.cancel()
 
@@ -211,33 +242,66 @@ class AsyncClient:
         """What the server says of itself."""
         return (await self._ask("GET", "server")).json()
 
-    def _stream(
+    def _stream_task(
         self,
-        source: BinaryIO,
+        feed: Feed,
         name: str | None,
         metadata: Mapping[str, str],
         on_conflict: str,
-        progress: OnProgress | None,
-    ) -> Transfer[UploadResult]:
+        *,
+        fingerprint: str | None = None,
+        restart: bool = False,
+    ) -> StreamTask:
         if not name or name.endswith("/"):
             raise Malformed("A stream needs a name.", field="name", todo="Say what to call it.")
-        task = StreamTask(
-            id=uuid4().hex[:12],
-            source=source,
-            name=name_for(name, ""),
+        name = name_for(name, "")
+        word = f"\0{fingerprint}"  # no path begins so
+        known = transfer_id(Direction.UPLOAD, self._peer.url, name, word)
+        return StreamTask(
+            id=known if fingerprint else uuid4().hex[:12],
+            feed=feed,
+            name=name,
             metadata=metadata,
             on_conflict=on_conflict,
             chunk_size=self._chunk_size,
+            verify=self._verify,
+            fingerprint=fingerprint or None,
+            restart=restart,
         )
+
+    def _stream(
+        self,
+        task: StreamTask,
+        progress: OnProgress | None,
+        gate: asyncio.Semaphore | None = None,
+    ) -> Transfer[UploadResult]:
+        made: list[StreamUpload] = []
+
+        def make(control: Control, meter: Meter) -> StreamUpload:
+            made.append(StreamUpload(task, self._peer, self._notebook, control, meter))
+            return made[0]
+
+        transfer = self._start(task.id, Direction.UPLOAD, make, progress, gate)
+        self._streams = [known for known in self._streams if not known[0].done]
+        self._streams.append((transfer, made[0]))
+        return transfer
+
+    def _pour(self, name: str, sink: Sink, progress: OnProgress | None) -> Transfer[DownloadResult]:
+        task = SinkTask(id=uuid4().hex[:12], name=name, sink=sink, verify=self._verify)
         return self._start(
             task.id,
-            Direction.UPLOAD,
-            lambda control, meter: StreamUpload(task, self._peer, control, meter),
+            Direction.DOWNLOAD,
+            lambda control, meter: SinkDownload(task, self._peer, control, meter),
             progress,
         )
 
     def _start(
-        self, name: str, direction: Direction, make: Make, progress: OnProgress | None
+        self,
+        name: str,
+        direction: Direction,
+        make: Make,
+        progress: OnProgress | None,
+        gate: asyncio.Semaphore | None = None,
     ) -> Transfer[Any]:
         self._transfers = [
             known for known in self._transfers if not (known.done and known.collected)
@@ -247,7 +311,7 @@ class AsyncClient:
             direction,
             make,
             patience=self._patience,
-            gate=self._gate,
+            gate=gate or self._gate,
             on_progress=progress,
         )
         self._transfers.append(transfer)
@@ -276,6 +340,7 @@ class AsyncClient:
 
 
 _PAUSED = TransferState.PAUSED
+_NO_WORD = "Leave it out: a file is known by its path, size and time."
 
 
 def name_for(wanted: str | None, own: str) -> str:
