@@ -96,6 +96,14 @@ def test_what_the_server_has_is_not_sent(
     assert server.uploads["u3"].metadata["on-conflict"] == "replace"
 
 
+def test_a_link_that_the_server_has_is_not_sent(run: Run, server: FakeServer, folder: Path) -> None:
+    run("put", "photos", "--links", "keep")
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("one")
+    ran = run("put", "photos", "--links", "keep", "--update")
+    assert (ran.out.startswith("photos/link"), "4 left out: the server" in ran.err) == (True, True)
+
+
 def test_a_checksum_sees_what_size_and_time_do_not(
     run: Run, server: FakeServer, folder: Path
 ) -> None:

@@ -140,18 +140,23 @@ def _jobs(
     output, same = keep.caller.output, 0
     for source in sources:
         for found in walk.files(source, dest):
-            if keep.update and found.link is None:
-                known = there(client, name_for(found.name, Path(found.path).name))
-                if known is not None and is_same(known, found.path, checksum=keep.checksum):
-                    same += 1
-                    output.record("same", direction="upload", path=found.path)
-                    continue
+            if keep.update and _is_there(client, found, keep):
+                same += 1
+                output.record("same", direction="upload", path=found.path)
+                continue
             output.record("begin", direction="upload", path=found.path)
             yield Job(found.path, _begin(found, keep), lambda result: str(result.name))
     if same:
         output.say(f"{same} left out: the server has them.")
     for text in walk.told():
         output.say(text)
+
+
+def _is_there(client: Client, found: Found, keep: Sending) -> bool:
+    known = there(client, name_for(found.name, Path(found.path).name))
+    if known is None or found.link is not None:
+        return known is not None and known.metadata.get(LINK) == found.link
+    return is_same(known, found.path, checksum=keep.checksum)
 
 
 def _begin(found: Found, keep: Sending) -> Begin:

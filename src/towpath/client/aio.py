@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from uuid import uuid4
 
-from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
-from towpath.client.opening import Opening
+from towpath.client.opening import Make, Opening
 from towpath.client.peer import Peer, Reply, expect
-from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.progress import Direction, TransferState
 from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
-from towpath.client.sinks import Sink, SinkDownload, SinkTask
-from towpath.client.sources import Content, Feed, feed_of
-from towpath.client.stream import StreamTask, StreamUpload, forget_stream, is_stream, refuse_stream
+from towpath.client.sinks import Sink
+from towpath.client.sources import Content, feed_of
+from towpath.client.stream import forget_stream, is_stream, refuse_stream
 from towpath.client.surroundings import state_folder
-from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
+from towpath.client.transfer import OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
 from towpath.errors import BadAnswer, Malformed, NotFound
 
-Make = Callable[[Control, Meter], Flow[Any]]
 Location = str | os.PathLike[str]
 
 
@@ -67,7 +64,7 @@ class AsyncClient(Opening):
         self._chunk_size = chunk_size
         self._verify = verify
         self._transfers: list[Transfer[Any]] = []
-        self._streams: list[tuple[Transfer[Any], StreamUpload]] = []
+        self._streams = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,11 +89,8 @@ class AsyncClient(Opening):
         An upload that nobody could go on with, a stream without a fingerprint, is given up.
         """
         await asyncio.gather(*(transfer.close() for transfer in self._transfers))
-        for transfer, stream in self._streams:
-            if transfer.progress.state is _PAUSED:
-                await in_thread(stream.leave)
+        await self._leave_streams()
         self._transfers.clear()
-        self._streams.clear()
         self._peer.done_with()
 
     def upload(
@@ -241,59 +235,6 @@ class AsyncClient(Opening):
     async def server(self) -> Mapping[str, Any]:
         """What the server says of itself."""
         return (await self._ask("GET", "server")).json()
-
-    def _stream_task(
-        self,
-        feed: Feed,
-        name: str | None,
-        metadata: Mapping[str, str],
-        on_conflict: str,
-        *,
-        fingerprint: str | None = None,
-        restart: bool = False,
-    ) -> StreamTask:
-        if not name or name.endswith("/"):
-            raise Malformed("A stream needs a name.", field="name", todo="Say what to call it.")
-        name = name_for(name, "")
-        word = f"\0{fingerprint}"  # no path begins so
-        known = transfer_id(Direction.UPLOAD, self._peer.url, name, word)
-        return StreamTask(
-            id=known if fingerprint else uuid4().hex[:12],
-            feed=feed,
-            name=name,
-            metadata=metadata,
-            on_conflict=on_conflict,
-            chunk_size=self._chunk_size,
-            verify=self._verify,
-            fingerprint=fingerprint or None,
-            restart=restart,
-        )
-
-    def _stream(
-        self,
-        task: StreamTask,
-        progress: OnProgress | None,
-        gate: asyncio.Semaphore | None = None,
-    ) -> Transfer[UploadResult]:
-        made: list[StreamUpload] = []
-
-        def make(control: Control, meter: Meter) -> StreamUpload:
-            made.append(StreamUpload(task, self._peer, self._notebook, control, meter))
-            return made[0]
-
-        transfer = self._start(task.id, Direction.UPLOAD, make, progress, gate)
-        self._streams = [known for known in self._streams if not known[0].done]
-        self._streams.append((transfer, made[0]))
-        return transfer
-
-    def _pour(self, name: str, sink: Sink, progress: OnProgress | None) -> Transfer[DownloadResult]:
-        task = SinkTask(id=uuid4().hex[:12], name=name, sink=sink, verify=self._verify)
-        return self._start(
-            task.id,
-            Direction.DOWNLOAD,
-            lambda control, meter: SinkDownload(task, self._peer, control, meter),
-            progress,
-        )
 
     def _start(
         self,
