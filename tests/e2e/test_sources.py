@@ -8,10 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,6 +23,7 @@ import pytest
 from towpath import errors
 from towpath.client import Client
 from towpath.testing.server import Server
+from towpath.testing.wire import Wire, threaded
 
 DATA = Random(3).randbytes(30_000_000)
 
@@ -70,6 +73,53 @@ def test_a_stream_outlives_the_server(server: Server, client: Client, kind: str)
     result = client.upload(pieces() if kind == "generator" else Killing(DATA), "x").result()
     assert (result.length, result.verified) == (len(DATA), True)
     assert read(client, "x") == DATA
+
+
+@contextmanager
+def breaking(server: Server, seed: int, state: Path) -> Iterator[Client]:
+    """A client whose line to the server is cut again and again."""
+    draw, over = Random(seed), threading.Event()
+
+    def cut() -> None:
+        while not over.wait(draw.uniform(0.02, 0.2)):
+            wire.sever()
+
+    with threaded(Wire("127.0.0.1", server.port)) as wire:
+        host, port = wire.address
+        cutter = threading.Thread(target=cut)
+        cutter.start()
+        try:
+            with Client(f"http://{host}:{port}", state_dir=state, retries=200) as client:
+                yield client
+        finally:
+            over.set()
+            cutter.join()
+
+
+def test_a_line_that_breaks_at_random_loses_and_doubles_nothing(
+    server: Server,
+    client: Client,
+    commit_seed: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("towpath.client.retry._LONGEST", 0.05)
+    draw = Random(commit_seed)
+    with breaking(server, commit_seed, tmp_path) as shaky:
+        pieces = (DATA[start : start + 70_000] for start in range(0, len(DATA), 70_000))
+        assert shaky.upload(pieces, "x").result().verified
+        with shaky.open("y", "wb") as writer:
+            writer.write(DATA)
+        assert read(shaky, "y") == DATA
+        found = io.BytesIO()
+        assert shaky.download("x", found).result().verified
+        assert found.getvalue() == DATA
+        with shaky.open("x") as file:
+            for _ in range(50):
+                start, size = draw.randrange(len(DATA)), draw.choice([10, 100_000, 2_000_000])
+                file.seek(start)
+                assert file.read(size) == DATA[start : start + size]
+    assert sorted(name.path for name in client.names()) == ["x", "y"]
 
 
 def test_a_fingerprint_goes_on_after_the_process_was_killed(

@@ -156,7 +156,7 @@ def _is_there(client: Client, found: Found, keep: Sending) -> bool:
     known = there(client, name_for(found.name, Path(found.path).name))
     if known is None or found.link is not None:
         return known is not None and known.metadata.get(LINK) == found.link
-    return is_same(known, found.path, checksum=keep.checksum)
+    return LINK not in known.metadata and is_same(known, found.path, checksum=keep.checksum)
 
 
 def _begin(found: Found, keep: Sending) -> Begin:
