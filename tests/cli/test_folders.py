@@ -79,6 +79,19 @@ def test_get_takes_what_the_rules_take(
 
 
 @pytest.mark.parametrize("flag", ["--update", "--checksum"])
+def test_a_dry_run_tells_what_the_rules_take_and_does_nothing(
+    run: Run, server: FakeServer, folder: Path, tmp_path: Path, flag: str
+) -> None:
+    ran = run("put", "photos", "--exclude", "*.tmp", "--dry-run")
+    assert (ran.code, len(ran.out.splitlines()), names(server)) == (0, 2, set())
+    run("put", "photos")
+    (folder / "one").write_bytes(b"other")
+    assert run("put", "photos", flag, "--dry-run").out.count(" -> ") == 1
+    ran = run("get", "photos/", "--to", "x/", "--include", "t*", "--dry-run", flag)
+    assert (ran.code, ran.out.count(" -> "), (tmp_path / "x").exists()) == (0, 2, False)
+
+
+@pytest.mark.parametrize("flag", ["--update", "--checksum"])
 def test_what_the_server_has_is_not_sent(
     run: Run, server: FakeServer, folder: Path, flag: str
 ) -> None:

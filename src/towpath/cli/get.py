@@ -12,6 +12,7 @@ import click
 from towpath.cli.carry import Job, News, carry
 from towpath.cli.landing import Folder
 from towpath.cli.options import Caller, transfer_options
+from towpath.cli.plan import DRY_RUN, plan_downloads
 from towpath.cli.pour import pour
 from towpath.cli.same import is_same, same_options, there
 from towpath.cli.select import Selecting, rules_given, selection_options
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@DRY_RUN
 @transfer_options
 def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Download objects, and folders: NAME/ is all that lies below it.
@@ -58,8 +60,6 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     if (len(wanted) > 1 or wanted[0].endswith("/")) and not folder:
         raise click.UsageError(f"Several objects go into a folder: {path}/")
     target = f"{path.rstrip('/')}/" if folder else path
-    if folder:
-        Path(target).mkdir(parents=True, exist_ok=True)
     update = said["update"] or said["checksum"]
     filled = Folder(
         target,
@@ -68,6 +68,14 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         update=update,
         checksum=said["checksum"],
     )
+    if said["dry_run"]:
+        return plan_downloads(
+            caller,
+            lambda client: _planned(client, wanted, filled),
+            overwrite=said["overwrite"] or update,
+        )
+    if folder:
+        Path(target).mkdir(parents=True, exist_ok=True)
     keep = Taking(
         caller=caller,
         overwrite=said["overwrite"] or update,
@@ -139,6 +147,17 @@ def _jobs(client: Client, names: list[str], filled: Folder, keep: Taking) -> Ite
         yield _job(name, target, known, None, keep)
     for text in filled.told():
         keep.caller.output.say(text)
+
+
+def _planned(client: Client, names: list[str], filled: Folder) -> Iterator[tuple[str, str]]:
+    for name in names:
+        if name.endswith("/"):
+            for record in client.names(name):
+                path = filled.path_of(name, record)
+                if path is not None:
+                    yield record.path, path
+        else:
+            yield name, filled.root
 
 
 def _job(

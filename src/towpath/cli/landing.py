@@ -33,6 +33,13 @@ class Folder:
     checksum: bool = False
     left_out: dict[str, int] = field(default_factory=dict)  # why -> how many
 
+    def path_of(self, prefix: str, record: NameRecord) -> str | None:
+        """Where the object would go; None if it would be left out. Nothing is made."""
+        path = str(Path(self.root) / _inside(prefix, record))
+        if not self.rules.fit(record.path[len(prefix) :]) or LINK in record.metadata:
+            return None
+        return None if self.update and is_same(record, path, checksum=self.checksum) else path
+
     def land(self, prefix: str, record: NameRecord) -> Iterator[tuple[str, TowpathError | None]]:
         """Where the object goes, below the last part of `prefix`, which ends in /.
 
@@ -40,8 +47,7 @@ class Folder:
         """
         if not self.rules.fit(record.path[len(prefix) :]):
             return
-        above = prefix.rstrip("/").rpartition("/")[0]
-        inside = record.path[len(above) :].lstrip("/")
+        inside = _inside(prefix, record)
         try:
             target = record.metadata.get(LINK)
             if target is not None and not self.keep_links:
@@ -75,6 +81,12 @@ class Folder:
 
     def _leave(self, why: str) -> None:
         self.left_out[why] = self.left_out.get(why, 0) + 1
+
+
+def _inside(prefix: str, record: NameRecord) -> str:
+    """The object's path from the folder on that `prefix` names."""
+    above = prefix.rstrip("/").rpartition("/")[0]
+    return record.path[len(above) :].lstrip("/")
 
 
 def place(root: str, inside: str) -> str:

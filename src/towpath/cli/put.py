@@ -17,6 +17,7 @@ import click
 
 from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.options import Caller, Size, transfer_options
+from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.same import is_same, same_options, there
 from towpath.cli.select import LINKS, Found, Selecting, Walk, rules_given, selection_options
 from towpath.client.aio import name_for
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Selecting)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]", type=click.Path())
 @click.option("--to", "dest", help="The destination, where PATH... [DEST] would be ambiguous.")
 @click.option("--name", help="What to call what comes on stdin (PATH is -).")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Kept with the upload.")
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 )
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@DRY_RUN
 @transfer_options
 def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Upload files and folders.
@@ -78,6 +80,10 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     if said["name"] and not stdin:
         raise click.UsageError("--name is for stdin; for a file, give the name as DEST.")
     walk = Walk(rules_given(said["include"], said["exclude"]), said["links"])
+    if said["dry_run"]:
+        if stdin:
+            raise click.UsageError("What comes on stdin is not known before: no --dry-run with -.")
+        return plan_uploads(caller, lambda client: _planned(client, walk, sources, dest, keep))
     client = caller.client(
         parallel=said["parallel"],
         chunk_size=said["chunk_size"],
@@ -150,6 +156,15 @@ def _jobs(
         output.say(f"{same} left out: the server has them.")
     for text in walk.told():
         output.say(text)
+
+
+def _planned(
+    client: Client, walk: Walk, sources: list[str], dest: str | None, keep: Sending
+) -> Iterator[tuple[str, str]]:
+    for source in sources:
+        for found in walk.files(source, dest):
+            if not (keep.update and _is_there(client, found, keep)):
+                yield found.path, found.name
 
 
 def _is_there(client: Client, found: Found, keep: Sending) -> bool:
