@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": ("towpath.cli.serve:serve", "Start a server."),
     "put": ("towpath.cli.put:put", "Upload files and folders; run again to go on."),
     "get": ("towpath.cli.get:get", "Download objects; run again to go on."),
+    "sync": ("towpath.cli.sync:sync", "Make one side what the other is."),
     "ls": ("towpath.cli.names:ls", "List names on the server."),
     "stat": ("towpath.cli.names:stat", "Show what the server knows of a name."),
     "cat": ("towpath.cli.cat:cat", "Write objects to stdout."),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     type=click.Choice(["keep-both", "replace", "fail"]),
     help="When the name is taken; keep-both by default.",
 )
+@click.option("--delta", is_flag=True, help="Send only what the file of that name has not.")
 @click.option("--restart", is_flag=True, help="Forget what was sent before.")
 @selection_options
 @click.option(
@@ -61,15 +62,17 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     """Upload files and folders.
 
     DEST is a name on the server; `folder/` keeps the files' own names. If it stops, the same
-    command goes on where it was. PATH may be - for stdin, with --name.
+    command goes on where it was. PATH may be - for stdin, with --name. With --delta a file
+    replaces the one of its name, and only what has changed is sent.
     """
     sources, dest = split_destination(paths, said["dest"])
     update = said["update"] or said["checksum"]
     keep = Sending(
         caller=caller,
         metadata=metadata(said["meta"]),
-        on_conflict=said["on_conflict"] or ("replace" if update else ""),
+        on_conflict=said["on_conflict"] or ("replace" if update or said["delta"] else ""),
         restart=said["restart"],
+        delta=said["delta"],
         preserve=said["preserve"],
         update=update,
         checksum=said["checksum"],
@@ -79,6 +82,8 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
     if said["name"] and not stdin:
         raise click.UsageError("--name is for stdin; for a file, give the name as DEST.")
+    if stdin and said["delta"]:
+        raise click.UsageError("What comes on stdin is read once: no --delta with -.")
     walk = Walk(rules_given(said["include"], said["exclude"]), said["links"])
     if said["dry_run"]:
         if stdin:
@@ -108,6 +113,7 @@ class Sending:
     metadata: dict[str, str]
     on_conflict: str
     restart: bool
+    delta: bool  # only what the file of that name has not
     preserve: bool  # time and permissions go with each
     update: bool  # what the server has is left out
     checksum: bool  # and that is told by checksum
@@ -190,6 +196,7 @@ def _begin(found: Found, keep: Sending) -> Begin:
             metadata=extra,
             on_conflict=keep.on_conflict,
             restart=keep.restart,
+            delta=keep.delta,
             progress=news,
         )
 

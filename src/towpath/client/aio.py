@@ -116,12 +116,14 @@ class AsyncClient(Opening):
         on_conflict: str = "",
         fingerprint: str | None = None,
         restart: bool = False,
+        delta: bool = False,
         progress: OnProgress | None = None,
     ) -> Transfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped.
 
         `name`: what it is called on the server; by default as here, `folder/` puts it there.
         `on_conflict`: keep-both, replace or fail. `restart`: forget what was sent before.
+        `delta`: read the file first, and send only what the object of that name has not.
         What is no path - bytes, an open binary file from where it is to its end, an iterator of
         bytes, an asynchronous one - needs a name. It goes on after a cut and after a pause; in
         another call only with `fingerprint`: a word of yours that stands for the very same bytes,
@@ -138,8 +140,12 @@ class AsyncClient(Opening):
             raise Malformed("A path needs no fingerprint.", field="fingerprint", todo=_NO_WORD)
         path = absolute(source)
         name = name_for(name, Path(path).name)
+        key = transfer_id(Direction.UPLOAD, self._peer.url, name, path)
+        if delta:
+            make = self._delta(key, path, name, keep, on_conflict=on_conflict, restart=restart)
+            return self._start(key, Direction.UPLOAD, make, progress)
         task = UploadTask(
-            id=transfer_id(Direction.UPLOAD, self._peer.url, name, path),
+            id=key,
             path=path,
             name=name,
             metadata=keep,
@@ -205,6 +211,7 @@ class AsyncClient(Opening):
             note.name,
             metadata=note.metadata,
             on_conflict=note.on_conflict,
+            delta=bool(note.etag),
             progress=progress,
         )
 
@@ -266,6 +273,29 @@ class AsyncClient(Opening):
     async def server(self) -> Mapping[str, Any]:
         """What the server says of itself."""
         return (await self._ask("GET", "server")).json()
+
+    def _delta(
+        self,
+        key: str,
+        path: str,
+        name: str,
+        metadata: Mapping[str, str],
+        *,
+        on_conflict: str,
+        restart: bool,
+    ) -> Make:
+        from towpath.client.delta import Delta, DeltaTask  # noqa: PLC0415 - slow to import
+
+        task = DeltaTask(
+            id=key,
+            path=path,
+            name=name,
+            metadata=metadata,
+            on_conflict=on_conflict,
+            restart=restart,
+            chunk_size=self._chunk_size,
+        )
+        return lambda control, meter: Delta(task, self._peer, self._notebook, control, meter)
 
     def _start(
         self,

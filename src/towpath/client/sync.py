@@ -215,6 +215,7 @@ class Client:
         on_conflict: str = "",
         fingerprint: str | None = None,
         restart: bool = False,
+        delta: bool = False,
         progress: OnProgress | None = None,
     ) -> BlockingTransfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped.
@@ -232,6 +233,7 @@ class Client:
                 on_conflict=on_conflict,
                 fingerprint=fingerprint,
                 restart=restart,
+                delta=delta,
                 progress=progress,
             )
 

@@ -53,6 +53,7 @@ class NameRecord:
     media_type: str | None
     digests: dict[str, str]
     damaged: bool
+    modified_at: str | None
     href: str
     etag: str
     metadata: dict[str, str] = field(default_factory=dict)
@@ -267,6 +268,7 @@ def _name(name: Name, made: Object, files: str) -> NameRecord:
         media_type=made.media_type,
         digests={CRC64NVME: crc_bytes(made.crc).hex()},
         damaged=made.damaged,
+        modified_at=_modified(made.metadata),
         href=f"{files}/{made.id}",
         etag=etag(made),
         metadata=_metadata(made.metadata),
@@ -275,10 +277,28 @@ def _name(name: Name, made: Object, files: str) -> NameRecord:
 
 def _metadata(text: str) -> dict[str, str]:
     """What came with an object, by key: tus has pairs, other dialects have a JSON object."""
-    if not text.startswith("{"):
-        return read_metadata(text)
-    found = json.loads(text)
+    try:
+        found = json.loads(text) if text.startswith("{") else read_metadata(text)
+    except (TowpathError, ValueError, RecursionError):
+        return {}
     return {key: value for key, value in found.items() if isinstance(value, str)}
+
+
+def _modified(metadata: str) -> str | None:
+    """When the sender's file was last changed, if it said so with `mtime`, in milliseconds."""
+    try:
+        said = json.loads(metadata) if metadata.startswith("{") else read_metadata(metadata)
+        return _time(int(said["mtime"]))
+    except (
+        TowpathError,
+        ValueError,
+        TypeError,
+        KeyError,
+        ArithmeticError,
+        OSError,
+        RecursionError,
+    ):
+        return None
 
 
 def _upload(upload: Upload, files: str) -> UploadRecord:

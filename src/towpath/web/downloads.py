@@ -138,23 +138,23 @@ class Arriving:
             await send_reply(scope, send, self._reply)
             return
         self._followers.add(self)
-        gone = asyncio.ensure_future(_gone(receive))
+        leaving = asyncio.ensure_future(gone(receive))
         try:
             await send(start_of(self._reply))
             # Some servers hold the head back until the body begins.
             await send({"type": "http.response.body", "body": b"", "more_body": True})
-            await self._send_pieces(scope, send, gone)
+            await self._send_pieces(scope, send, leaving)
         finally:
             self._followers.discard(self)
-            gone.cancel()
+            leaving.cancel()
 
-    async def _send_pieces(self, scope: Scope, send: Send, gone: asyncio.Future[None]) -> None:
+    async def _send_pieces(self, scope: Scope, send: Send, leaving: asyncio.Future[None]) -> None:
         at, end = self._start, self._end
         while end is None or at < end:
             waiting = asyncio.ensure_future(self._following.until_there(at, end))
-            both: set[asyncio.Future[Any]] = {waiting, gone}
+            both: set[asyncio.Future[Any]] = {waiting, leaving}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
+            if leaving.done():
                 waiting.cancel()
                 await asyncio.gather(waiting, return_exceptions=True)
                 return
@@ -178,7 +178,7 @@ def _without_length(scope: Scope, end: int | None) -> Scope:
     return scope if end is not None else {**scope, "extensions": {}}
 
 
-async def _gone(receive: Receive) -> None:
+async def gone(receive: Receive) -> None:
     """Return when the reader has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

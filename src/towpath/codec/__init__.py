@@ -1,0 +1,1 @@
+"""Chunk codecs that client and server share."""
