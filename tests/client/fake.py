@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from awscrt.checksums import crc64nvme
 
-from tests.client.fake_facts import Records, Upload, digest, name_record, page, upload_record
+from tests.client.fake_facts import Records, Upload, digest, facts, name_record, page, upload_record
 
 BLOCK = 64 * 1024
 
@@ -231,6 +231,8 @@ class FakeServer:
         upload: Upload,
         fault: Fault | None,
     ) -> bool:
+        if method == "HEAD" and upload.complete and "tus-resumable" not in fields:
+            return self._answer(sock, 200, facts(upload), head=True)
         if method == "HEAD":
             if upload.writer is not None:  # a HEAD ends whoever writes, and waits for it
                 self.release.set()
@@ -318,24 +320,31 @@ class FakeServer:
     def _get(
         self, sock: socket.socket, fields: dict[str, str], upload: Upload, fault: Fault | None
     ) -> bool:
-        etag, start, status = f'"{upload.id}-{upload.crc:x}"', 0, 200
-        known = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest(upload.crc)}
+        known, start, status = facts(upload), 0, 200
+        etag = known["ETag"]
+        if fields.get("if-match", etag) != etag:
+            return self._problem(sock, 412, "precondition", "It is another object")
+        end = upload.size
         if "range" in fields and fields.get("if-range", etag) == etag:
-            start, status = int(fields["range"][6:].split("-")[0]), 206
-            known["Content-Range"] = f"bytes {start}-{upload.size - 1}/{upload.size}"
-        body = bytes(upload.data[start:])
+            first, _, last = fields["range"][6:].partition("-")
+            start, end, status = int(first), min(end, int(last or end) + 1), 206
+            known["Content-Range"] = f"bytes {start}-{end - 1}/{upload.size}"
+        body = bytes(upload.data[start:end])
+        known["Content-Length"] = str(len(body))
         if not self.digests:
             del known["Repr-Digest"]
         if fault is not None and fault.kind == "wrong-digest":
             known["Repr-Digest"] = digest(1)
         if fault is not None and fault.kind == "create":
             Path(fault.body.decode()).touch()
-        if fault is not None and fault.kind in ("cut", "reset"):
-            known["Content-Length"] = str(len(body))
+        if fault is not None and fault.kind in ("replaced", "removed"):
+            upload.crc ^= 1  # another object, to whoever compares ETags
+            if fault.kind == "removed":
+                del self.uploads[upload.id]
+        if fault is not None and fault.kind in ("cut", "reset", "replaced", "removed"):
             self._answer(sock, status, known, body[: fault.at])
             self._end(sock, fault.kind)
         if fault is not None and fault.kind == "hold":
-            known["Content-Length"] = str(len(body))
             self._answer(sock, status, known, body[: fault.at])
             with self.moved:
                 self.received += fault.at

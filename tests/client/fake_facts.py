@@ -53,6 +53,7 @@ def name_record(upload: Upload) -> dict[str, object]:
         "damaged": False,
         "href": f"/files/{upload.id}",
         "etag": f'"{upload.id}-{upload.crc:x}"',
+        "metadata": upload.metadata,
         "new in a later version": 1,
     }
 
@@ -76,3 +77,10 @@ def upload_record(upload: Upload) -> dict[str, object]:
 def digest(crc: int) -> str:
     """As a field's value."""
     return f"crc64nvme=:{base64.b64encode(crc.to_bytes(8, 'big')).decode()}:"
+
+
+def facts(upload: Upload) -> dict[str, str]:
+    """What is said of an object with its bytes."""
+    etag = f'"{upload.id}-{upload.crc:x}"'
+    known = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest(upload.crc)}
+    return {**known, "Content-Length": str(upload.size)}

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.carry import Begin, Job, News, carry
+from towpath.cli.carry import Job, News, carry
 from towpath.cli.keyfiles import opening_options, opens
+from towpath.cli.landing import Folder
 from towpath.cli.options import Caller, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_downloads
+from towpath.cli.pour import pour
+from towpath.cli.same import is_same, same_options, there
+from towpath.cli.select import Selecting, rules_given, selection_options
+from towpath.client.aio import local_name
+from towpath.client.attributes import apply
+from towpath.errors import NotFound, TowpathError
 
 if TYPE_CHECKING:
-    from towpath.client import BlockingTransfer, Client
+    from towpath.client import BlockingTransfer, Client, DownloadResult, NameRecord
+    from towpath.codec.keys import Opens
 
 
-@click.command()
+@click.command(cls=Selecting)
 @click.argument("names", nargs=-1, required=True, metavar="NAME... [PATH]")
 @click.option("--to", "dest", help="Where to, where NAME... [PATH] would be ambiguous.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--restart", is_flag=True, help="Forget what came before.")
+@selection_options
+@click.option(
+    "--links",
+    type=click.Choice(["skip", "keep"]),
+    default="skip",
+    show_default=True,
+    help="Links that were put with --links keep: skip them, or make them anew where they lead to"
+    " what lies in the folder.",
+)
+@click.option("--preserve", is_flag=True, help="Give each file the time and permissions it had.")
+@same_options
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
@@ -29,36 +49,73 @@ if TYPE_CHECKING:
 @DRY_RUN
 @transfer_options
 def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
-    """Download objects.
+    """Download objects, and folders: NAME/ is all that lies below it.
 
     PATH is a file or a folder here; the last argument is one if it is a folder that exists, ends
     in /, or begins with ./ or /. Bytes go to PATH.part until all are here and verified. If it
-    stops, the same command goes on where it was.
+    stops, the same command goes on where it was. PATH may be - for stdout: then the exit code
+    says whether what was written is the object.
     """
     wanted, path = split_path(names, said["dest"])
+    if path == "-":
+        return _to_stdout(caller, wanted, said)
     folder = path.endswith("/") or Path(path).is_dir()
-    if len(wanted) > 1 and not folder:
+    if (len(wanted) > 1 or wanted[0].endswith("/")) and not folder:
         raise click.UsageError(f"Several objects go into a folder: {path}/")
     target = f"{path.rstrip('/')}/" if folder else path
+    update = said["update"] or said["checksum"]
+    filled = Folder(
+        target,
+        rules_given(said["include"], said["exclude"]),
+        keep_links=said["links"] == "keep",
+        update=update,
+        checksum=said["checksum"],
+    )
     if said["dry_run"]:
-        return plan_downloads(caller, wanted, target, overwrite=said["overwrite"])
+        return plan_downloads(
+            caller,
+            lambda client: _planned(client, wanted, filled),
+            overwrite=said["overwrite"] or update,
+        )
     if folder:
         Path(target).mkdir(parents=True, exist_ok=True)
-    keep = {
-        "overwrite": said["overwrite"],
-        "restart": said["restart"],
-        "keys": opens(said, caller.output),
-    }
+    keep = Taking(
+        caller=caller,
+        overwrite=said["overwrite"] or update,
+        restart=said["restart"],
+        preserve=said["preserve"],
+        keys=opens(said, caller.output),
+    )
     client = caller.client(
         parallel=said["parallel"], retries=said["retries"], verify=not said["no_verify"]
     )
     return carry(
         client,
-        _jobs(wanted, target, keep, caller),
+        _jobs(client, wanted, filled, keep),
         output=caller.output,
         show=caller.show(),
         parallel=said["parallel"],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """How files are taken."""
+
+    caller: Caller
+    overwrite: bool
+    restart: bool
+    preserve: bool  # each gets the time and the permissions that it was sent with
+    keys: Sequence[Opens]  # what may open an encrypted one
+
+
+def _to_stdout(caller: Caller, names: list[str], said: dict[str, Any]) -> int:
+    if caller.output.as_json:
+        raise click.UsageError("--json is not for stdout: only the bytes go there.")
+    if opens(said, caller.output):
+        raise click.UsageError("`towpath cat` opens encrypted files for stdout.")
+    client = caller.client(retries=said["retries"], verify=not said["no_verify"])
+    return pour(client, names, output=caller.output, show=caller.show())
 
 
 def split_path(names: tuple[str, ...], to: str | None) -> tuple[list[str], str]:
@@ -68,21 +125,72 @@ def split_path(names: tuple[str, ...], to: str | None) -> tuple[list[str], str]:
         return wanted, to
     if len(wanted) > 1:
         last = wanted[-1]
-        if Path(last).is_dir() or last.endswith("/") or last.startswith((".", "/")):
+        if last == "-" or Path(last).is_dir() or last.endswith("/") or last.startswith((".", "/")):
             return wanted[:-1], last
         if len(wanted) == 2 and "/" not in last and last != wanted[0]:
             return wanted[:1], last
     return wanted, "./"
 
 
-def _jobs(names: list[str], target: str, keep: dict[str, Any], caller: Caller) -> Iterator[Job]:
+def _jobs(client: Client, names: list[str], filled: Folder, keep: Taking) -> Iterator[Job]:
     for name in names:
-        caller.output.record("begin", direction="download", name=name)
-        yield Job(name, _begin(name, target, keep), lambda result: str(result.path))
+        if name.endswith("/"):
+            nothing: TowpathError | None = NotFound(
+                f"The server has nothing below {name}.", todo="`towpath ls` shows names."
+            )
+            for record in client.names(name):
+                nothing = None
+                for path, error in filled.land(name, record):
+                    yield _job(record.path, path, record, error, keep)
+            if nothing is not None:
+                yield _job(name, filled.root, None, nothing, keep)
+            continue
+        known = there(client, name) if keep.preserve or filled.update else None
+        target = filled.root
+        path = target if not target.endswith("/") else f"{target}{local_name(name)}"
+        if filled.update and known and is_same(known, path, checksum=filled.checksum):
+            keep.caller.output.say(f"{name} left out: it is here.")
+            continue
+        yield _job(name, target, known, None, keep)
+    for text in filled.told():
+        keep.caller.output.say(text)
 
 
-def _begin(name: str, target: str, keep: dict[str, Any]) -> Begin:
+def _planned(client: Client, names: list[str], filled: Folder) -> Iterator[tuple[str, str]]:
+    for name in names:
+        if name.endswith("/"):
+            for record in client.names(name):
+                path = filled.path_of(name, record)
+                if path is not None:
+                    yield record.path, path
+        else:
+            yield name, filled.root
+
+
+def _job(
+    name: str, path: str, record: NameRecord | None, error: TowpathError | None, keep: Taking
+) -> Job:
+    output = keep.caller.output
+
     def begin(client: Client, news: News) -> BlockingTransfer[Any]:
-        return client.download(name, target, progress=news, **keep)
+        if error is not None:
+            raise error
+        return client.download(
+            name,
+            path,
+            overwrite=keep.overwrite,
+            restart=keep.restart,
+            keys=keep.keys,
+            progress=news,
+        )
 
-    return begin
+    def landed(result: DownloadResult) -> str:
+        if keep.preserve and record is not None:
+            try:
+                apply(record.metadata, result.path)
+            except OSError as failure:
+                output.say(f"{result.path}: time and permissions stay: {failure.strerror}.")
+        return result.path
+
+    output.record("begin", direction="download", name=name)
+    return Job(name, begin, landed)

@@ -5,7 +5,7 @@ Rules: nothing is sent, made or changed; what would fail is told as it would be,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,30 +83,33 @@ class _Plan:
             return None
 
 
-def plan_uploads(caller: Caller, files: Iterable[tuple[str, str]]) -> int:
+def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[tuple[str, str]]]) -> int:
     """Say what `put` would do with these files and their names on the server."""
     from towpath.client.aio import absolute, name_for
 
     plan = _Plan(caller)
-    for given, wanted in files:
-        path = absolute(given)
-        try:
-            length = Path(path).stat().st_size
-        except OSError as error:
-            missing = NotFound(f"{given} cannot be read.", why=f"{error.strerror}.")
-            plan.refuse(missing, given)
-            continue
-        plan.add(Direction.UPLOAD, path, name_for(wanted or None, Path(path).name), length)
+    with caller.client() as client:
+        for given, wanted in files(client):
+            path = absolute(given)
+            try:
+                length = Path(path).stat().st_size
+            except OSError as error:
+                missing = NotFound(f"{given} cannot be read.", why=f"{error.strerror}.")
+                plan.refuse(missing, given)
+                continue
+            plan.add(Direction.UPLOAD, path, name_for(wanted or None, Path(path).name), length)
     return plan.end("upload")
 
 
-def plan_downloads(caller: Caller, names: Iterable[str], target: str, *, overwrite: bool) -> int:
-    """Say what `get` would do with these names; `target` ends with a slash if it is a folder."""
+def plan_downloads(
+    caller: Caller, names: Callable[[Client], Iterable[tuple[str, str]]], *, overwrite: bool
+) -> int:
+    """Say what `get` would do with these names, each with its path or `folder/` here."""
     from towpath.client.aio import absolute, local_name
 
     plan = _Plan(caller)
     with caller.client() as client:
-        for name in names:
+        for name, target in names(client):
             try:
                 path = absolute(target + local_name(name) if target.endswith("/") else target)
                 if Path(path).exists() and not overwrite:

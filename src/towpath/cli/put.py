@@ -1,14 +1,15 @@
 """`towpath put`: upload files, folders, or what comes on stdin.
 
-Rules: a folder is walked as its files are sent, never listed first; links to folders are not
-followed, so a walk ends.
+Rules: a folder is walked as its files are sent, never listed first; a link is followed only when
+that was asked for, and never round in a circle.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,17 @@ from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.keyfiles import locks, sealing_options
 from towpath.cli.options import Caller, Size, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
+from towpath.cli.same import is_same, same_options, there
+from towpath.cli.select import LINKS, Found, Selecting, Walk, rules_given, selection_options
+from towpath.client.aio import name_for
+from towpath.client.attributes import LINK, attributes
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client
+    from towpath.codec.keys import Locks
 
 
-@click.command()
+@click.command(cls=Selecting)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]", type=click.Path())
 @click.option("--to", "dest", help="The destination, where PATH... [DEST] would be ambiguous.")
 @click.option("--name", help="What to call what comes on stdin (PATH is -).")
@@ -35,6 +41,17 @@ if TYPE_CHECKING:
 )
 @click.option("--delta", is_flag=True, help="Send only what the file of that name has not.")
 @click.option("--restart", is_flag=True, help="Forget what was sent before.")
+@selection_options
+@click.option(
+    "--links",
+    type=click.Choice(LINKS),
+    default="skip",
+    show_default=True,
+    help="Links in folders: skip them, since they may lead anywhere; follow them to what they"
+    " lead to; or keep them as links.",
+)
+@click.option("--preserve", is_flag=True, help="Send time and permissions with each file.")
+@same_options
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option(
     "--chunk-size", type=Size(), help="Bytes of one request; all that is left by default."
@@ -52,44 +69,68 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     replaces the one of its name, and only what has changed is sent.
     """
     sources, dest = split_destination(paths, said["dest"])
-    keep: dict[str, Any] = {
-        "metadata": metadata(said["meta"]),
-        "on_conflict": said["on_conflict"] or "",
-        "compress": "auto" if said["compress"] else "no",
-        "encrypt": locks(said, caller.output),
-    }
-    if "-" in sources:
-        if said["dry_run"]:
+    update = said["update"] or said["checksum"]
+    keep = Sending(
+        caller=caller,
+        metadata=metadata(said["meta"]),
+        on_conflict=said["on_conflict"] or ("replace" if update or said["delta"] else ""),
+        restart=said["restart"],
+        delta=said["delta"],
+        preserve=said["preserve"],
+        update=update,
+        checksum=said["checksum"],
+        compress="auto" if said["compress"] else "no",
+        encrypt=locks(said, caller.output),
+    )
+    stdin = "-" in sources
+    if stdin and (len(sources) > 1 or not (said["name"] or dest)):
+        raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
+    if said["name"] and not stdin:
+        raise click.UsageError("--name is for stdin; for a file, give the name as DEST.")
+    if stdin and said["delta"]:
+        raise click.UsageError("What comes on stdin is read once: no --delta with -.")
+    walk = Walk(rules_given(said["include"], said["exclude"]), said["links"])
+    if said["dry_run"]:
+        if stdin:
             raise click.UsageError("What comes on stdin is not known before: no --dry-run with -.")
-        if said["delta"]:
-            raise click.UsageError("What comes on stdin is read once: no --delta with -.")
-        if len(sources) > 1 or not (said["name"] or dest):
-            raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
-        caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
-        jobs = iter([_stdin(said["name"] or dest or "", keep)])
-    else:
-        if said["name"]:
-            raise click.UsageError("--name is for stdin; for a file, give the name as DEST.")
-        if dest is not None and not said["dest"] and Path(dest).is_dir():
-            caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
-        if said["dry_run"]:
-            return plan_uploads(caller, (pair for each in sources for pair in files(each, dest)))
-        keep |= {"restart": said["restart"], "delta": said["delta"]}
-        if said["delta"]:  # a new version of it
-            keep["on_conflict"] = said["on_conflict"] or "replace"
-        jobs = _jobs(sources, dest, keep, caller)
+        return plan_uploads(caller, lambda client: _planned(client, walk, sources, dest, keep))
     client = caller.client(
         parallel=said["parallel"],
         chunk_size=said["chunk_size"],
         retries=said["retries"],
         verify=not said["no_verify"],
     )
+    if stdin:
+        caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
+        jobs = iter([_stdin(said["name"] or dest or "", keep)])
+    else:
+        if dest is not None and not said["dest"] and Path(dest).is_dir():
+            caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
+        jobs = _jobs(client, walk, sources, dest, keep)
     return carry(client, jobs, output=caller.output, show=caller.show(), parallel=said["parallel"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """How files are sent."""
+
+    caller: Caller
+    metadata: dict[str, str]
+    on_conflict: str
+    restart: bool
+    delta: bool  # only what the file of that name has not
+    preserve: bool  # time and permissions go with each
+    update: bool  # what the server has is left out
+    checksum: bool  # and that is told by checksum
+    compress: str
+    encrypt: Sequence[Locks]
 
 
 def split_destination(paths: tuple[str, ...], to: str | None) -> tuple[list[str], str | None]:
     """Sources and destination: the last of several is one if it ends in / or is no file here."""
     sources, dest = list(paths), to
+    if to is None and sources[0] == "-" and len(sources) == 2:
+        return ["-"], sources[1]
     if to is None and len(sources) > 1:
         last = sources[-1]
         if last.endswith("/") or not os.path.lexists(last):
@@ -112,43 +153,82 @@ def metadata(pairs: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def files(path: str, dest: str | None) -> Iterator[tuple[str, str]]:
-    """Each file below `path` with its name on the server."""
-    if not Path(path).is_dir():
-        yield path, dest or ""
-        return
-    own = Path(os.path.abspath(path)).name  # noqa: PTH100 - of a link, its own name
-    yield from _walk(path, dest if dest and not dest.endswith("/") else f"{dest or ''}{own}")
-
-
-def _walk(folder: str, name: str) -> Iterator[tuple[str, str]]:
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            inside = f"{name}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, inside)
-            elif entry.is_file():
-                yield entry.path, inside
-
-
 def _jobs(
-    sources: list[str], dest: str | None, keep: dict[str, Any], caller: Caller
+    client: Client, walk: Walk, sources: list[str], dest: str | None, keep: Sending
 ) -> Iterator[Job]:
+    output, same = keep.caller.output, 0
     for source in sources:
-        for path, name in files(source, dest):
-            caller.output.record("begin", direction="upload", path=path)
-            yield Job(path, _begin(path, name, keep), lambda result: str(result.name))
+        for found in walk.files(source, dest):
+            if keep.update and _is_there(client, found, keep):
+                same += 1
+                output.record("same", direction="upload", path=found.path)
+                continue
+            output.record("begin", direction="upload", path=found.path)
+            yield Job(found.path, _begin(found, keep), lambda result: str(result.name))
+    if same:
+        output.say(f"{same} left out: the server has them.")
+    for text in walk.told():
+        output.say(text)
 
 
-def _begin(path: str, name: str, keep: dict[str, Any]) -> Begin:
+def _planned(
+    client: Client, walk: Walk, sources: list[str], dest: str | None, keep: Sending
+) -> Iterator[tuple[str, str]]:
+    for source in sources:
+        for found in walk.files(source, dest):
+            if not (keep.update and _is_there(client, found, keep)):
+                yield found.path, found.name
+
+
+def _is_there(client: Client, found: Found, keep: Sending) -> bool:
+    known = there(client, name_for(found.name, Path(found.path).name))
+    if known is None or found.link is not None:
+        return known is not None and known.metadata.get(LINK) == found.link
+    return LINK not in known.metadata and is_same(known, found.path, checksum=keep.checksum)
+
+
+def _begin(found: Found, keep: Sending) -> Begin:
     def begin(client: Client, news: News) -> BlockingTransfer[Any]:
-        return client.upload(path, name or None, progress=news, **keep)
+        extra = dict(keep.metadata)
+        if found.link is not None:
+            extra[LINK] = found.link
+            return client.upload(
+                b"", found.name, metadata=extra, on_conflict=keep.on_conflict, progress=news
+            )
+        if keep.preserve:
+            extra.update(_attributes(found.path))
+        return client.upload(
+            found.path,
+            found.name or None,
+            metadata=extra,
+            on_conflict=keep.on_conflict,
+            restart=keep.restart,
+            delta=keep.delta,
+            compress=keep.compress,
+            encrypt=keep.encrypt,
+            progress=news,
+        )
 
     return begin
 
 
-def _stdin(name: str, keep: dict[str, Any]) -> Job:
+def _attributes(path: str) -> dict[str, str]:
+    try:
+        return attributes(Path(path).stat())
+    except OSError:  # the upload says what is wrong with it
+        return {}
+
+
+def _stdin(name: str, keep: Sending) -> Job:
     def begin(client: Client, news: News) -> BlockingTransfer[Any]:
-        return client.upload(sys.stdin.buffer, name, progress=news, **keep)
+        return client.upload(
+            sys.stdin.buffer,
+            name,
+            metadata=keep.metadata,
+            on_conflict=keep.on_conflict,
+            compress=keep.compress,
+            encrypt=keep.encrypt,
+            progress=news,
+        )
 
     return Job(name, begin, lambda result: str(result.name), resumable=False)

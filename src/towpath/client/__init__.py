@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from towpath.client.aio import AsyncClient
     from towpath.client.progress import Direction, Progress, TransferState
+    from towpath.client.reader import AsyncReader
     from towpath.client.records import (
         DownloadResult,
         LinkRecord,
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from towpath.client.resume import Note
     from towpath.client.sync import BlockingTransfer, Client
     from towpath.client.transfer import Transfer
+    from towpath.client.writer import AsyncWriter, ObjectWriter
 
 _HOMES = {
     "AsyncClient": "aio",
+    "AsyncReader": "reader",
+    "AsyncWriter": "writer",
     "BlockingTransfer": "sync",
     "Client": "sync",
     "Direction": "progress",
@@ -32,6 +36,7 @@ _HOMES = {
     "LinkRecord": "records",
     "NameRecord": "records",
     "Note": "resume",
+    "ObjectWriter": "writer",
     "Progress": "progress",
     "Transfer": "transfer",
     "TransferState": "progress",
@@ -41,6 +46,8 @@ _HOMES = {
 
 __all__ = [
     "AsyncClient",
+    "AsyncReader",
+    "AsyncWriter",
     "BlockingTransfer",
     "Client",
     "Direction",
@@ -48,6 +55,7 @@ __all__ = [
     "LinkRecord",
     "NameRecord",
     "Note",
+    "ObjectWriter",
     "Progress",
     "Transfer",
     "TransferState",

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, Self
 
 from towpath.client import names
 from towpath.client.coded import Coded, coding_of, compress_of, give_up, metadata_of, rewrap
 from towpath.client.coded_peer import Decoding
-from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
+from towpath.client.opening import Make, Opening
 from towpath.client.peer import Peer, Reply, expect
-from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.progress import Direction, TransferState
 from towpath.client.records import (
     DownloadResult,
     LinkRecord,
@@ -31,20 +30,21 @@ from towpath.client.records import (
 )
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
-from towpath.client.stream import StreamTask, StreamUpload
+from towpath.client.sinks import Sink
+from towpath.client.sources import Content, feed_of
+from towpath.client.stream import forget_stream, is_stream, refuse_stream
 from towpath.client.surroundings import state_folder
-from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
+from towpath.client.transfer import OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
 from towpath.errors import BadAnswer, Malformed, NotFound
 
 if TYPE_CHECKING:
     from towpath.codec.keys import Locks, Opens
 
-Make = Callable[[Control, Meter], Flow[Any]]
 Location = str | os.PathLike[str]
 
 
-class AsyncClient:
+class AsyncClient(Opening):
     """A client of the server at `url`.
 
     `token` is sent to that server only. `state_dir` holds what is remembered of unfinished
@@ -83,6 +83,7 @@ class AsyncClient:
         self._chunk_size = chunk_size
         self._verify = verify
         self._transfers: list[Transfer[Any]] = []
+        self._streams = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,18 +103,23 @@ class AsyncClient:
             await self.close()
 
     async def close(self) -> None:
-        """Pause what is under way, keep its state, and hang up."""
+        """Pause what is under way, keep its state, and hang up.
+
+        An upload that nobody could go on with, a stream without a fingerprint, is given up.
+        """
         await asyncio.gather(*(transfer.close() for transfer in self._transfers))
+        await self._leave_streams()
         self._transfers.clear()
         self._peer.done_with()
 
     def upload(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
         self,
-        source: Location | BinaryIO,
+        source: Location | Content,
         name: str | None = None,
         *,
         metadata: Mapping[str, str] | None = None,
         on_conflict: str = "",
+        fingerprint: str | None = None,
         restart: bool = False,
         compress: str = "no",
         encrypt: Sequence[Locks] = (),
@@ -127,8 +133,10 @@ class AsyncClient:
         `compress`: "auto" compresses each chunk that becomes shorter by it. `encrypt`: key files,
         passphrases and recipients (towpath.codec.keys), any of which can read the file then.
         `delta`: read the file first, and send only what the object of that name has not.
-        An open binary file is read once from where it is: such an upload needs a name and
-        cannot go on in another process, nor be coded. Raises Malformed for a source without a name.
+        What is no path - bytes, an open binary file from where it is to its end, an iterator of
+        bytes, an asynchronous one - needs a name, and is not coded. It goes on after a cut and
+        after a pause; in another call only with `fingerprint`: a word of yours that stands for the
+        very same bytes, which are read again from their beginning then. Raises Malformed.
         """
         keep = dict(metadata or {})
         coding = coding_of(compress, encrypt)
@@ -137,7 +145,13 @@ class AsyncClient:
         if not isinstance(source, (str, os.PathLike)):
             if coding is not None:
                 raise Malformed("A stream cannot be compressed or encrypted.", field="source")
-            return self._stream(source, name, keep, on_conflict, progress)
+            feed = feed_of(source, asyncio.get_running_loop())
+            made = self._stream_task(
+                feed, name, keep, on_conflict, fingerprint=fingerprint, restart=restart
+            )
+            return self._stream(made, progress)
+        if fingerprint is not None:
+            raise Malformed("A path needs no fingerprint.", field="fingerprint", todo=_NO_WORD)
         path = absolute(source)
         name = name_for(name, Path(path).name)
         key = transfer_id(Direction.UPLOAD, self._peer.url, name, path)
@@ -163,7 +177,7 @@ class AsyncClient:
     def download(
         self,
         name: str,
-        path: Location = ".",
+        path: Location | Sink = ".",
         *,
         overwrite: bool = False,
         restart: bool = False,
@@ -175,7 +189,14 @@ class AsyncClient:
         `name`: its name on the server, or its URL. `path`: a file; `folder/` puts it there.
         An existing file is replaced only with `overwrite`. `restart`: forget what came before.
         `keys`: what may open an encrypted file; what is compressed is undone by itself.
+
+        What is no path - an open binary file, a function that takes each block as a memoryview
+        and is done with it when it returns - gets the bytes in order. They cannot be taken back:
+        they are proven when the transfer has its result, and worthless after DigestMismatch.
+        `overwrite` and `restart` mean nothing then.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            return self._pour(name, path, progress)
         local = os.fspath(path)
         target = absolute(local)
         if local.endswith(("/", os.sep)) or local in (".", ".."):
@@ -196,7 +217,8 @@ class AsyncClient:
         )
 
     def resume(self, note: Note, *, progress: OnProgress | None = None) -> Transfer[Any]:
-        """Go on with a transfer from `unfinished`."""
+        """Go on with a transfer from `unfinished`. Raises StateConflict if it had no path."""
+        refuse_stream(note)
         if note.direction is Direction.DOWNLOAD:
             return self.download(note.name, note.path, progress=progress)
         return self.upload(
@@ -216,7 +238,9 @@ class AsyncClient:
 
     async def forget(self, note: Note) -> None:
         """Give an unfinished transfer up: remove what is half done, here and at the server."""
-        if not await in_thread(partial(give_up, self._peer, self._notebook, note)):
+        if is_stream(note):
+            await in_thread(partial(forget_stream, note, self._peer, self._notebook))
+        elif not await in_thread(partial(give_up, self._peer, self._notebook, note)):
             transfer = self.resume(note)
             await transfer.cancel()
 
@@ -296,33 +320,13 @@ class AsyncClient:
         )
         return lambda control, meter: Delta(task, self._peer, self._notebook, control, meter)
 
-    def _stream(
-        self,
-        source: BinaryIO,
-        name: str | None,
-        metadata: Mapping[str, str],
-        on_conflict: str,
-        progress: OnProgress | None,
-    ) -> Transfer[UploadResult]:
-        if not name or name.endswith("/"):
-            raise Malformed("A stream needs a name.", field="name", todo="Say what to call it.")
-        task = StreamTask(
-            id=uuid4().hex[:12],
-            source=source,
-            name=name_for(name, ""),
-            metadata=metadata,
-            on_conflict=on_conflict,
-            chunk_size=self._chunk_size,
-        )
-        return self._start(
-            task.id,
-            Direction.UPLOAD,
-            lambda control, meter: StreamUpload(task, self._peer, control, meter),
-            progress,
-        )
-
     def _start(
-        self, name: str, direction: Direction, make: Make, progress: OnProgress | None
+        self,
+        name: str,
+        direction: Direction,
+        make: Make,
+        progress: OnProgress | None,
+        gate: asyncio.Semaphore | None = None,
     ) -> Transfer[Any]:
         self._transfers = [
             known for known in self._transfers if not (known.done and known.collected)
@@ -332,7 +336,7 @@ class AsyncClient:
             direction,
             make,
             patience=self._patience,
-            gate=self._gate,
+            gate=gate or self._gate,
             on_progress=progress,
         )
         self._transfers.append(transfer)
@@ -361,6 +365,7 @@ class AsyncClient:
 
 
 _PAUSED = TransferState.PAUSED
+_NO_WORD = "Leave it out: a file is known by its path, size and time."
 
 
 def name_for(wanted: str | None, own: str) -> str:

@@ -54,6 +54,7 @@ class NameRecord(_Record):
     modified_at: str | None = None  # of the file that was sent, if its sender said so
     href: str = ""
     etag: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def modified(self) -> int | None:

@@ -7,14 +7,26 @@ awaitable: it must come back as it is, not as its result.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from towpath.client.aio import AsyncClient, Location, absolute
+from towpath.client.opening import Reads, Writes
 from towpath.client.progress import Progress
+from towpath.client.reader import AsyncReader
 from towpath.client.records import (
     DownloadResult,
     LinkRecord,
@@ -23,7 +35,11 @@ from towpath.client.records import (
     UploadResult,
 )
 from towpath.client.resume import Note
+from towpath.client.sinks import Sink
+from towpath.client.sources import Content
 from towpath.client.transfer import OnProgress, Transfer
+from towpath.client.writer import AsyncWriter, ObjectWriter
+from towpath.errors import StateConflict
 
 if TYPE_CHECKING:
     from towpath.codec.keys import Locks, Opens
@@ -46,6 +62,9 @@ class _Loop:
 
     def call(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine there and wait for what it returns. Raises TimeoutError."""
+        if self.is_over:
+            work.close()
+            raise StateConflict("The client is closed.", todo="Make a new one.")
         if not self._started:
             self._started = True
             self._thread.start()
@@ -56,7 +75,7 @@ class _Loop:
             future.cancel()
             raise
 
-    def each(self, values: AsyncIterator[T]) -> Iterator[T]:
+    def each(self, values: AsyncIterator[T]) -> Generator[T, None, None]:
         """What an asynchronous iterator yields, one after the other."""
 
         async def step() -> tuple[T] | None:
@@ -64,12 +83,22 @@ class _Loop:
                 return (value,)
             return None
 
-        while (found := self.call(step())) is not None:
-            yield found[0]
+        try:
+            while (found := self.call(step())) is not None:
+                yield found[0]
+        finally:
+            mine = threading.current_thread() is self._thread  # the collector may run anywhere
+            if isinstance(values, AsyncGenerator) and not (mine or self.is_over):
+                self.call(values.aclose())
+
+    @property
+    def is_over(self) -> bool:
+        """True once it has ended."""
+        return self._loop.is_closed()
 
     def end(self) -> None:
         """Stop and close it."""
-        if self._started:
+        if self._started and not self.is_over:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._loop.close()
@@ -168,31 +197,37 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self._loop.call(self._client.__aexit__(kind, error, trace))
+            if not self._loop.is_over:
+                self._loop.call(self._client.__aexit__(kind, error, trace))
         finally:
             self._loop.end()
 
     def close(self) -> None:
-        """Pause what is under way, keep its state, and hang up."""
+        """Pause what is under way, keep its state, and hang up. Again is no error."""
         try:
-            self._loop.call(self._client.close())
+            if not self._loop.is_over:
+                self._loop.call(self._client.close())
         finally:
             self._loop.end()
 
     def upload(  # noqa: PLR0913 - the same as AsyncClient's
         self,
-        source: Location | BinaryIO,
+        source: Location | Content,
         name: str | None = None,
         *,
         metadata: Mapping[str, str] | None = None,
         on_conflict: str = "",
+        fingerprint: str | None = None,
         restart: bool = False,
         compress: str = "no",
         encrypt: Sequence[Locks] = (),
         delta: bool = False,
         progress: OnProgress | None = None,
     ) -> BlockingTransfer[UploadResult]:
-        """Start to upload a file, or go on where an earlier call for it stopped."""
+        """Start to upload a file, or go on where an earlier call for it stopped.
+
+        An iterator of bytes runs in another thread than this one.
+        """
         if isinstance(source, (str, os.PathLike)):
             source = absolute(source)
 
@@ -202,6 +237,7 @@ class Client:
                 name,
                 metadata=metadata,
                 on_conflict=on_conflict,
+                fingerprint=fingerprint,
                 restart=restart,
                 compress=compress,
                 encrypt=encrypt,
@@ -214,7 +250,7 @@ class Client:
     def download(
         self,
         name: str,
-        path: Location = ".",
+        path: Location | Sink = ".",
         *,
         overwrite: bool = False,
         restart: bool = False,
@@ -225,8 +261,10 @@ class Client:
 
         A `path` that is a folder is one also without a slash at its end.
         """
-        folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112
-        target = absolute(path) + ("/" if folder else "")
+        target = path
+        if isinstance(path, (str, os.PathLike)):
+            folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112
+            target = absolute(path) + ("/" if folder else "")
 
         async def start() -> Transfer[DownloadResult]:
             return self._client.download(
@@ -234,6 +272,45 @@ class Client:
             )
 
         return BlockingTransfer(self._loop, self._loop.call(start()))
+
+    @overload
+    def open(self, name: str, mode: Reads = "rb") -> io.BufferedReader: ...
+
+    @overload
+    def open(
+        self,
+        name: str,
+        mode: Writes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        on_conflict: str = "",
+    ) -> ObjectWriter: ...
+
+    def open(
+        self,
+        name: str,
+        mode: str = "rb",
+        *,
+        metadata: Mapping[str, str] | None = None,
+        on_conflict: str = "",
+    ) -> io.BufferedReader | ObjectWriter:
+        """An object as a file of Python. Raises NotFound when it is opened for reading."""
+
+        async def start() -> AsyncReader | AsyncWriter:
+            if mode == "wb":
+                return self._client.open(name, "wb", metadata=metadata, on_conflict=on_conflict)
+            return self._client.open(name, cast("Reads", mode))  # or it is refused there
+
+        opened = self._loop.call(start())
+        if isinstance(opened, AsyncReader):
+            return opened.blocking()
+        return ObjectWriter(
+            opened.handoff, BlockingTransfer(self._loop, opened.transfer), opened.name
+        )
+
+    def blocks(self, name: str) -> Generator[bytes, None, None]:
+        """The bytes of an object in order; raises DigestMismatch at their end if they are wrong."""
+        return self._loop.each(self._client.blocks(name))
 
     def resume(self, note: Note, *, progress: OnProgress | None = None) -> BlockingTransfer[Any]:
         """Go on with a transfer from `unfinished`."""

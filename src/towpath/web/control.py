@@ -56,6 +56,7 @@ class NameRecord:
     modified_at: str | None
     href: str
     etag: str
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -270,7 +271,17 @@ def _name(name: Name, made: Object, files: str) -> NameRecord:
         modified_at=_modified(made.metadata),
         href=f"{files}/{made.id}",
         etag=etag(made),
+        metadata=_metadata(made.metadata),
     )
+
+
+def _metadata(text: str) -> dict[str, str]:
+    """What came with an object, by key: tus has pairs, other dialects have a JSON object."""
+    try:
+        found = json.loads(text) if text.startswith("{") else read_metadata(text)
+    except (TowpathError, ValueError, RecursionError):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
 def _modified(metadata: str) -> str | None:

@@ -1,0 +1,173 @@
+"""What of the client has no path here: streams up and down, and objects that are open as files.
+
+Rules: a part of AsyncClient, with no call of its own to the server; what is opened works by itself,
+beside the transfers, and is not counted among those that run at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
+from typing import Any, Literal, overload
+from uuid import uuid4
+
+from towpath.client.control import Control
+from towpath.client.peer import Peer
+from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.reader import AsyncReader
+from towpath.client.reading import Reading, next_block
+from towpath.client.records import DownloadResult, UploadResult
+from towpath.client.resume import Notebook, transfer_id
+from towpath.client.retry import Patience
+from towpath.client.sinks import Sink, SinkDownload, SinkTask
+from towpath.client.sources import Feed
+from towpath.client.stream import StreamTask, StreamUpload
+from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
+from towpath.client.writer import AsyncWriter, Handoff
+from towpath.errors import Malformed
+
+Make = Callable[[Control, Meter], Flow[Any]]
+Reads = Literal["rb"]
+Writes = Literal["wb"]
+
+
+class Opening:
+    """The part of AsyncClient that has no paths."""
+
+    _peer: Peer
+    _notebook: Notebook
+    _patience: Callable[[], Patience]
+    _chunk_size: int | None
+    _verify: bool
+    _streams: list[tuple[Transfer[Any], StreamUpload]]
+
+    @overload
+    def open(self, name: str, mode: Reads = "rb") -> AsyncReader: ...
+
+    @overload
+    def open(
+        self,
+        name: str,
+        mode: Writes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        on_conflict: str = "",
+    ) -> AsyncWriter: ...
+
+    def open(
+        self,
+        name: str,
+        mode: str = "rb",
+        *,
+        metadata: Mapping[str, str] | None = None,
+        on_conflict: str = "",
+    ) -> AsyncReader | AsyncWriter:
+        """An object as a file. `name`: its name on the server; for reading also its URL.
+
+        "rb" reads any part of it, by ranges, and goes on after a cut. It is the object that was
+        opened: once it is replaced or removed, reading raises NameConflict or NotFound. Read from
+        its first byte to its end it is verified, and DigestMismatch is raised there. Any part read
+        for itself is what the connection brought.
+
+        "wb" makes a new one: `aclose` completes it, an error within `async with` leaves nothing.
+        Raises Malformed for another mode.
+        """
+        if mode == "rb":
+            return AsyncReader(lambda: Reading(self._peer, name, Control(), self._patience))
+        if mode != "wb":
+            raise Malformed(
+                f"An object cannot be opened as {mode!r}.",
+                field="mode",
+                todo='Say "rb" or "wb"; io.TextIOWrapper makes text of either.',
+            )
+        handoff = Handoff()
+        task = self._stream_task(handoff, name, metadata or {}, on_conflict)
+        transfer = self._stream(task, None, asyncio.Semaphore(1))
+        transfer.collected = True  # its file waits for it; the client does not
+        return AsyncWriter(handoff, transfer, name)
+
+    async def blocks(self, name: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of an object in order, up to 1 MiB at a time.
+
+        It goes on after a cut. At the end they are compared with what the server announced: then
+        DigestMismatch is raised if they are others, so nothing is proven before the end. Raises
+        NotFound, and NameConflict when the object is replaced meanwhile.
+        """
+        patience = self._patience()
+        reading = Reading(self._peer, name, Control(), lambda: patience, whole=True)
+        try:
+            while block := await in_thread(partial(next_block, reading)):
+                yield block
+        finally:
+            reading.close()
+
+    def _stream_task(
+        self,
+        feed: Feed,
+        name: str | None,
+        metadata: Mapping[str, str],
+        on_conflict: str,
+        *,
+        fingerprint: str | None = None,
+        restart: bool = False,
+    ) -> StreamTask:
+        if not name or not name.strip("/") or name.endswith("/"):
+            raise Malformed("A stream needs a name.", field="name", todo="Say what to call it.")
+        name = name.lstrip("/")
+        word = f"\0{fingerprint}"  # no path begins so
+        known = transfer_id(Direction.UPLOAD, self._peer.url, name, word)
+        return StreamTask(
+            id=known if fingerprint else uuid4().hex[:12],
+            feed=feed,
+            name=name,
+            metadata=metadata,
+            on_conflict=on_conflict,
+            chunk_size=self._chunk_size,
+            verify=self._verify,
+            fingerprint=fingerprint or None,
+            restart=restart,
+        )
+
+    def _stream(
+        self,
+        task: StreamTask,
+        progress: OnProgress | None,
+        gate: asyncio.Semaphore | None = None,
+    ) -> Transfer[UploadResult]:
+        made: list[StreamUpload] = []
+
+        def make(control: Control, meter: Meter) -> StreamUpload:
+            made.append(StreamUpload(task, self._peer, self._notebook, control, meter))
+            return made[0]
+
+        transfer = self._start(task.id, Direction.UPLOAD, make, progress, gate)
+        self._streams = [known for known in self._streams if not known[0].done]
+        self._streams.append((transfer, made[0]))
+        return transfer
+
+    def _pour(self, name: str, sink: Sink, progress: OnProgress | None) -> Transfer[DownloadResult]:
+        task = SinkTask(id=uuid4().hex[:12], name=name, sink=sink, verify=self._verify)
+        return self._start(
+            task.id,
+            Direction.DOWNLOAD,
+            lambda control, meter: SinkDownload(task, self._peer, control, meter),
+            progress,
+        )
+
+    async def _leave_streams(self) -> None:
+        """Give up what nobody can go on with, once all is paused."""
+        for transfer, stream in self._streams:
+            if transfer.progress.state is TransferState.PAUSED:
+                await in_thread(stream.leave)
+        self._streams.clear()
+
+    def _start(
+        self,
+        name: str,
+        direction: Direction,
+        make: Make,
+        progress: OnProgress | None,
+        gate: asyncio.Semaphore | None = None,
+    ) -> Transfer[Any]:
+        raise NotImplementedError
