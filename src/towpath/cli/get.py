@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, carry
-from towpath.cli.options import Caller, transfer_options
+from towpath.cli.options import Caller, many_options, transfer_options
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--to", "dest", help="Where to, where NAME... [PATH] would be ambiguous.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--restart", is_flag=True, help="Forget what came before.")
-@click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
+@many_options
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
 @transfer_options
@@ -40,7 +40,10 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         Path(target).mkdir(parents=True, exist_ok=True)
     keep = {"overwrite": said["overwrite"], "restart": said["restart"]}
     client = caller.client(
-        parallel=said["parallel"], retries=said["retries"], verify=not said["no_verify"]
+        parallel=said["parallel"],
+        connections=said["connections"],
+        retries=said["retries"],
+        verify=not said["no_verify"],
     )
     return carry(
         client,

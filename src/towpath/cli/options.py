@@ -105,6 +105,22 @@ _SERVER = (
         help="Certificates to trust, in PEM.",
     ),
 )
+_MANY = (
+    click.option(
+        "--transfers",
+        "--parallel",
+        "parallel",
+        type=click.IntRange(1, 64),
+        default=4,
+        show_default=True,
+        help="Files at once.",
+    ),
+    click.option(
+        "--connections",
+        type=click.IntRange(1, 64),
+        help="For one file of 16 MiB or more; by default as many as help, up to 8.",
+    ),
+)
 _PROGRESS = click.option(
     "--progress",
     type=click.Choice(WAYS),
@@ -155,6 +171,11 @@ def caller_options(command: _F) -> Callable[..., int]:
 def transfer_options(command: _F) -> Callable[..., int]:
     """The same, and how to show progress."""
     return _with(caller_options(command), (_PROGRESS,))
+
+
+def many_options(command: Callable[..., int]) -> Callable[..., int]:
+    """--transfers and --connections: how much goes on at once."""
+    return _with(command, _MANY)
 
 
 def _with(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, carry
-from towpath.cli.options import Caller, Size, transfer_options
+from towpath.cli.options import Caller, Size, many_options, transfer_options
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     help="When the name is taken; keep-both by default.",
 )
 @click.option("--restart", is_flag=True, help="Forget what was sent before.")
-@click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
+@many_options
 @click.option(
-    "--chunk-size", type=Size(), help="Bytes of one request; all that is left by default."
+    "--chunk-size", type=Size(), help="Bytes of one request at most; by default as fits."
 )
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
@@ -63,6 +63,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         jobs = _jobs(sources, dest, {**keep, "restart": said["restart"]}, caller)
     client = caller.client(
         parallel=said["parallel"],
+        connections=said["connections"],
         chunk_size=said["chunk_size"],
         retries=said["retries"],
         verify=not said["no_verify"],

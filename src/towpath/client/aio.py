@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
+from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
@@ -39,8 +40,10 @@ class AsyncClient:
     transfers. `timeout`: seconds that one wait for the server may last. `retries`: failures in a
     row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
     a whole transfer, however often it is tried. `parallel`: transfers at the same time.
-    `chunk_size`: bytes of one request, by default all that is left of the file. `verify`: compare
-    checksums from end to end. `ca`: a PEM file to trust in place of the system's.
+    `connections`: of one transfer of 16 MiB or more; by default as many as help, up to 8; 1 sends
+    in order. `chunk_size`: bytes of one request at most. `memory`: bytes that files pass through,
+    by default 32 MiB for all clients of the process. `verify`: compare checksums from end to
+    end. `ca`: a PEM file to trust in place of the system's.
     """
 
     def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
@@ -53,7 +56,9 @@ class AsyncClient:
         retries: int = 10,
         deadline: float | None = None,
         parallel: int = 4,
+        connections: int | None = None,
         chunk_size: int | None = None,
+        memory: int | None = None,
         verify: bool = True,
         ca: Location | None = None,
     ) -> None:
@@ -61,7 +66,9 @@ class AsyncClient:
         self._notebook = Notebook(Path(state_dir) if state_dir is not None else state_folder())
         self._patience = partial(Patience, retries, deadline)
         self._gate = asyncio.Semaphore(parallel)
+        self._connections = connections
         self._chunk_size = chunk_size
+        self._memory = SHARED if memory is None else Memory(memory)
         self._verify = verify
         self._transfers: list[Transfer[Any]] = []
 
@@ -119,11 +126,14 @@ class AsyncClient:
             restart=restart,
             verify=self._verify,
             chunk_size=self._chunk_size,
+            connections=self._connections,
         )
         return self._start(
             task.id,
             Direction.UPLOAD,
-            lambda control, meter: Upload(task, self._peer, self._notebook, control, meter),
+            lambda control, meter: Upload(
+                task, self._peer, self._notebook, control, meter, self._memory
+            ),
             progress,
         )
 
@@ -152,11 +162,14 @@ class AsyncClient:
             overwrite=overwrite,
             restart=restart,
             verify=self._verify,
+            connections=self._connections,
         )
         return self._start(
             task.id,
             Direction.DOWNLOAD,
-            lambda control, meter: Download(task, self._peer, self._notebook, control, meter),
+            lambda control, meter: Download(
+                task, self._peer, self._notebook, control, meter, self._memory
+            ),
             progress,
         )
 

@@ -20,7 +20,7 @@ from towpath.client.dial import Dialer, Origin, split
 from towpath.client.wire import Answer, Connection
 from towpath.errors import BadAnswer, Cut
 
-_IDLE = 4  # connections that are kept
+_IDLE = 32  # connections that are kept
 _IDLE_SECONDS = 20.0
 _AGENT = "towpath"
 

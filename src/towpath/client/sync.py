@@ -125,7 +125,9 @@ class Client:
         retries: int = 10,
         deadline: float | None = None,
         parallel: int = 4,
+        connections: int | None = None,
         chunk_size: int | None = None,
+        memory: int | None = None,
         verify: bool = True,
         ca: Location | None = None,
     ) -> None:
@@ -137,7 +139,9 @@ class Client:
             retries=retries,
             deadline=deadline,
             parallel=parallel,
+            connections=connections,
             chunk_size=chunk_size,
+            memory=memory,
             verify=verify,
             ca=ca,
         )

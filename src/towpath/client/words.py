@@ -172,3 +172,13 @@ def _printable(text: str) -> str:
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def content_range(fields: Fields) -> tuple[int, int | None]:
+    """First byte and total length of a partial answer. Raises BadAnswer."""
+    unit, _, rest = fields.get("content-range", "").partition(" ")
+    span, _, total = rest.partition("/")
+    first = span.partition("-")[0]
+    if unit != "bytes" or not first.isdigit():
+        raise BadAnswer("The server did not say which bytes these are.")
+    return int(first), int(total) if total.isdigit() else None
