@@ -161,6 +161,8 @@ class FakeServer:
             return self._create(sock, fields)
         upload = self.uploads.get(parts.path.removeprefix("/files/"))
         if upload is None:
+            if method == "POST":
+                stream.read(int(fields.get("content-length", 0)))
             return self._problem(sock, 404, "not-found", "There is no such upload")
         return self._upload(sock, stream, method, fields, upload, fault)
 

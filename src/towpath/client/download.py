@@ -177,6 +177,8 @@ class Download:
         note = self._marker.note
         if "://" in self._task.name:
             url, etag, length = self._peer.address(self._task.name), note.etag, note.length
+            if length is None and self._task.connections != 1:
+                etag, length = self._survey(url)
         else:
             reply = self._peer.ask("GET", self._peer.api("names", self._task.name), again=True)
             record = expect(reply).json()
@@ -190,6 +192,13 @@ class Download:
             self._file.truncate(0)
             self._known = _NOTHING
         self._marker.note = replace(note, length=length)
+
+    def _survey(self, url: str) -> tuple[str, int | None]:
+        """ETag and length of an object of which only the address is known, if it is said."""
+        reply = self._peer.ask("HEAD", url, again=True)
+        if not reply.ok:
+            return "", None
+        return reply.fields.get("etag", ""), words.number(reply.fields, "content-length")
 
     def _goes_by_many(self) -> bool:
         """True for what went so before, and for much that is not begun and can be told apart."""
