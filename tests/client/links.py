@@ -78,6 +78,7 @@ class Attempt:
     rest: float
     began: float = 0.0
     lives: float = math.inf  # bytes until its connection breaks
+    beside: int = 0  # others that were under way when it began
 
 
 class Ride:
@@ -121,9 +122,7 @@ class Ride:
         heapq.heappush(self.events, (self.now + seconds, self.number, act))
 
     def _begin_what_may(self) -> None:
-        while self.working < self.settings.connections - self.benched and (
-            self.left or self.again
-        ):
+        while self.working < self.settings.connections - self.benched and (self.left or self.again):
             wait = self.link.round_trip / 2
             if self.again:
                 attempt = self.again.pop()
@@ -137,7 +136,7 @@ class Ride:
             else:
                 attempt.lives = self._life()
                 wait += self.link.round_trip
-            attempt.began = self.now
+            attempt.began, attempt.beside = self.now, self.working
             self.working += 1
             if self.link.limit is not None and self.working > self.link.limit:
                 self._after(wait + self.link.round_trip / 2, lambda one=attempt: self._refused(one))
@@ -164,7 +163,7 @@ class Ride:
 
     def _refused(self, attempt: Attempt) -> None:
         self.spare.append(attempt.lives)
-        self.settings.busy(self.working - 1, self.now)
+        self.settings.busy(attempt.beside, self.now)
         self._stop(attempt, RETRY_AFTER)
 
     def _stop(self, attempt: Attempt, wait: float) -> None:

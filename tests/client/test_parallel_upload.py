@@ -80,9 +80,7 @@ def test_a_large_file_goes_by_many_connections_and_is_verified(
     assert list((tmp_path / "state").iterdir()) == []
 
 
-def test_one_connection_means_in_order_by_tus(
-    running: Server, large: Path, tmp_path: Path
-) -> None:
+def test_one_connection_means_in_order_by_tus(running: Server, large: Path, tmp_path: Path) -> None:
     with way(running) as (_, heard, url):
         with Client(url, state_dir=tmp_path / "state", connections=1) as client:
             assert client.upload(large, "one/").result().verified

@@ -230,14 +230,13 @@ def test_marks_are_made_once_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_note_of_the_first_version_is_read(tmp_path: Path) -> None:
     notebook = Notebook(tmp_path)
-    notebook.write(sample_note())
+    note = sample_note()
+    notebook.write(note)
     path = tmp_path / "abc.json"
     found = json.loads(path.read_text())
     body = {key: found["note"][key] for key in found["note"] if key not in ("dialect", "spans")}
-    path.write_text(
-        json.dumps({"version": 1, "checksum": resume._checksum(body), "note": body})
-    )
-    assert notebook.read("abc") == sample_note()
+    path.write_text(json.dumps({"version": 1, "checksum": resume._checksum(body), "note": body}))
+    assert notebook.read("abc") == note
 
 
 def test_spans_come_back_as_they_were(tmp_path: Path) -> None:

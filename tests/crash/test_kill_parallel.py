@@ -55,9 +55,7 @@ def through_kills(
     with client:
         for kill in kills:
             victims = [both[name] for name in sorted(kill.victims)]
-            reached = wire.when(
-                lambda at=kill.at: passed() >= at or client.exit_code() is not None
-            )
+            reached = wire.when(lambda at=kill.at: passed() >= at or client.exit_code() is not None)
             reached.add_done_callback(functools.partial(strike, wire, victims))
             reached.result(SOON)
             for victim in victims:
@@ -75,9 +73,7 @@ def through_kills(
         raise AssertionError(f"the client does not end well:\n{client.tail()}")
 
 
-def survives(
-    folder: Path, file: Path, program: Sequence[str], seed: int, number: int
-) -> None:
+def survives(folder: Path, file: Path, program: Sequence[str], seed: int, number: int) -> None:
     """There and back, through the kills that the seed has for this number."""
     folder.mkdir()
     dice = random.Random(f"{seed}/{number}")

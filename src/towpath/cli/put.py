@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--restart", is_flag=True, help="Forget what was sent before.")
 @many_options
-@click.option(
-    "--chunk-size", type=Size(), help="Bytes of one request at most; by default as fits."
-)
+@click.option("--chunk-size", type=Size(), help="Bytes of one request at most; by default as fits.")
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
 @transfer_options

@@ -350,4 +350,3 @@ def _rename_to_free(part: Path, target: Path) -> None:
         part.rename(target)
     else:
         part.unlink()
-

@@ -34,8 +34,9 @@ class Attempt:
     end: int
     doubtful: bool  # it was tried before: some of it may be at the other side
     began: float  # by time.monotonic
+    beside: int  # others that were under way then
     moved: int = 0  # bytes that went over the wire
-    found: int = 0  # bytes of a doubtful one that had got through
+    found: int = 0  # bytes of a doubtful one that had got through, `safe` now
     safe: list[Span] = field(default_factory=list)  # what this attempt made safe, with its CRC
 
 
@@ -189,7 +190,7 @@ class Crew:
         if stop < end:
             heapq.heappush(self._pile, (stop, end, doubtful))
         self._left -= stop - start
-        attempt = Attempt(start, stop, doubtful, now)
+        attempt = Attempt(start, stop, doubtful, now, len(self._working))
         self._working.add(attempt)
         return attempt
 
@@ -203,7 +204,7 @@ class Crew:
                     self.extent = self.extent.add(span)
             if failure is None:
                 self._tuner.done(attempt.end - attempt.start, attempt.began, now)
-            if failure is None or attempt.found or attempt.safe:
+            if failure is None or attempt.safe:
                 self._patience.progress()
                 self._row = 0
             if failure is not None:
@@ -214,7 +215,7 @@ class Crew:
 
     def _put_back(self, attempt: Attempt) -> None:
         position = attempt.start
-        for span in [*attempt.safe, Span(attempt.end, attempt.end, 0)]:
+        for span in [*sorted(attempt.safe), Span(attempt.end, attempt.end, 0)]:
             if span.start > position:
                 heapq.heappush(self._pile, (position, span.start, True))
                 self._left += span.start - position
@@ -236,7 +237,7 @@ class Crew:
             self._failure = error
             return
         if busy:
-            self._tuner.busy(len(self._working), now)
+            self._tuner.busy(attempt.beside, now)
         else:
             safe = sum(span.end - span.start for span in attempt.safe)
             self._tuner.done(safe, attempt.began, now + wait)
@@ -255,4 +256,3 @@ class Crew:
             self._counted = now
             self._due = now + self._patience.after(failure)
         return max(self._due - now, asked)
-

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -83,6 +83,7 @@ class ParallelUpload:
         self._source = source
         self._extent = Extent()  # what the server acknowledged and we know the CRC of
         self._begun = False
+        self._check = control.check
         most = task.connections or MOST
         self._most = most
         self._tuner = Tuner(
@@ -119,7 +120,7 @@ class ParallelUpload:
                     why=f"It took all and still lacks {left} bytes.",
                 )
             before = left
-            crew = self._crew = Crew(
+            crew = Crew(
                 self._send,
                 missing,
                 extent=self._extent,
@@ -128,9 +129,11 @@ class ParallelUpload:
                 patience=patience,
                 control=self._control,
             )
+            self._check = crew.check
             try:
                 crew.run(self._meter, self._keep)
             finally:
+                self._check = self._control.check
                 self._extent = crew.extent
                 self._remember()
         done = self._persist(patience, self._completed)
@@ -237,18 +240,18 @@ class ParallelUpload:
 
     def _send(self, attempt: Attempt) -> None:
         """Send a range; of a doubtful one only what did not get through."""
-        runs = [(attempt.start, attempt.end)]
+        missing: Iterable[tuple[int, int | None]] = [(attempt.start, attempt.end)]
         if attempt.doubtful:
             page = words.page(self._ask("GET", words.look(self._note.url, attempt.start)))
-            ends = ((start, min(end or attempt.end, attempt.end)) for start, end in page.missing)
-            runs = [(start, end) for start, end in ends if start < end]
-            missing = sum(end - start for start, end in runs)
-            attempt.found = attempt.end - attempt.start - missing
-        for start, end in runs:
+            missing = page.missing
+            for start, end in _within(attempt, page.durable):
+                attempt.safe.append(Span(start, end, self._crc(start, end)))
+                attempt.found += end - start
+        for start, end in _within(attempt, missing):
             self._send_run(attempt, start, end)
 
     def _send_run(self, attempt: Attempt, start: int, end: int) -> None:
-        check = self._crew.check
+        check = self._check
         fields = words.chunk(start, end, self._source.size)
         with (
             self._memory.block(check) as buffer,
@@ -278,7 +281,7 @@ class ParallelUpload:
         """The bytes of a chunk as they travel, block by block; the source has not changed."""
         blocks = Blocks(self._file, buffer)
         while start < end:
-            self._crew.check()
+            self._check()
             view = blocks.read(start, end - start)
             self._source.insist(Source.of(os.fstat(self._file.fileno())), self._task.path)
             if not view:
@@ -307,21 +310,31 @@ class ParallelUpload:
 
     def _whole_crc(self) -> int:
         """The CRC64NVME of the source; what was not counted on its way is read again."""
-        with self._memory.block(self._control.check) as buffer:
-            blocks = Blocks(self._file, buffer)
-            for start, end in self._extent.missing(self._source.size):
-                crc = blocks.crc(start, end, 0, self._control.check)
-                self._source.insist(Source.of(os.fstat(self._file.fileno())), self._task.path)
-                self._extent = self._extent.add(Span(start, end, crc))
+        for start, end in self._extent.missing(self._source.size):
+            self._extent = self._extent.add(Span(start, end, self._crc(start, end)))
         return self._extent.crc
+
+    def _crc(self, start: int, end: int) -> int:
+        """Of bytes of the source that are at the server."""
+        with self._memory.block(self._check) as buffer:
+            crc = Blocks(self._file, buffer).crc(start, end, 0, self._check)
+        self._source.insist(Source.of(os.fstat(self._file.fileno())), self._task.path)
+        return crc
 
     def _ask(self, method: str, url: str, body: bytes = b"") -> Reply:
         """A small request and its answer."""
         fields = words.JSON if body else {}
         length = len(body) if method == "POST" else None
-        with self._peer.open(
-            method, url, fields, length=length, check=self._control.check
-        ) as exchange:
+        with self._peer.open(method, url, fields, length=length, check=self._check) as exchange:
             if body:
                 exchange.send(memoryview(body))
             return exchange.reply()
+
+
+def _within(attempt: Attempt, runs: Iterable[tuple[int, int | None]]) -> Iterator[tuple[int, int]]:
+    """The parts of the runs that lie within the attempt."""
+    for first, last in runs:
+        start = max(first, attempt.start)
+        end = attempt.end if last is None else min(last, attempt.end)
+        if start < end:
+            yield start, end

@@ -9,6 +9,8 @@ what was found are tried now and then, less often while nothing comes of it.
 
 from __future__ import annotations
 
+import math
+
 MIB = 1024 * 1024
 MOST = 8  # connections, unless somebody says more
 LARGEST = 8 * MIB  # bytes of a chunk: what one cut may cost
@@ -16,8 +18,10 @@ SMALLEST = 256 * 1024
 PARALLEL_FROM = 16 * MIB  # bytes: less goes by one connection
 
 _FIRST_CHUNK = MIB
-_AT_FIRST = 2  # connections
+_AT_FIRST = 4  # connections
 _LONGEST = 4.0  # seconds that a chunk is to take at most
+_BRISK = 1.0  # the same while connections double, to learn soon
+_FEW, _MANY = 2, 6  # attempts, of each connection where in doubt, before something is decided
 _SHORTEST = 0.25  # seconds over which goodput is compared at least
 _DOUBLED = 1.05  # a doubling must bring so much, or it is taken back
 _MORE, _FEWER = 1.02, 0.99  # what a neighbour must have to be preferred
@@ -50,7 +54,7 @@ class Tuner:
         self._rate: float | None = None  # bytes a second of one connection
         self._climbing = not fixed
         self._before: tuple[int, float] | None = None  # the last number, and the goodput then
-        self._home: tuple[int, float] | None = None  # where a try began, and the goodput there
+        self._home: tuple[int, float, float] | None = None  # where a try began; goodput, doubt
         self._upward = False  # the direction of the last try
         self._wait, self._next_try = _SOON, 0.0
         self._ceiling, self._hold, self._lifted_at = most, _BRIEF, 0.0
@@ -77,15 +81,13 @@ class Tuner:
             self.connections = self._ceiling = self._most
         if began < self._since or self._fixed:
             return
-        self._bytes += size
-        self._seconds += seconds
-        self._count += 1
-        enough = self.connections if self._climbing else 2 * self.connections
-        if self._count >= max(2, enough) and ended - self._since >= _SHORTEST:
-            self._judge(self.connections * self._bytes / self._seconds, ended)
+        self._sample.add(size, seconds)
+        enough = max(_FEW, self.connections)
+        if self._sample.count >= enough and ended - self._since >= _SHORTEST:
+            self._judge(ended)
 
     def busy(self, others: int, now: float) -> None:
-        """The server refused a chunk for being busy, while `others` were under way."""
+        """The server refused a chunk for being busy; `others` were under way when it began."""
         self._ceiling = max(1, min(self._ceiling, others))
         if now >= self._lifted_at:
             self._lifted_at, self._hold = now + self._hold, min(2 * self._hold, _LONG)
@@ -103,29 +105,31 @@ class Tuner:
         return True
 
     def _fit(self, size: int, seconds: float) -> None:
-        """The largest power of two that a connection carries in _LONGEST seconds."""
+        """The largest power of two that a connection carries in time."""
         rate = size / seconds
         self._rate = rate if self._rate is None else (self._rate + rate) / 2
-        fitting = _power_of_two(int(self._rate * _LONGEST))
+        seconds = _BRISK if self._climbing else _LONGEST
+        fitting = _power_of_two(int(self._rate * seconds))
         self._chunk = max(min(SMALLEST, self._largest), min(fitting, self._largest))
 
-    def _judge(self, goodput: float, now: float) -> None:
+    def _judge(self, now: float) -> None:
         """What the present number of connections brings is known: keep it or change it."""
         if now >= self._lifted_at and self._ceiling < self._most:
             self._ceiling = self._most
         if self.connections > self._refused:
             self._hold = _BRIEF
         if self._climbing:
-            self._climb(goodput, now)
+            self._climb(now)
         elif self._home is not None:
-            self._compare(*self._home, goodput, now)
+            self._compare(*self._home, now)
         elif now >= self._next_try:
-            self._try_neighbour(goodput, now)
-        else:
+            self._try_neighbour(now)
+        elif now - self._since > _LATE:
             self._look_anew(now)
 
-    def _climb(self, goodput: float, now: float) -> None:
+    def _climb(self, now: float) -> None:
         """Double, until that brings nothing."""
+        goodput, _ = self._sample.goodput(self.connections)
         if self._before is not None and goodput < self._before[1] * _DOUBLED:
             self._climbing, self._next_try = False, now + self._wait
             self._move(self._before[0], now)
@@ -136,30 +140,34 @@ class Tuner:
             self._before = (self.connections, goodput)
             self._move(min(2 * self.connections, self._ceiling), now)
 
-    def _try_neighbour(self, goodput: float, now: float) -> None:
+    def _try_neighbour(self, now: float) -> None:
         """One step up or down, in turns."""
         home = self.connections
-        step = max(1, home // 4)
+        step = max(1, home // 6)
         self._upward = not self._upward
         there = min(home + step, self._ceiling) if self._upward else max(1, home - step)
         if there == home:
             self._next_try = now + self._wait
-            self._look_anew(now)
             return
-        self._home = (home, goodput)
+        self._home = (home, *self._sample.goodput(home))
         self._move(there, now)
 
-    def _compare(self, home: int, goodput_there: float, goodput: float, now: float) -> None:
-        """Stay at the neighbour if it is worth it."""
+    def _compare(self, home: int, goodput_there: float, doubt_there: float, now: float) -> None:
+        """Stay at the neighbour if it is worth it; look on while that is in doubt."""
         wanted = _MORE if self.connections > home else _FEWER
+        goodput, doubt = self._sample.goodput(self.connections)
+        better, doubt = goodput - goodput_there * wanted, math.hypot(doubt, doubt_there)
+        if abs(better) < doubt and self._sample.count < _MANY * self.connections:
+            return
         self._home = None
-        if goodput >= goodput_there * wanted:
-            self._wait = _SOON
+        if better > doubt:
+            self._upward = not self._upward  # go on the same way, at once
+            self._wait, self._next_try = _SOON, now
             self._look_anew(now)
         else:
             self._wait = min(2 * self._wait, _LATE)
+            self._next_try = now + self._wait
             self._move(home, now)
-        self._next_try = now + self._wait
 
     def _move(self, connections: int, now: float) -> None:
         self.connections = connections
@@ -168,8 +176,31 @@ class Tuner:
     def _look_anew(self, now: float) -> None:
         """Only attempts that begin from now on tell of the present number of connections."""
         self._since = now
-        self._bytes = self._count = 0
-        self._seconds = 0.0
+        self._sample = _Sample()
+
+
+class _Sample:
+    """Attempts by one number of connections: what they brought, and how sure that is."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._bytes = self._seconds = 0.0
+        self._squares = (0.0, 0.0, 0.0)  # sums of bytes^2, bytes x seconds, seconds^2
+
+    def add(self, size: int, seconds: float) -> None:
+        """One more attempt."""
+        self.count += 1
+        self._bytes += size
+        self._seconds += seconds
+        sizes, products, times = self._squares
+        self._squares = (sizes + size**2, products + size * seconds, times + seconds**2)
+
+    def goodput(self, connections: int) -> tuple[float, float]:
+        """Bytes a second of so many connections, and the standard error of that (a ratio's)."""
+        rate = self._bytes / self._seconds
+        sizes, products, times = self._squares
+        scatter = max(0.0, sizes - 2 * rate * products + rate**2 * times)
+        return connections * rate, connections * math.sqrt(scatter) / self._seconds
 
 
 def _power_of_two(size: int) -> int:
