@@ -104,9 +104,7 @@ class FakeServer:
 
     def count(self, method: str) -> int:
         """Requests of the method; not those that only ask whether ranges are spoken here."""
-        return sum(
-            request[0] == method and request[1] != "/ranges/" for request in self.requests
-        )
+        return sum(request[0] == method and request[1] != "/ranges/" for request in self.requests)
 
     # -- connections
 

@@ -11,6 +11,7 @@ import heapq
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -46,19 +47,30 @@ class Link:
 class Settings(Protocol):
     """What is asked how to go on: a controller, or something that never changes."""
 
-    connections: int
+    @property
+    def connections(self) -> int:
+        """How many should be under way."""
 
-    def chunk(self, left: int) -> int: ...
-    def done(self, size: int, began: float, ended: float) -> None: ...
-    def busy(self, others: int, now: float) -> None: ...
+    def chunk(self, left: int) -> int:
+        """Bytes of the next chunk, of `left` that are not given out."""
+
+    def done(self, size: int, began: float, ended: float) -> None:
+        """An attempt made so many bytes safe."""
+
+    def busy(self, others: int, now: float) -> None:
+        """The server refused one that began beside so many others."""
 
 
 class Fixed:
     """So many connections and chunks of one size, whatever happens."""
 
     def __init__(self, connections: int, size: int) -> None:
-        self.connections = connections
+        self._connections = connections
         self._size = size
+
+    @property
+    def connections(self) -> int:
+        return self._connections
 
     def chunk(self, left: int) -> int:
         return min(left, self._size)
@@ -139,9 +151,9 @@ class Ride:
             attempt.began, attempt.beside = self.now, self.working
             self.working += 1
             if self.link.limit is not None and self.working > self.link.limit:
-                self._after(wait + self.link.round_trip / 2, lambda one=attempt: self._refused(one))
+                self._after(wait + self.link.round_trip / 2, partial(self._refused, attempt))
             else:
-                self._after(wait, lambda one=attempt: self.flows.append(one))
+                self._after(wait, partial(self.flows.append, attempt))
 
     def _life(self) -> float:
         if not self.link.loss:

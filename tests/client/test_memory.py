@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from towpath.client.memory import BLOCK, Memory
+from towpath.client.blocks import BLOCK
+from towpath.client.memory import Memory
 
 
 def nobody() -> None:

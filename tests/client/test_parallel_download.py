@@ -64,9 +64,11 @@ def test_a_large_object_comes_by_many_connections_and_is_verified(
 
 
 def test_one_connection_means_in_order(running: Server, tmp_path: Path) -> None:
-    with way(running) as (_, heard, url):
-        with Client(url, state_dir=tmp_path / "state", connections=1) as client:
-            assert client.download("big.bin", tmp_path / "x").result().verified
+    with (
+        way(running) as (_, heard, url),
+        Client(url, state_dir=tmp_path / "state", connections=1) as client,
+    ):
+        assert client.download("big.bin", tmp_path / "x").result().verified
     assert gets(heard) == 1
 
 

@@ -25,7 +25,7 @@ from towpath.testing.server import Server, towpath_serve
 from towpath.testing.wire import Wire, threaded
 
 MIB = 1024 * 1024
-LENGTH = 96 * MIB
+LENGTH = 64 * MIB
 CONNECTIONS = 4
 CHUNK = 8 * MIB  # the largest, unless somebody says another
 RATE = 24 * MIB  # bytes a second of a connection: kills are to strike amid many
@@ -47,6 +47,11 @@ def strike(wire: Wire, victims: Sequence[Program], _: object) -> None:
         victim.signal(signal.SIGKILL)
 
 
+def over(client: Program, passed: Callable[[], int], at: int) -> bool:
+    """So many bytes have passed, or nobody is there who would send more."""
+    return passed() >= at or client.exit_code() is not None
+
+
 def through_kills(
     client: Program, server: Server, wire: Wire, passed: Callable[[], int], kills: Sequence[Kill]
 ) -> None:
@@ -55,7 +60,7 @@ def through_kills(
     with client:
         for kill in kills:
             victims = [both[name] for name in sorted(kill.victims)]
-            reached = wire.when(lambda at=kill.at: passed() >= at or client.exit_code() is not None)
+            reached = wire.when(functools.partial(over, client, passed, kill.at))
             reached.add_done_callback(functools.partial(strike, wire, victims))
             reached.result(SOON)
             for victim in victims:
@@ -89,16 +94,16 @@ def survives(folder: Path, file: Path, program: Sequence[str], seed: int, number
             "TOWPATH_URL": f"http://127.0.0.1:{wire.port}",
         }
         many = ["--connections", str(CONNECTIONS)]
-        for words, passed in (
-            ([*program, "put", str(file), "big.bin", *many], lambda: wire.up),
-            ([*program, "get", "big.bin", str(folder / "copy"), *many], lambda: wire.down),
-        ):
+        put = [*program, "put", str(file), "big.bin", *many]
+        get = [*program, "get", "big.bin", str(folder / "copy"), *many]
+        for words, way in ((put, "up"), (get, "down")):
+            passed = functools.partial(getattr, wire, way)
             before, kills = passed(), dice_kills(dice, LENGTH)
             later = [Kill(before + kill.at, kill.victims) for kill in kills]
             client = Program(words, log=folder / "client.log", environment=environment)
             through_kills(client, server, wire, passed, later)
             allowed = LENGTH + len(kills) * CONNECTIONS * CHUNK + HEADS
-            assert passed() - before <= allowed, f"{words[-4:]}, {kills}"
+            assert passed() - before <= allowed, f"{way}, {kills}"
         assert any(each.method == "PUT" for each in heard.requests)
         with Client(server.url, state_dir=folder / "reader") as reader:
             assert reader.stat("big.bin").length == LENGTH

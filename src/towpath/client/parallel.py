@@ -59,7 +59,7 @@ class Crew:
     kept, where whoever dies loses what is not kept; None: no matter how many.
     """
 
-    def __init__(  # noqa: PLR0913 - what a transfer has, each by its name
+    def __init__(
         self,
         work: Callable[[Attempt], None],
         missing: Iterable[tuple[int, int]],

@@ -24,7 +24,7 @@ _BRISK = 1.0  # the same while connections double, to learn soon
 _FEW, _MANY = 2, 6  # attempts, of each connection where in doubt, before something is decided
 _SHORTEST = 0.25  # seconds over which goodput is compared at least
 _DOUBLED = 1.05  # a doubling must bring so much, or it is taken back
-_MORE, _FEWER = 1.02, 0.99  # what a neighbour must have to be preferred
+_MORE, _FEWER = 1.02, 0.97  # what a neighbour must have to be preferred
 _SOON, _LATE = 5.0, 60.0  # seconds between two tries of a neighbour
 _BRIEF, _LONG = 10.0, 300.0  # seconds for which a busy server is not asked for more again
 
@@ -143,8 +143,8 @@ class Tuner:
     def _try_neighbour(self, now: float) -> None:
         """One step up or down, in turns."""
         home = self.connections
-        step = max(1, home // 6)
         self._upward = not self._upward
+        step = max(1, home // 6)
         there = min(home + step, self._ceiling) if self._upward else max(1, home - step)
         if there == home:
             self._next_try = now + self._wait
@@ -160,14 +160,16 @@ class Tuner:
         if abs(better) < doubt and self._sample.count < _MANY * self.connections:
             return
         self._home = None
-        if better > doubt:
-            self._upward = not self._upward  # go on the same way, at once
-            self._wait, self._next_try = _SOON, now
-            self._look_anew(now)
-        else:
-            self._wait = min(2 * self._wait, _LATE)
-            self._next_try = now + self._wait
+        self._wait = _SOON if better > doubt else min(2 * self._wait, _LATE)
+        self._next_try = now + self._wait
+        if better <= doubt:
             self._move(home, now)
+        elif self.connections > home:
+            self._upward, self._next_try = False, now  # which is upward again, at once
+            self._look_anew(now)
+        elif self.connections > 1:  # further down, but measured against where it began
+            self._home = (self.connections, max(goodput, goodput_there), doubt_there)
+            self._move(max(1, self.connections - max(1, self.connections // 6)), now)
 
     def _move(self, connections: int, now: float) -> None:
         self.connections = connections
