@@ -321,12 +321,13 @@ class FakeServer:
     def _get(
         self, sock: socket.socket, fields: dict[str, str], upload: Upload, fault: Fault | None
     ) -> bool:
-        etag, start, status = f'"{upload.id}-{upload.crc:x}"', 0, 200
+        etag, start, end, status = f'"{upload.id}-{upload.crc:x}"', 0, upload.size, 200
         known = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest(upload.crc)}
         if "range" in fields and fields.get("if-range", etag) == etag:
-            start, status = int(fields["range"][6:].split("-")[0]), 206
-            known["Content-Range"] = f"bytes {start}-{upload.size - 1}/{upload.size}"
-        body = bytes(upload.data[start:])
+            first, last = fields["range"][6:].split("-")
+            start, end, status = int(first), int(last) + 1 if last else upload.size, 206
+            known["Content-Range"] = f"bytes {start}-{end - 1}/{upload.size}"
+        body = bytes(upload.data[start:end])
         if not self.digests:
             del known["Repr-Digest"]
         if fault is not None and fault.kind == "wrong-digest":
