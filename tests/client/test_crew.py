@@ -246,3 +246,14 @@ def test_a_fault_of_our_own_is_not_tried_again() -> None:
 
     with pytest.raises(ZeroDivisionError):
         crew_of(work).run(books.meter, books.kept.append)
+
+
+def test_a_fault_of_the_bookkeeping_ends_the_transfer_too() -> None:
+    books = Books()
+
+    class Broken(Tuner):
+        def done(self, size: int, began: float, ended: float) -> None:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        crew_of(books.carry, tuner=Broken(4, fixed=True)).run(books.meter, books.kept.append)

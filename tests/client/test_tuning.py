@@ -114,7 +114,8 @@ def test_the_end_is_shared_among_the_connections() -> None:
     tuner = Tuner(8, fixed=True)
     tuner.done(MIB, 0, 0.001)
     assert tuner.chunk(1 << 40) == 8 * MIB
-    assert tuner.chunk(16 * MIB) == 2 * MIB
+    assert tuner.chunk(40 * MIB) == 5 * MIB
+    assert tuner.chunk(16 * MIB) == 4 * MIB
     assert tuner.chunk(1000) == 1000
 
 

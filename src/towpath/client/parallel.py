@@ -158,13 +158,16 @@ class Crew:
     # -- in the carriers' threads
 
     def _live(self) -> None:
-        while (attempt := self._take()) is not None:
-            failure: BaseException | None = None
-            try:
-                self._work(attempt)
-            except BaseException as error:  # noqa: BLE001 - raised again by `run`
-                failure = error
-            self._settle(attempt, failure)
+        try:
+            while (attempt := self._take()) is not None:
+                failure: BaseException | None = None
+                try:
+                    self._work(attempt)
+                except BaseException as error:  # noqa: BLE001 - raised again by `run`
+                    failure = error
+                self._settle(attempt, failure)
+        except BaseException as error:  # noqa: BLE001 - a fault of ours: nobody may wait for us
+            self._halt(error)
 
     def _take(self) -> Attempt | None:
         """The next range, when there is room for one more connection; None at the end."""

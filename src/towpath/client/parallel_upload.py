@@ -99,9 +99,12 @@ class ParallelUpload:
         while True:
             self._marker = None if note is None else Marker(self._notebook, note)
             try:
-                if self._marker is None and not self._persist(patience, self._create):
-                    return None
-                return self._carry(patience)
+                missing: list[tuple[int, int]] | None = None
+                if self._marker is None:
+                    if not self._persist(patience, self._create):
+                        return None
+                    missing = self._begin([(0, self._source.size)])
+                return self._carry(missing, patience)
             except (NotFound, Expired):
                 vanished += 1
                 if self._marker is None or vanished > _FRESH_STARTS:
@@ -109,10 +112,11 @@ class ParallelUpload:
                 self._notebook.remove(self._task.id)
                 note, self._extent = None, Extent()
 
-    def _carry(self, patience: Patience) -> Arrived:
-        """Send what is missing, until nothing is."""
+    def _carry(self, missing: list[tuple[int, int]] | None, patience: Patience) -> Arrived:
+        """Send what is missing, until nothing is; None: the server is to be asked."""
+        self._done: Told | None = None
         before = self._source.size + 1
-        while missing := self._persist(patience, self._missing):
+        while self._done is None and (missing := missing or self._persist(patience, self._missing)):
             left = sum(end - start for start, end in missing)
             if left >= before:
                 raise BadAnswer(
@@ -133,10 +137,10 @@ class ParallelUpload:
             try:
                 crew.run(self._meter, self._keep)
             finally:
-                self._check = self._control.check
+                self._check, missing = self._control.check, None
                 self._extent = crew.extent
                 self._remember()
-        done = self._persist(patience, self._completed)
+        done = self._done or self._persist(patience, self._completed)
         crc = done.digests.get(CRC64NVME)
         return Arrived(
             id=done.id,
@@ -219,6 +223,10 @@ class ParallelUpload:
         for span in known:
             if not any(start < span.end and span.start < end for start, end in missing):
                 self._extent = self._extent.add(span)
+        return self._begin(missing)
+
+    def _begin(self, missing: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What is missing is known, so it is known how far the upload is."""
         safe = self._source.size - sum(end - start for start, end in missing)
         if not self._begun:
             self._begun = True
@@ -272,7 +280,9 @@ class ParallelUpload:
                 expect(reply)  # a proxy said so: the server explains itself in JSON
             except TowpathError as error:
                 raise TooWide(error) from error
-        words.told(reply)
+        told = words.told(reply)
+        if told.state is UploadState.COMPLETE:
+            self._done = told
         if position < end:
             raise Cut("The server answered before it had all of the range.")
         attempt.safe.append(Span(start, end, crc))

@@ -64,13 +64,13 @@ class Tuner:
     def chunk(self, left: int) -> int:
         """Bytes of the next chunk, when `left` are still to be given out.
 
-        Towards the end chunks get smaller, so that all connections end at about the same time.
+        The last ones may be half as large, so that all connections end at about the same time.
         """
         size = self._chunk
         if self._held is not None:
             size = min(size, _power_of_two(self._held // (self.connections + 1)))
         share = -(-left // self.connections)
-        return min(left, max(min(size, share), size // 8, min(size, SMALLEST)))
+        return min(left, max(min(size, share), size // 2, min(size, SMALLEST)))
 
     def done(self, size: int, began: float, ended: float) -> None:
         """An attempt ended: `size` bytes are safe because of it, which may be none."""
@@ -107,7 +107,7 @@ class Tuner:
     def _fit(self, size: int, seconds: float) -> None:
         """The largest power of two that a connection carries in time."""
         rate = size / seconds
-        self._rate = rate if self._rate is None else (self._rate + rate) / 2
+        self._rate = max(rate, ((self._rate or rate) + rate) / 2)
         seconds = _BRISK if self._climbing else _LONGEST
         fitting = _power_of_two(int(self._rate * seconds))
         self._chunk = max(min(SMALLEST, self._largest), min(fitting, self._largest))
