@@ -16,13 +16,14 @@ import click
 
 from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.options import Caller, Size, many_options, transfer_options
+from towpath.cli.plan import DRY_RUN, plan_uploads
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]", type=click.Path())
 @click.option("--to", "dest", help="The destination, where PATH... [DEST] would be ambiguous.")
 @click.option("--name", help="What to call what comes on stdin (PATH is -).")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Kept with the upload.")
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--chunk-size", type=Size(), help="Bytes of one request at most; by default as fits.")
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@DRY_RUN
 @transfer_options
 def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Upload files and folders.
@@ -49,6 +51,8 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         "on_conflict": said["on_conflict"] or "",
     }
     if "-" in sources:
+        if said["dry_run"]:
+            raise click.UsageError("What comes on stdin is not known before: no --dry-run with -.")
         if len(sources) > 1 or not (said["name"] or dest):
             raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
         caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
@@ -58,6 +62,8 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
             raise click.UsageError("--name is for stdin; for a file, give the name as DEST.")
         if dest is not None and not said["dest"] and Path(dest).is_dir():
             caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
+        if said["dry_run"]:
+            return plan_uploads(caller, (pair for each in sources for pair in files(each, dest)))
         jobs = _jobs(sources, dest, {**keep, "restart": said["restart"]}, caller)
     client = caller.client(
         parallel=said["parallel"],

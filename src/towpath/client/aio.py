@@ -15,12 +15,19 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
+from towpath.client import names
 from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
 from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
-from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
+from towpath.client.records import (
+    DownloadResult,
+    LinkRecord,
+    NameRecord,
+    UploadRecord,
+    UploadResult,
+)
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
 from towpath.client.stream import StreamTask, StreamUpload
@@ -44,6 +51,8 @@ class AsyncClient:
     in order. `chunk_size`: bytes of one request at most. `memory`: bytes that files pass through,
     by default 32 MiB for all clients of the process. `verify`: compare checksums from end to
     end. `ca`: a PEM file to trust in place of the system's.
+    `cert`, `cert_key`: PEM files of a certificate to show and its key. `proxy`: the URL of one, or
+    none; by default what the environment says.
     """
 
     def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
@@ -61,8 +70,13 @@ class AsyncClient:
         memory: int | None = None,
         verify: bool = True,
         ca: Location | None = None,
+        cert: Location | None = None,
+        cert_key: Location | None = None,
+        proxy: str | None = None,
     ) -> None:
-        self._peer = Peer(url, token, timeout=timeout, ca=ca)
+        self._peer = Peer(
+            url, token, timeout=timeout, ca=ca, cert=cert, cert_key=cert_key, proxy=proxy
+        )
         self._notebook = Notebook(Path(state_dir) if state_dir is not None else state_folder())
         self._patience = partial(Patience, retries, deadline)
         self._gate = asyncio.Semaphore(parallel)
@@ -215,6 +229,23 @@ class AsyncClient:
     async def remove(self, name: str) -> None:
         """Take a name away. Raises NotFound."""
         await self._ask("DELETE", "names", name)
+
+    async def move(self, name: str, to: str, *, on_conflict: str = "fail") -> str:
+        """Call `name` `to` instead; what it is called then. Raises NotFound, NameConflict."""
+        return await in_thread(partial(names.move, self._peer, name, to, on_conflict=on_conflict))
+
+    async def link(
+        self, name: str, *, seconds: int | None = None, disposition: str = "", filename: str = ""
+    ) -> LinkRecord:
+        """An address that reads the object without a token for `seconds`, an hour by default.
+
+        `disposition`: attachment or inline; `filename`: what it is saved as.
+        """
+        return await in_thread(
+            lambda: names.link_to_read(
+                self._peer, name, seconds=seconds, disposition=disposition, filename=filename
+            )
+        )
 
     async def cancel(self, upload: str) -> None:
         """Give up an upload that the server has, by its id there. Raises NotFound."""

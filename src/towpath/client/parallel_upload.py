@@ -83,6 +83,7 @@ class ParallelUpload:
         self._source = source
         self._extent = Extent()  # what the server acknowledged and we know the CRC of
         self._begun = False
+        self._done: Told | None = None  # as the answer to the last range told it
         self._check = control.check
         most = task.connections or MOST
         self._most = most
@@ -110,11 +111,10 @@ class ParallelUpload:
                 if self._marker is None or vanished > _FRESH_STARTS:
                     raise
                 self._notebook.remove(self._task.id)
-                note, self._extent = None, Extent()
+                note, self._extent, self._done = None, Extent(), None
 
     def _carry(self, missing: list[tuple[int, int]] | None, patience: Patience) -> Arrived:
         """Send what is missing, until nothing is; None: the server is to be asked."""
-        self._done: Told | None = None
         before = self._source.size + 1
         while self._done is None and (missing := missing or self._persist(patience, self._missing)):
             left = sum(end - start for start, end in missing)

@@ -11,7 +11,7 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import h11
 
@@ -50,12 +50,14 @@ class Connection:
         self._check: Check = lambda: None
         self.timeout = timeout
         self.idle_since = time.monotonic()
+        self.interim: set[int] = set()  # statuses of 1xx answers to the last request
         self.closed = False
 
     def request(self, method: str, target: str, fields: Fields, check: Check) -> None:
         """Send the head of a request; `check` may raise at any later wait of this exchange."""
         self._h11 = h11.Connection(h11.CLIENT)
         self._head = None
+        self.interim = set()
         self._method = method
         self._check = check
         head = self._h11.send(
@@ -88,6 +90,11 @@ class Connection:
             self.closed = True
             self._selector.close()
             self._sock.close()
+
+    @property
+    def certificate(self) -> Mapping[str, object]:
+        """What the other side showed of itself by TLS, as `ssl` tells it; {} without TLS."""
+        return (self._sock.getpeercert() or {}) if isinstance(self._sock, ssl.SSLSocket) else {}
 
     @property
     def is_stale(self) -> bool:
@@ -143,6 +150,8 @@ class Connection:
                 if isinstance(event, h11.Response):
                     self._head = event
                     return True
+                if isinstance(event, h11.InformationalResponse):
+                    self.interim.add(event.status_code)
         except h11.RemoteProtocolError as error:
             raise BadAnswer("What came back is not HTTP.", why=f"{error}.") from error
         return False
