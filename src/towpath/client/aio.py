@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from uuid import uuid4
 
 from towpath.client import names
+from towpath.client.coded import Coded, coding_of, compress_of, give_up, metadata_of, rewrap
+from towpath.client.coded_peer import Decoding
 from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
 from towpath.client.memory import SHARED, Memory
@@ -35,6 +37,9 @@ from towpath.client.surroundings import state_folder
 from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
 from towpath.errors import BadAnswer, Malformed, NotFound
+
+if TYPE_CHECKING:
+    from towpath.codec.keys import Locks, Opens
 
 Make = Callable[[Control, Meter], Flow[Any]]
 Location = str | os.PathLike[str]
@@ -109,7 +114,7 @@ class AsyncClient:
         self._transfers.clear()
         self._peer.done_with()
 
-    def upload(
+    def upload(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
         self,
         source: Location | BinaryIO,
         name: str | None = None,
@@ -117,22 +122,38 @@ class AsyncClient:
         metadata: Mapping[str, str] | None = None,
         on_conflict: str = "",
         restart: bool = False,
+        compress: str = "no",
+        encrypt: Sequence[Locks] = (),
+        delta: bool = False,
         progress: OnProgress | None = None,
     ) -> Transfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped.
 
         `name`: what it is called on the server; by default as here, `folder/` puts it there.
         `on_conflict`: keep-both, replace or fail. `restart`: forget what was sent before.
+        `compress`: "auto" compresses each chunk that becomes shorter by it. `encrypt`: key files,
+        passphrases and recipients (towpath.codec.keys), any of which can read the file then.
+        `delta`: read the file first, and send only what the object of that name has not.
         An open binary file is read once from where it is: such an upload needs a name and
-        cannot go on in another process. Raises Malformed for a source without a name.
+        cannot go on in another process, nor be coded. Raises Malformed for a source without a name.
         """
         keep = dict(metadata or {})
+        coding = coding_of(compress, encrypt)
+        if delta and coding is not None:
+            raise Malformed("A file cannot be coded if only its changes are sent.", field="delta")
         if not isinstance(source, (str, os.PathLike)):
+            if coding is not None:
+                raise Malformed("A stream cannot be compressed or encrypted.", field="source")
             return self._stream(source, name, keep, on_conflict, progress)
         path = absolute(source)
         name = name_for(name, Path(path).name)
+        key = transfer_id(Direction.UPLOAD, self._peer.url, name, path)
+        make: Make
+        if delta:
+            make = self._delta(key, path, name, keep, on_conflict=on_conflict, restart=restart)
+            return self._start(key, Direction.UPLOAD, make, progress)
         task = UploadTask(
-            id=transfer_id(Direction.UPLOAD, self._peer.url, name, path),
+            id=key,
             path=path,
             name=name,
             metadata=keep,
@@ -142,14 +163,10 @@ class AsyncClient:
             chunk_size=self._chunk_size,
             connections=self._connections,
         )
-        return self._start(
-            task.id,
-            Direction.UPLOAD,
-            lambda control, meter: Upload(
-                task, self._peer, self._notebook, control, meter, self._memory
-            ),
-            progress,
-        )
+        make = partial(Upload, task, self._peer, self._notebook, memory=self._memory)
+        if coding is not None:
+            make = partial(Coded, task, coding, self._peer, self._notebook)
+        return self._start(task.id, Direction.UPLOAD, make, progress)
 
     def download(
         self,
@@ -158,12 +175,14 @@ class AsyncClient:
         *,
         overwrite: bool = False,
         restart: bool = False,
+        keys: Sequence[Opens] = (),
         progress: OnProgress | None = None,
     ) -> Transfer[DownloadResult]:
         """Start to download an object, or go on where an earlier call for it stopped.
 
         `name`: its name on the server, or its URL. `path`: a file; `folder/` puts it there.
         An existing file is replaced only with `overwrite`. `restart`: forget what came before.
+        `keys`: what may open an encrypted file; what is compressed is undone by itself.
         """
         local = os.fspath(path)
         target = absolute(local)
@@ -181,8 +200,8 @@ class AsyncClient:
         return self._start(
             task.id,
             Direction.DOWNLOAD,
-            lambda control, meter: Download(
-                task, self._peer, self._notebook, control, meter, self._memory
+            partial(
+                Download, task, Decoding(self._peer, keys), self._notebook, memory=self._memory
             ),
             progress,
         )
@@ -194,8 +213,10 @@ class AsyncClient:
         return self.upload(
             note.path,
             note.name,
-            metadata=note.metadata,
+            metadata=metadata_of(note),
             on_conflict=note.on_conflict,
+            compress=compress_of(note),
+            delta=bool(note.etag),
             progress=progress,
         )
 
@@ -206,8 +227,9 @@ class AsyncClient:
 
     async def forget(self, note: Note) -> None:
         """Give an unfinished transfer up: remove what is half done, here and at the server."""
-        transfer = self.resume(note)
-        await transfer.cancel()
+        if not await in_thread(partial(give_up, self._peer, self._notebook, note)):
+            transfer = self.resume(note)
+            await transfer.cancel()
 
     async def names(self, prefix: str = "", *, page: int = 1000) -> AsyncIterator[NameRecord]:
         """The names that begin with `prefix`, in order; `page` of them a request."""
@@ -221,6 +243,13 @@ class AsyncClient:
         query = {"state": ",".join(states), "limit": page}
         async for found in self._pages("uploads", "uploads", **query):
             yield UploadRecord.read(found)
+
+    async def rewrap(self, name: str, keys: Sequence[Opens], encrypt: Sequence[Locks]) -> None:
+        """From now on an encrypted file is for `encrypt`, and for no others; no data moves.
+
+        `keys`: what opens it as it is. Raises NotFound, WrongKey, Unreadable.
+        """
+        await in_thread(partial(rewrap, self._peer, name, keys, encrypt))
 
     async def stat(self, name: str) -> NameRecord:
         """What the server knows of a name. Raises NotFound."""
@@ -254,6 +283,29 @@ class AsyncClient:
     async def server(self) -> Mapping[str, Any]:
         """What the server says of itself."""
         return (await self._ask("GET", "server")).json()
+
+    def _delta(
+        self,
+        key: str,
+        path: str,
+        name: str,
+        metadata: Mapping[str, str],
+        *,
+        on_conflict: str,
+        restart: bool,
+    ) -> Make:
+        from towpath.client.delta import Delta, DeltaTask  # noqa: PLC0415 - slow to import
+
+        task = DeltaTask(
+            id=key,
+            path=path,
+            name=name,
+            metadata=metadata,
+            on_conflict=on_conflict,
+            restart=restart,
+            chunk_size=self._chunk_size,
+        )
+        return lambda control, meter: Delta(task, self._peer, self._notebook, control, meter)
 
     def _stream(
         self,

@@ -24,11 +24,14 @@ def crc64nvme(view: memoryview, before: int = 0) -> int:
 
 
 class Blocks:
-    """A file read or written block by block at positions that the caller names."""
+    """A file read or written block by block at positions that the caller names.
 
-    def __init__(self, file: io.FileIO, buffer: memoryview) -> None:
+    `buffer`: from the budget of memory; without one it has BLOCK bytes of its own.
+    """
+
+    def __init__(self, file: io.FileIO, buffer: memoryview | None = None) -> None:
         self._file = file
-        self._buffer = buffer
+        self._buffer = memoryview(bytearray(BLOCK)) if buffer is None else buffer
 
     def read(self, offset: int, count: int) -> memoryview:
         """The bytes at `offset`, at most `count` and one buffer; shorter only at the end."""

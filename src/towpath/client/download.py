@@ -206,6 +206,7 @@ class Download:
         if note.dialect == RANGES:
             return True
         wanted = self._task.connections != 1 and (note.length or 0) >= PARALLEL_FROM
+        wanted = wanted and self._peer.splits(note.url)
         return wanted and not self._length and note.etag.startswith('"')
 
     def _receive_by_many(self, patience: Patience) -> None:

@@ -173,6 +173,10 @@ class Peer:
                 raise
         return self.ask(method, url, fields, check=check)
 
+    def splits(self, _url: str) -> bool:
+        """True when ranges of an object may be asked for by many connections at once."""
+        return True
+
     def done_with(self) -> None:
         """Close the idle connections."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""What a client takes from where it runs: a folder for state, a token, proxies, certificates.
+"""What a client takes from where it runs: a folder for state, secrets, proxies, certificates.
 
 Rules: this is the only file of the client that looks at the environment; nothing is remembered.
 """
@@ -59,6 +59,11 @@ def variable(name: str) -> str | None:
 def token() -> str | None:
     """The caller's token, if the environment has one."""
     return os.environ.get("TOWPATH_TOKEN") or None
+
+
+def secret(name: str) -> str | None:
+    """The secret in the environment variable of that name; None if there is none."""
+    return os.environ.get(name)
 
 
 def proxy_for(scheme: str, host: str) -> str | None:
