@@ -56,7 +56,7 @@ def test_a_download_is_resumed_too(
 ) -> None:
     server.add("a/big", big.read_bytes())
     server.fail_download("hold", at=SIZE // 2)
-    with start("get", "a/big", tmp_path / "copy") as process:
+    with start("get", "a/big", tmp_path / "copy", "--connections", "1") as process:
         server.wait_for(SIZE // 2)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)

@@ -103,7 +103,8 @@ class FakeServer:
         return next(upload for upload in self.uploads.values() if upload.name == name)
 
     def count(self, method: str) -> int:
-        return sum(request[0] == method for request in self.requests)
+        """Requests of the method; not those that only ask whether ranges are spoken here."""
+        return sum(request[0] == method and request[1] != "/ranges/" for request in self.requests)
 
     # -- connections
 
@@ -161,6 +162,8 @@ class FakeServer:
             return self._create(sock, fields)
         upload = self.uploads.get(parts.path.removeprefix("/files/"))
         if upload is None:
+            if method == "POST":
+                stream.read(int(fields.get("content-length", 0)))
             return self._problem(sock, 404, "not-found", "There is no such upload")
         return self._upload(sock, stream, method, fields, upload, fault)
 

@@ -25,6 +25,7 @@ SETTLE_BYTES = Settings().settle_bytes
 FAST = 10
 PORTIONS = 50
 IN_A_PORTION = 10
+IN_ORDER = ("--connections", "1")  # many are for test_kill_parallel
 STAND_IN = (sys.executable, str(Path(__file__).parents[1] / "testing" / "stand_in.py"))
 
 
@@ -44,7 +45,12 @@ def survives(
     directory.mkdir()
     kills = dice_kills(random.Random(f"{commit_seed}/{number}"), LENGTH)
     journey = Journey(
-        directory, file, kills, again_at_most=SETTLE_BYTES + socket_bytes(), program=program
+        directory,
+        file,
+        kills,
+        again_at_most=SETTLE_BYTES + socket_bytes(),
+        program=program,
+        client_options=IN_ORDER,
     )
     try:
         assert journey.run() == (LENGTH, digest)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from towpath.testing.plan import Fault, Lane, Plan, seeded
-from towpath.testing.way import BLOCK, QUEUED
+from towpath.testing.plan import QUEUED, Fault, Lane, Plan, seeded
+from towpath.testing.way import BLOCK
 from towpath.testing.wire import Wire, threaded
 
 SOON = 10.0  # seconds within which what must happen has happened

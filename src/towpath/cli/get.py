@@ -12,7 +12,7 @@ import click
 from towpath.cli.carry import Job, News, carry
 from towpath.cli.keyfiles import opening_options, opens
 from towpath.cli.landing import Folder
-from towpath.cli.options import Caller, transfer_options
+from towpath.cli.options import Caller, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_downloads
 from towpath.cli.pour import pour
 from towpath.cli.same import is_same, same_options, there
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option("--preserve", is_flag=True, help="Give each file the time and permissions it had.")
 @same_options
-@click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
+@many_options
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
 @opening_options
@@ -87,7 +87,10 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         keys=opens(said, caller.output),
     )
     client = caller.client(
-        parallel=said["parallel"], retries=said["retries"], verify=not said["no_verify"]
+        parallel=said["parallel"],
+        connections=said["connections"],
+        retries=said["retries"],
+        verify=not said["no_verify"],
     )
     return carry(
         client,

@@ -167,6 +167,22 @@ _SERVER = (
         help="An HTTP proxy, or none; else HTTPS_PROXY and HTTP_PROXY say.",
     ),
 )
+_MANY = (
+    click.option(
+        "--transfers",
+        "--parallel",
+        "parallel",
+        type=click.IntRange(1, 64),
+        default=4,
+        show_default=True,
+        help="Files at once.",
+    ),
+    click.option(
+        "--connections",
+        type=click.IntRange(1, 64),
+        help="For one file of 16 MiB or more; by default as many as help, up to 8.",
+    ),
+)
 _PROGRESS = click.option(
     "--progress",
     type=click.Choice(WAYS),
@@ -240,6 +256,11 @@ def _written(option: str) -> bool:
 def transfer_options(command: _F) -> Callable[..., int]:
     """The same, and how to show progress."""
     return _with(caller_options(command), (_PROGRESS,))
+
+
+def many_options(command: Callable[..., int]) -> Callable[..., int]:
+    """--transfers and --connections: how much goes on at once."""
+    return _with(command, _MANY)
 
 
 def _with(

@@ -17,7 +17,7 @@ import click
 
 from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.keyfiles import locks, sealing_options
-from towpath.cli.options import Caller, Size, transfer_options
+from towpath.cli.options import Caller, Size, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.same import is_same, same_options, there
 from towpath.cli.select import LINKS, Found, Selecting, Walk, rules_given, selection_options
@@ -52,10 +52,8 @@ if TYPE_CHECKING:
 )
 @click.option("--preserve", is_flag=True, help="Send time and permissions with each file.")
 @same_options
-@click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
-@click.option(
-    "--chunk-size", type=Size(), help="Bytes of one request; all that is left by default."
-)
+@many_options
+@click.option("--chunk-size", type=Size(), help="Bytes of one request at most; by default as fits.")
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
 @sealing_options
@@ -96,6 +94,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         return plan_uploads(caller, lambda client: _planned(client, walk, sources, dest, keep))
     client = caller.client(
         parallel=said["parallel"],
+        connections=said["connections"],
         chunk_size=said["chunk_size"],
         retries=said["retries"],
         verify=not said["no_verify"],

@@ -13,7 +13,7 @@ import click
 from towpath.cli.amounts import size
 from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.exits import OK
-from towpath.cli.options import Caller, caller_options, transfer_options
+from towpath.cli.options import Caller, caller_options, many_options, transfer_options
 from towpath.client.progress import rfc3339
 from towpath.client.resume import Note, Notebook
 from towpath.client.surroundings import state_folder
@@ -51,7 +51,7 @@ def transfers(caller: Caller, forget: str | None) -> int:
 @click.command()
 @click.argument("transfer", default="", metavar="[ID]")
 @click.option("--all", "every", is_flag=True, help="All that this machine remembers.")
-@click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
+@many_options
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @transfer_options
 def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
@@ -71,7 +71,12 @@ def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # n
                 f"That transfer is with {server}.", todo="Leave out --url, or give that one."
             )
         mine = [note for note in notes if note.server == server]
-        client = caller.client(server, parallel=said["parallel"], retries=said["retries"])
+        client = caller.client(
+            server,
+            parallel=said["parallel"],
+            connections=said["connections"],
+            retries=said["retries"],
+        )
         code = (
             carry(
                 client,

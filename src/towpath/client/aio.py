@@ -18,6 +18,7 @@ from towpath.client import names
 from towpath.client.coded import Coded, coding_of, compress_of, give_up, metadata_of, rewrap
 from towpath.client.coded_peer import Decoding
 from towpath.client.download import Download, DownloadTask
+from towpath.client.memory import SHARED, Memory
 from towpath.client.opening import Make, Opening
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, TransferState
@@ -51,8 +52,10 @@ class AsyncClient(Opening):
     transfers. `timeout`: seconds that one wait for the server may last. `retries`: failures in a
     row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
     a whole transfer, however often it is tried. `parallel`: transfers at the same time.
-    `chunk_size`: bytes of one request, by default all that is left of the file. `verify`: compare
-    checksums from end to end. `ca`: a PEM file to trust in place of the system's.
+    `connections`: of one transfer of 16 MiB or more; by default as many as help, up to 8; 1 sends
+    in order. `chunk_size`: bytes of one request at most. `memory`: bytes that files pass through,
+    by default 32 MiB for all clients of the process. `verify`: compare checksums from end to
+    end. `ca`: a PEM file to trust in place of the system's.
     `cert`, `cert_key`: PEM files of a certificate to show and its key. `proxy`: the URL of one, or
     none; by default what the environment says.
     """
@@ -67,7 +70,9 @@ class AsyncClient(Opening):
         retries: int = 10,
         deadline: float | None = None,
         parallel: int = 4,
+        connections: int | None = None,
         chunk_size: int | None = None,
+        memory: int | None = None,
         verify: bool = True,
         ca: Location | None = None,
         cert: Location | None = None,
@@ -80,7 +85,9 @@ class AsyncClient(Opening):
         self._notebook = Notebook(Path(state_dir) if state_dir is not None else state_folder())
         self._patience = partial(Patience, retries, deadline)
         self._gate = asyncio.Semaphore(parallel)
+        self._connections = connections
         self._chunk_size = chunk_size
+        self._memory = SHARED if memory is None else Memory(memory)
         self._verify = verify
         self._transfers: list[Transfer[Any]] = []
         self._streams = []
@@ -168,8 +175,9 @@ class AsyncClient(Opening):
             restart=restart,
             verify=self._verify,
             chunk_size=self._chunk_size,
+            connections=self._connections,
         )
-        make = partial(Upload, task, self._peer, self._notebook)
+        make = partial(Upload, task, self._peer, self._notebook, memory=self._memory)
         if coding is not None:
             make = partial(Coded, task, coding, self._peer, self._notebook)
         return self._start(task.id, Direction.UPLOAD, make, progress)
@@ -208,11 +216,14 @@ class AsyncClient(Opening):
             overwrite=overwrite,
             restart=restart,
             verify=self._verify,
+            connections=self._connections,
         )
         return self._start(
             task.id,
             Direction.DOWNLOAD,
-            partial(Download, task, Decoding(self._peer, keys), self._notebook),
+            partial(
+                Download, task, Decoding(self._peer, keys), self._notebook, memory=self._memory
+            ),
             progress,
         )
 

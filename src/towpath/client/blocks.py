@@ -1,16 +1,19 @@
 """Blocks of a local file and their CRC64NVME, through one reused buffer.
 
-Rules: no copy, no buffer beyond the one of BLOCK bytes; the checksum library is loaded when the
-first transfer runs, so that importing towpath stays quick.
+Rules: no copy, no buffer beyond the one that is given; several threads may each have a Blocks of
+the same open file; the checksum library is loaded when the first transfer runs, so that importing
+towpath stays quick.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import threading
 from collections.abc import Callable
 
 BLOCK = 1024 * 1024  # bytes
+_seeking = threading.Lock()  # for systems where only the place where a file stands can be read
 
 
 def crc64nvme(view: memoryview, before: int = 0) -> int:
@@ -21,32 +24,37 @@ def crc64nvme(view: memoryview, before: int = 0) -> int:
 
 
 class Blocks:
-    """A file read or written block by block at positions that the caller names."""
+    """A file read or written block by block at positions that the caller names.
 
-    def __init__(self, file: io.FileIO) -> None:
+    `buffer`: from the budget of memory; without one it has BLOCK bytes of its own.
+    """
+
+    def __init__(self, file: io.FileIO, buffer: memoryview | None = None) -> None:
         self._file = file
-        self._buffer = memoryview(bytearray(BLOCK))
+        self._buffer = memoryview(bytearray(BLOCK)) if buffer is None else buffer
 
     def read(self, offset: int, count: int) -> memoryview:
-        """The bytes at `offset`, at most `count` and at most BLOCK; shorter only at the end."""
-        self._file.seek(offset)
-        view = self._buffer[: min(count, BLOCK)]
+        """The bytes at `offset`, at most `count` and one buffer; shorter only at the end."""
+        view = self._buffer[: min(count, len(self._buffer))]
         filled = 0
-        while filled < len(view) and (taken := self._file.readinto(view[filled:])):
+        while filled < len(view) and (taken := _read(self._file, view[filled:], offset + filled)):
             filled += taken
         return view[:filled]
 
-    def fill(self, source: Callable[[memoryview], int], offset: int) -> memoryview:
-        """Take a block from `source`, write it at `offset`, return it; empty at the end."""
-        filled = 0
+    def fill(self, source: Callable[[memoryview], int], offset: int, most: int = -1) -> memoryview:
+        """Take a block from `source`, write it at `offset`, return it; empty at the end.
+
+        `most`: bytes at most, where a whole buffer would be too many.
+        """
+        filled, room = 0, len(self._buffer) if most < 0 else min(most, len(self._buffer))
         try:
-            while filled < BLOCK and (taken := source(self._buffer[filled:])):
+            while filled < room and (taken := source(self._buffer[filled:room])):
                 filled += taken
         finally:  # what came before a cut is worth keeping
             view = self._buffer[:filled]
-            self._file.seek(offset)
             while view:
-                view = view[self._file.write(view) :]
+                written = _write(self._file, view, offset)
+                offset, view = offset + written, view[written:]
         return self._buffer[:filled]
 
     def crc(self, start: int, end: int, before: int, check: Callable[[], None]) -> int:
@@ -64,11 +72,18 @@ class Blocks:
         """Cut it to `length` bytes."""
         self._file.truncate(length)
 
-    @property
-    def length(self) -> int:
-        """Bytes that the file has now."""
-        return os.fstat(self._file.fileno()).st_size
 
-    def sync(self) -> None:
-        """Make it last."""
-        os.fsync(self._file.fileno())
+def _read(file: io.FileIO, view: memoryview, offset: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(file.fileno(), [view], offset)
+    with _seeking:
+        file.seek(offset)
+        return file.readinto(view) or 0
+
+
+def _write(file: io.FileIO, view: memoryview, offset: int) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(file.fileno(), view, offset)
+    with _seeking:
+        file.seek(offset)
+        return file.write(view) or 0

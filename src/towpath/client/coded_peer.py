@@ -56,6 +56,10 @@ class Decoding(Peer):
             return self._told(reply, check)
         return reply
 
+    def splits(self, url: str) -> bool:
+        """False for a coded object: its chunks are opened one after the other."""
+        return self._seen.get(url) is None
+
     def done_with(self) -> None:
         """Close the idle connections."""
         self._plain_peer.done_with()

@@ -11,18 +11,19 @@ import errno
 import io
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towpath.client import words
 from towpath.client.blocks import Blocks, crc64nvme
 from towpath.client.control import Control
+from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import DownloadResult
-from towpath.client.resume import Marker, Note, Notebook, sync_folder
+from towpath.client.resume import RANGES, Marker, Note, Notebook, sync_folder
 from towpath.client.retry import Patience
+from towpath.client.tuning import PARALLEL_FROM
 from towpath.client.wire import Answer
 from towpath.errors import BadAnswer, DigestMismatch, NameConflict, TowpathError, TransferError
 
@@ -39,19 +40,27 @@ class DownloadTask:
     overwrite: bool = False
     restart: bool = False  # forget what came before
     verify: bool = True
+    connections: int | None = None  # None: as many as help
 
 
 class Download:
     """One download on its way. `run` may be called again after it stopped."""
 
     def __init__(
-        self, task: DownloadTask, peer: Peer, notebook: Notebook, control: Control, meter: Meter
+        self,
+        task: DownloadTask,
+        peer: Peer,
+        notebook: Notebook,
+        control: Control,
+        meter: Meter,
+        memory: Memory = SHARED,
     ) -> None:
         self._task = task
         self._peer = peer
         self._notebook = notebook
         self._control = control
         self._meter = meter
+        self._memory = memory
         self._restart = task.restart
         self._target = Path(task.path)
         self._part = self._target.with_name(self._target.name + ".part")
@@ -67,19 +76,19 @@ class Download:
             note = None if self._restart else self._notebook.read(self._task.id)
             with self._open_part(note) as file:
                 self._restart = False
-                self._blocks = Blocks(file)
+                self._file = file
                 self._known, self._begun = _NOTHING, False
                 self._marker = Marker(self._notebook, note or self._fresh())
                 try:
                     self._carry(patience)
                 except BaseException:
-                    if self._blocks.length:
-                        self._marker.begin(*self._known)
-                    else:
+                    if not self._length:
                         self._forget()
+                    elif self._marker.note.dialect != RANGES:
+                        self._marker.begin(*self._known)
                     raise
                 self._verify()
-                self._blocks.sync()
+                os.fsync(file.fileno())
             self._publish()
             self._notebook.remove(self._task.id)
         self._meter.state(TransferState.COMPLETE)
@@ -149,7 +158,12 @@ class Download:
             before = self._known[0]
             try:
                 self._locate()
-                self._receive()
+                if self._goes_by_many():
+                    self._receive_by_many(patience)
+                    return
+                with self._memory.block(self._control.check) as buffer:
+                    self._blocks = Blocks(self._file, buffer)
+                    self._receive()
                 return
             except TowpathError as error:
                 if self._known[0] > before:
@@ -163,6 +177,8 @@ class Download:
         note = self._marker.note
         if "://" in self._task.name:
             url, etag, length = self._peer.address(self._task.name), note.etag, note.length
+            if length is None and self._task.connections != 1:
+                etag, length = self._survey(url)
         else:
             reply = self._peer.ask("GET", self._peer.api("names", self._task.name), again=True)
             record = expect(reply).json()
@@ -171,14 +187,50 @@ class Download:
             url = self._peer.address(record["href"])
             etag, length = record.get("etag") or note.etag, record.get("length")
         if note.url != url or note.etag != etag:
-            note = replace(note, url=url, etag=etag, length=length, offset=0, marks=())
-            self._blocks.truncate(0)
+            note = replace(note, url=url, etag=etag, length=length, offset=0)
+            note = replace(note, marks=(), dialect="", spans=())
+            self._file.truncate(0)
             self._known = _NOTHING
         self._marker.note = replace(note, length=length)
 
+    def _survey(self, url: str) -> tuple[str, int | None]:
+        """ETag and length of an object of which only the address is known, if it is said."""
+        reply = self._peer.ask("HEAD", url, again=True)
+        if not reply.ok:
+            return "", None
+        return reply.fields.get("etag", ""), words.number(reply.fields, "content-length")
+
+    def _goes_by_many(self) -> bool:
+        """True for what went so before, and for much that is not begun and can be told apart."""
+        note = self._marker.note
+        if note.dialect == RANGES:
+            return True
+        wanted = self._task.connections != 1 and (note.length or 0) >= PARALLEL_FROM
+        wanted = wanted and self._peer.splits(note.url)
+        return wanted and not self._length and note.etag.startswith('"')
+
+    def _receive_by_many(self, patience: Patience) -> None:
+        from towpath.client.parallel_download import ParallelDownload  # noqa: PLC0415 - slow
+
+        crc, self._announced = ParallelDownload(
+            self._task.connections,
+            self._peer,
+            self._control,
+            self._meter,
+            self._memory,
+            self._file,
+            self._marker,
+        ).run(patience)
+        self._known = (self._length, crc if self._task.verify else None)
+
+    @property
+    def _length(self) -> int:
+        """Bytes that the file has now."""
+        return os.fstat(self._file.fileno()).st_size
+
     def _receive(self) -> None:
         """Ask for what is missing and write it."""
-        note, offset = self._marker.note, self._blocks.length
+        note, offset = self._marker.note, self._length
         crc = self._crc_at(offset)
         if offset and offset == note.length:
             self._begin(offset)
@@ -225,7 +277,7 @@ class Download:
             raise words.refusal(answer.status, answer.fields, answer.text())
         start, total = 0, words.number(answer.fields, "content-length")
         if answer.status == 206:
-            start, total = _content_range(answer.fields)
+            start, total = words.content_range(answer.fields)
             if start != asked:
                 raise BadAnswer(
                     "The server sent another range.", why=f"It begins at {start}, not at {asked}."
@@ -299,13 +351,3 @@ def _rename_to_free(part: Path, target: Path) -> None:
         part.rename(target)
     else:
         part.unlink()
-
-
-def _content_range(fields: Mapping[str, str]) -> tuple[int, int | None]:
-    """First byte and total length of a partial answer."""
-    unit, _, rest = fields.get("content-range", "").partition(" ")
-    span, _, total = rest.partition("/")
-    first = span.partition("-")[0]
-    if unit != "bytes" or not first.isdigit():
-        raise BadAnswer("The server did not say which bytes these are.")
-    return int(first), int(total) if total.isdigit() else None

@@ -25,7 +25,9 @@ from towpath.errors import SourceChanged, TransferError
 
 _log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
+_READABLE = (1, 2)  # what the first one had says the same in the second
+RANGES = "ranges"  # the dialect of a transfer in any order
 SPAN = 64 * 1024 * 1024  # bytes between two marks
 _KEPT = 64  # marks; a server that fell back further makes the client read its prefix again
 _SAVE_SECONDS = 0.5  # marks are not written more often
@@ -75,6 +77,8 @@ class Note:
     length: int | None = None
     offset: int = 0  # as last known; the truth is asked for
     marks: tuple[tuple[int, int], ...] = ()  # (offset, CRC64NVME of the bytes before it)
+    dialect: str = ""  # "ranges": in any order, by many connections; "": in order
+    spans: tuple[tuple[int, int, int], ...] = ()  # (start, end, CRC64NVME) that need not travel
     on_conflict: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     created_at: float = field(default_factory=time.time)
@@ -119,7 +123,7 @@ class Notebook:
             path.replace(aside)
             _log.warning("A note of a transfer was damaged; it lies at %s now.", aside)
             return None
-        if found["version"] != VERSION:
+        if found["version"] not in _READABLE:
             raise TransferError(
                 f"{path} was written by another version of Towpath.",
                 todo="Finish the transfer with that version, or start over (--restart).",
@@ -181,6 +185,12 @@ class Marker:
             if time.monotonic() - self._written >= _SAVE_SECONDS:
                 self.write()
 
+    def holds(self, spans: tuple[tuple[int, int, int], ...], count: int) -> None:
+        """These ranges, `count` bytes in all, are safe; written at most twice a second."""
+        self.note = replace(self.note, spans=spans, offset=count, updated_at=time.time())
+        if time.monotonic() - self._written >= _SAVE_SECONDS:
+            self.write()
+
     def begin(self, offset: int, crc: int | None) -> None:
         """The other side has `offset` bytes, and this is their CRC64NVME: go on from there."""
         self.note = self.note.marked(offset, crc)
@@ -215,5 +225,6 @@ def _note(found: Mapping[str, Any]) -> Note:
             "direction": Direction(found["direction"]),
             "source": None if source is None else Source(**source),
             "marks": tuple((offset, crc) for offset, crc in found["marks"]),
+            "spans": tuple((start, end, crc) for start, end, crc in found.get("spans", [])),
         }
     )

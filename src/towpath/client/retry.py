@@ -33,6 +33,12 @@ def may_pass(error: TowpathError) -> bool:
     return isinstance(error, (Interrupted, LedgerError, LimitReached, OffsetConflict, StoreBusy))
 
 
+def asks_to_wait(error: TowpathError) -> bool:
+    """True when the server said that it is busy: less at once may get through."""
+    busy = isinstance(error, (LimitReached, StoreBusy))
+    return busy or getattr(error, "retry_after", None) is not None
+
+
 class Patience:
     """Counts failures in a row. `deadline`: seconds for the whole transfer, None for no end."""
 

@@ -18,11 +18,13 @@ from pathlib import Path
 from towpath.client import words
 from towpath.client.blocks import Blocks, crc64nvme
 from towpath.client.control import Control
+from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import UploadResult
-from towpath.client.resume import Marker, Note, Notebook, Source
+from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
+from towpath.client.tuning import PARALLEL_FROM
 from towpath.client.words import Standing
 from towpath.errors import (
     BadAnswer,
@@ -53,20 +55,28 @@ class UploadTask:
     on_conflict: str = ""
     restart: bool = False  # forget what was sent before
     verify: bool = True
-    chunk_size: int | None = None  # bytes of one request; None: all that is left
+    chunk_size: int | None = None  # bytes of one request; None: all that is left, or as is best
+    connections: int | None = None  # None: as many as help; 1: in order, by tus
 
 
 class Upload:
     """One upload on its way. `run` may be called again after it stopped."""
 
     def __init__(
-        self, task: UploadTask, peer: Peer, notebook: Notebook, control: Control, meter: Meter
+        self,
+        task: UploadTask,
+        peer: Peer,
+        notebook: Notebook,
+        control: Control,
+        meter: Meter,
+        memory: Memory = SHARED,
     ) -> None:
         self._task = task
         self._peer = peer
         self._notebook = notebook
         self._control = control
         self._meter = meter
+        self._memory = memory
         self._restart = task.restart
         self._chunk = task.chunk_size
         self._marker: Marker | None = None
@@ -77,18 +87,13 @@ class Upload:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
         began = time.monotonic()
         with self._notebook.lock(self._task.id), open_source(self._task.path) as file:
-            self._blocks = Blocks(file)
             self._handle = file.fileno()
             self._source = Source.of(os.fstat(self._handle))
             self._meter.total = self._source.size
-            self._marker = None
-            if (note := self._recall()) is not None:
-                self._marker = Marker(self._notebook, note)
-            try:
-                standing = self._carry(patience)
-            finally:
-                if self._marker is not None and self._known[0]:
-                    self._marker.begin(*self._known)
+            note = self._recall()
+            standing = self._in_parallel(file, note, patience) or self._in_order(
+                file, note, patience
+            )
             return self._finish(standing, began)
 
     def discard(self) -> None:
@@ -111,6 +116,47 @@ class Upload:
         if note is not None:
             _insist_on_same(note, self._task)
         return note
+
+    def _in_parallel(
+        self, file: io.FileIO, note: Note | None, patience: Patience
+    ) -> Standing | None:
+        """By many connections; None if that is not wanted, or not known to the server."""
+        begun = note is not None and note.dialect == RANGES
+        wanted = note is None and self._task.connections != 1 and self._source.size >= PARALLEL_FROM
+        if not begun and not wanted:
+            return None
+        from towpath.client.parallel_upload import ParallelUpload  # noqa: PLC0415 - slow to import
+
+        carried = ParallelUpload(
+            self._task,
+            self._peer,
+            self._notebook,
+            self._control,
+            self._meter,
+            self._memory,
+            file,
+            self._source,
+        ).run(note, patience)
+        if carried is None:
+            return None
+        self._url, self._known = carried.note.url, (self._source.size, carried.ours)
+        self._object = self._peer.address(f"files/{carried.id}")
+        return Standing(self._source.size, crc=carried.crc, name=carried.name)
+
+    def _in_order(self, file: io.FileIO, note: Note | None, patience: Patience) -> Standing:
+        """By one connection, from the first byte to the last."""
+        with self._memory.block(self._control.check) as buffer:
+            self._blocks = Blocks(file, buffer)
+            self._marker = None if note is None else Marker(self._notebook, note)
+            try:
+                standing = self._carry(patience)
+                self._known = (self._source.size, self._crc_at(self._source.size))
+            finally:
+                if self._marker is not None and self._known[0]:
+                    self._marker.begin(*self._known)
+            assert self._marker is not None  # noqa: S101 - `_carry` came first
+            self._url = self._object = self._marker.note.url
+            return standing
 
     def _carry(self, patience: Patience) -> Standing:
         """Try until every byte is there."""
@@ -257,18 +303,16 @@ class Upload:
         return replace(again, name=again.name or standing.name)
 
     def _finish(self, standing: Standing, began: float) -> UploadResult:
-        assert self._marker is not None  # noqa: S101 - `_carry` came first
-        task, note = self._task, self._marker.note
-        crc = self._crc_at(self._source.size)
+        task, crc = self._task, self._known[1]
         if crc is not None and standing.crc is not None and crc != standing.crc:
-            self._mismatch(note, standing.name or task.name, standing.crc, crc)
+            self._mismatch(standing.name or task.name, standing.crc, crc)
         self._notebook.remove(task.id)
         self._meter.state(TransferState.COMPLETE)
         return UploadResult(
             transfer_id=task.id,
             name=standing.name or task.name,
             path=task.path,
-            url=note.url,
+            url=self._object,
             length=self._source.size,
             crc64nvme=None if crc is None else f"{crc:016x}",
             verified=crc is not None and standing.crc is not None,
@@ -277,10 +321,10 @@ class Upload:
             seconds=time.monotonic() - began,
         )
 
-    def _mismatch(self, note: Note, name: str, theirs: int, ours: int) -> None:
+    def _mismatch(self, name: str, theirs: int, ours: int) -> None:
         """The server has other bytes: take them away again and say so."""
-        self._notebook.remove(note.id)
-        gone = self._taken_back(note.url, name)
+        self._notebook.remove(self._task.id)
+        gone = self._taken_back(name)
         raise DigestMismatch(
             f"What the server has of {self._task.path} are not its bytes.",
             why=f"Its CRC64NVME is {theirs:016x} there and {ours:016x} here.",
@@ -289,14 +333,14 @@ class Upload:
             else "The wrong upload could not be removed: remove it, and send the file again.",
         )
 
-    def _taken_back(self, url: str, name: str) -> bool:
+    def _taken_back(self, name: str) -> bool:
         """Remove what the server made of the upload; a complete one goes with its name."""
         try:
-            if self._peer.ask("DELETE", url, words.TUS, again=True).ok:
+            if self._peer.ask("DELETE", self._url, words.TUS, again=True).ok:
                 return True
             record = self._peer.api("names", name)
             found = expect(self._peer.ask("GET", record, again=True)).json().get("href")
-            ours = isinstance(found, str) and self._peer.address(found) == url
+            ours = isinstance(found, str) and self._peer.address(found) == self._url
             return ours and self._peer.ask("DELETE", record, again=True).ok
         except TowpathError:
             return False

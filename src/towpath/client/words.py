@@ -175,7 +175,7 @@ def _sentence(text: str) -> str:
 
 
 def content_range(fields: Fields) -> tuple[int, int | None]:
-    """First byte and total length of a partial answer (RFC 9110 section 14.4)."""
+    """First byte and total length of a partial answer. Raises BadAnswer."""
     unit, _, rest = fields.get("content-range", "").partition(" ")
     span, _, total = rest.partition("/")
     first = span.partition("-")[0]

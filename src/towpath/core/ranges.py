@@ -122,6 +122,11 @@ class Extent:
             raise ValueError(msg)
         return Extent(self.offset, self.crc, tuple(i for i in self.islands if i.end <= size))
 
+    def spans(self) -> tuple[Span, ...]:
+        """The prefix, if it has any bytes, and the islands, in order."""
+        prefix = (Span(0, self.offset, self.crc),) if self.offset else ()
+        return prefix + self.islands
+
     @property
     def total(self) -> int:
         """How many bytes are durable in all."""

@@ -5,10 +5,14 @@ Rules: a plan depends on the connection's number alone; one fault a direction, a
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+QUEUED = 4  # blocks that a direction holds while they are on their way, unless its lane says
+_MIB = 1024 * 1024
 
 
 class Fault(StrEnum):
@@ -28,6 +32,7 @@ class Lane:
     rate: float | None = None  # bytes a second
     fault: Fault | None = None
     at: int = 0  # bytes that pass before the fault
+    pieces: int = QUEUED  # of at most 256 KiB that are on their way at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +55,17 @@ def seeded(seed: str | int, faults: Sequence[Fault], span: int, *, odds: float =
             return Plan()
         lane = Lane(fault=dice.choice(list(faults)), at=dice.randrange(span))
         return Plan(up=lane) if dice.random() < 0.5 else Plan(down=lane)
+
+    return plan
+
+
+def breaking(seed: str | int, lane: Lane, odds: float) -> PlanOf:
+    """Plans like `lane` both ways, where each MiB that is sent may reset its connection."""
+
+    def plan(number: int) -> Plan:
+        dice = random.Random(f"{seed}/{number}")
+        whole = int(math.log(1 - dice.random()) / math.log(1 - odds))
+        at = whole * _MIB + dice.randrange(_MIB)
+        return Plan(up=replace(lane, fault=Fault.RESET, at=at), down=lane)
 
     return plan

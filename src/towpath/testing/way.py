@@ -1,7 +1,7 @@
 """One direction of a connection through a wire.
 
-Rules: at most QUEUED blocks are held; a count is of bytes that the receiver's kernel took; a fault
-at byte n lets exactly n bytes pass.
+Rules: no more blocks are held than the lane says; a count is of bytes that the receiver's kernel
+took; a fault at byte n lets exactly n bytes pass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Protocol
 from towpath.testing.plan import Fault, Lane
 
 BLOCK = 256 * 1024  # bytes taken from a socket at once
-QUEUED = 4  # blocks that a direction holds while they are on their way
 
 
 class Clock(Protocol):
@@ -82,7 +81,7 @@ class Way:
         self.ended = False  # the receiver was told that no more comes
         self._free_at = 0.0  # when the throttle lets the next byte go
         # A block, or b"" for FIN, or None for RST; each with the time at which it arrives.
-        self._queue: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue(QUEUED)
+        self._queue: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue(lane.pieces)
 
     async def take(self) -> None:
         """Put what the sender sends on its way."""

@@ -2,7 +2,7 @@
 
 Rules: what happens to a connection is decided by its plan, and a plan by the connection's number
 alone, so that a seed repeats a run; a count is of bytes that the receiver's kernel took; a fault
-at byte n lets exactly n bytes of its direction pass; each direction holds at most QUEUED blocks;
+at byte n lets exactly n bytes of its direction pass; each direction holds a few blocks;
 everything happens on one event loop, and the public methods may be called from any thread.
 
     async with Wire(host, port, plan=plans) as wire: ...     # within a loop

@@ -1,0 +1,261 @@
+"""Many connections for one transfer: who carries which range, and what becomes of one that fails.
+
+Rules: ranges are given out in order, the next one to whoever is free; a range that failed comes
+first again, and is doubtful: nobody knows how much of it got through. Failures of one moment count
+as one; while nothing gets through, one connection tries for all. `run` keeps what is safe and tells
+how far it is, in the thread that called it; the carriers do nothing else than carry.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from towpath.client.control import Control
+from towpath.client.progress import Meter, TransferState
+from towpath.client.retry import Patience, asks_to_wait, may_pass
+from towpath.client.tuning import Tuner
+from towpath.core.ranges import Extent, Span
+from towpath.errors import TowpathError
+
+_LOOK = 0.1  # seconds between two looks at wishes, benches and counts
+_ENDLESS = 1 << 62
+_BUSY = 1.0  # seconds to leave a busy server alone that did not say how long
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """A range on its way by one connection; `work` fills in what became of it."""
+
+    start: int
+    end: int
+    doubtful: bool  # it was tried before: some of it may be at the other side
+    began: float  # by time.monotonic
+    beside: int  # others that were under way then
+    moved: int = 0  # bytes that went over the wire
+    found: int = 0  # bytes of a doubtful one that had got through, `safe` now
+    safe: list[Span] = field(default_factory=list)  # what this attempt made safe, with its CRC
+
+
+class TooWide(Exception):
+    """Something between us and the server takes no chunk so large. `refusal`: what it said."""
+
+    def __init__(self, refusal: TowpathError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+class Halted(Exception):
+    """Raised in a carrier when the transfer has ended otherwise. Never leaves the crew."""
+
+
+class Crew:
+    """Carries ranges by `work`, which is called in several threads at once.
+
+    `extent`: what is safe already, with its CRC. `unkept`: bytes that may be safe before they are
+    kept, where whoever dies loses what is not kept; None: no matter how many.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Attempt], None],
+        missing: Iterable[tuple[int, int]],
+        *,
+        extent: Extent,
+        tuner: Tuner,
+        most: int,
+        patience: Patience,
+        control: Control,
+        unkept: int | None = None,
+    ) -> None:
+        self._work = work
+        self._pile = [(start, end, False) for start, end in missing]
+        heapq.heapify(self._pile)
+        self._left = sum(end - start for start, end, _ in self._pile)
+        self._tuner = tuner
+        self._most = most
+        self._patience = patience
+        self._control = control
+        self._unkept = unkept
+        self._kept = extent.total
+        self._changed = threading.Condition()
+        self._working: set[Attempt] = set()
+        self._benched: list[float] = []  # connections that failed, by when they may try again
+        self._failure: BaseException | None = None
+        self._counted = self._due = float("-inf")  # the last failure that counted, its wait's end
+        self._row = 0  # failures that counted since something got through
+        self._waiting = False
+        self._moved = self._told = self._retries = 0
+        self.extent = extent
+
+    def run(self, meter: Meter, keep: Callable[[Extent], None]) -> None:
+        """Carry all. `keep` makes last what is safe. Raises Stopped, TowpathError."""
+        carriers = [
+            threading.Thread(target=self._live, name="towpath-carrier", daemon=True)
+            for _ in range(self._most)
+        ]
+        for carrier in carriers:
+            carrier.start()
+        try:
+            while self._goes_on():
+                self._control.check()
+                self._report(meter)
+                self._keep(keep)
+        except BaseException as error:  # noqa: BLE001 - raised below, when all have stopped
+            self._halt(error)
+        for carrier in carriers:
+            carrier.join()
+        self._report(meter)
+        self._keep(keep)
+        if self._failure is not None:
+            raise self._failure
+
+    def check(self) -> None:
+        """For `work` to call while it waits: raises when it shall stop."""
+        self._control.check()
+        if self._failure is not None:
+            raise Halted
+
+    def _goes_on(self) -> bool:
+        """Wait a moment; False at the end."""
+        with self._changed:
+            if self._working or (self._pile and self._failure is None):
+                self._changed.wait(_LOOK)
+            return bool(self._working or (self._pile and self._failure is None))
+
+    def _halt(self, error: BaseException) -> None:
+        with self._changed:
+            self._failure = self._failure or error
+            self._changed.notify_all()
+
+    def _keep(self, keep: Callable[[Extent], None]) -> None:
+        with self._changed:
+            extent = self.extent
+        if extent.total != self._kept:
+            keep(extent)
+            with self._changed:
+                self._kept = extent.total
+                self._changed.notify_all()
+
+    def _report(self, meter: Meter) -> None:
+        with self._changed:
+            moved = self._moved + sum(each.moved for each in self._working)
+            still = (each.end - each.start - each.found - each.moved for each in self._working)
+            left = self._left + sum(max(0, count) for count in still)
+            stalled = bool(self._pile and self._benched and not self._working)
+            retries, self._retries = self._retries, 0
+        new, self._told = moved - self._told, moved
+        meter.retries += retries
+        meter.at(max(0, (meter.total or 0) - left - new))
+        meter.moved(new)
+        if stalled != self._waiting:
+            self._waiting = stalled
+            meter.state(TransferState.WAITING if stalled else TransferState.RUNNING)
+
+    # -- in the carriers' threads
+
+    def _live(self) -> None:
+        try:
+            while (attempt := self._take()) is not None:
+                failure: BaseException | None = None
+                try:
+                    self._work(attempt)
+                except BaseException as error:  # noqa: BLE001 - raised again by `run`
+                    failure = error
+                self._settle(attempt, failure)
+        except BaseException as error:  # noqa: BLE001 - a fault of ours: nobody may wait for us
+            self._halt(error)
+
+    def _take(self) -> Attempt | None:
+        """The next range, when there is room for one more connection; None at the end."""
+        with self._changed:
+            while self._failure is None and (self._pile or self._working):
+                now = time.monotonic()
+                if self._pile and self._has_room(now):
+                    return self._begin(now)
+                self._changed.wait(_LOOK if self._benched else None)
+        return None
+
+    def _has_room(self, now: float) -> bool:
+        self._benched = [due for due in self._benched if due > now]
+        most = 1 if self._row > 1 else self._tuner.connections
+        if self._unkept is not None and self.extent.total - self._kept > self._unkept:
+            return False
+        return len(self._working) + len(self._benched) < most
+
+    def _begin(self, now: float) -> Attempt:
+        start, end, doubtful = heapq.heappop(self._pile)
+        chunk = self._tuner.chunk(_ENDLESS if doubtful else self._left)
+        stop = min(end, start + chunk)
+        if stop < end:
+            heapq.heappush(self._pile, (stop, end, doubtful))
+        self._left -= stop - start
+        attempt = Attempt(start, stop, doubtful, now, len(self._working))
+        self._working.add(attempt)
+        return attempt
+
+    def _settle(self, attempt: Attempt, failure: BaseException | None) -> None:
+        with self._changed:
+            now = time.monotonic()
+            self._working.discard(attempt)
+            self._moved += attempt.moved
+            for span in attempt.safe:
+                if not self.extent.overlaps(span.start, span.end):
+                    self.extent = self.extent.add(span)
+            if failure is None:
+                self._tuner.done(attempt.end - attempt.start, attempt.began, now)
+            if failure is None or attempt.safe:
+                self._patience.progress()
+                self._row = 0
+            if failure is not None:
+                self._put_back(attempt)
+                if self._failure is None:
+                    self._failed(attempt, failure, now)
+            self._changed.notify_all()
+
+    def _put_back(self, attempt: Attempt) -> None:
+        position = attempt.start
+        for span in [*sorted(attempt.safe), Span(attempt.end, attempt.end, 0)]:
+            if span.start > position:
+                heapq.heappush(self._pile, (position, span.start, True))
+                self._left += span.start - position
+            position = span.end
+
+    def _failed(self, attempt: Attempt, failure: BaseException, now: float) -> None:
+        """Wait and try again, or end it all."""
+        if isinstance(failure, TooWide):
+            if not self._tuner.narrow(attempt.end - attempt.start):
+                self._failure = failure.refusal
+            return
+        if not isinstance(failure, TowpathError):
+            self._failure = failure
+            return
+        busy = asks_to_wait(failure)
+        try:
+            wait = self._wait_after(attempt, failure, now)
+        except TowpathError as error:
+            self._failure = error
+            return
+        if busy:
+            self._tuner.busy(attempt.beside, now)
+        else:
+            safe = sum(span.end - span.start for span in attempt.safe)
+            self._tuner.done(safe, attempt.began, now + wait)
+        self._benched.append(now + wait)
+        self._retries += 1
+
+    def _wait_after(self, attempt: Attempt, failure: TowpathError, now: float) -> float:
+        """Seconds; raises the failure when there is no use in waiting, or not any more."""
+        asked = getattr(failure, "retry_after", None) or 0.0
+        if not may_pass(failure):
+            raise failure
+        if asks_to_wait(failure) and self._working:
+            return max(asked, _BUSY)  # others are served: this one is one too many
+        if attempt.began > self._counted:
+            self._row += 1
+            self._counted = now
+            self._due = now + self._patience.after(failure)
+        return max(self._due - now, asked)

@@ -1,0 +1,153 @@
+"""Bring one object by many connections at once into a file of its full length.
+
+Rules: what the note says is here lies on the disk: data is synced before it is noted; nothing is
+asked for without the object's ETag, so that bytes of two objects are never mixed.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from dataclasses import replace
+
+from towpath.client import words
+from towpath.client.blocks import Blocks, crc64nvme
+from towpath.client.control import Control
+from towpath.client.memory import Memory
+from towpath.client.parallel import Attempt, Crew
+from towpath.client.peer import Peer, expect
+from towpath.client.progress import Meter
+from towpath.client.resume import RANGES, Marker
+from towpath.client.retry import Patience
+from towpath.client.tuning import LARGEST, MOST, Tuner
+from towpath.client.wire import Answer
+from towpath.core.ranges import Extent, Span
+from towpath.errors import BadAnswer, Cut, StateConflict, TowpathError, TransferError
+
+_CHUNK = LARGEST // 2  # bytes: what is not kept yet and what is under way are lost with the process
+
+
+class ParallelDownload:
+    """One object on its way. `file` is open; the marker's note has URL, ETag and length.
+
+    `connections`: that many; None: as many as help.
+    """
+
+    def __init__(
+        self,
+        connections: int | None,
+        peer: Peer,
+        control: Control,
+        meter: Meter,
+        memory: Memory,
+        file: io.FileIO,
+        marker: Marker,
+    ) -> None:
+        self._peer = peer
+        self._control = control
+        self._meter = meter
+        self._memory = memory
+        self._file = file
+        self._marker = marker
+        self._length = marker.note.length or 0
+        self._most = connections or MOST
+        self._tuner = Tuner(self._most, fixed=connections is not None, largest=_CHUNK)
+
+    def run(self, patience: Patience) -> tuple[int, int | None]:
+        """Bring all of it; the CRC64NVME of what came, and the one that the server announces.
+
+        Raises Stopped, TowpathError.
+        """
+        announced = words.crc_of(expect(self._peer.ask("HEAD", self._marker.note.url)).fields)
+        extent = self._prepare()
+        self._meter.total = self._length
+        self._meter.begin(extent.total)
+        self._crew = Crew(
+            self._fetch,
+            extent.missing(self._length),
+            extent=extent,
+            tuner=self._tuner,
+            most=self._most,
+            patience=patience,
+            control=self._control,
+            unkept=self._most * _CHUNK,
+        )
+        self._crew.run(self._meter, self._keep)
+        return self._crew.extent.crc, announced
+
+    def _prepare(self) -> Extent:
+        """What is here already; a file that we did not leave so has nothing."""
+        note, extent = self._marker.note, Extent()
+        whole = os.fstat(self._file.fileno()).st_size == self._length
+        if note.dialect == RANGES and whole:
+            for span in note.spans:
+                extent = extent.add(Span(*span))
+            return extent
+        try:
+            self._file.truncate(self._length)
+        except OSError as error:
+            raise _unwritable(error) from error
+        self._marker.note = replace(note, dialect=RANGES, spans=(), marks=(), offset=0)
+        self._marker.write()
+        return extent
+
+    def _keep(self, extent: Extent) -> None:
+        """Make the bytes last, then the word that they are here."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _unwritable(error) from error
+        spans = tuple((span.start, span.end, span.crc) for span in extent.spans())
+        self._marker.note = replace(self._marker.note, spans=spans, offset=extent.total)
+        self._marker.write()
+
+    # -- in the carriers' threads
+
+    def _fetch(self, attempt: Attempt) -> None:
+        """Ask for a range and write it; what came of it before a failure is safe, too."""
+        note, check = self._marker.note, self._crew.check
+        fields = {"Range": f"bytes={attempt.start}-{attempt.end - 1}", "If-Range": note.etag}
+        with (
+            self._memory.block(check) as buffer,
+            self._peer.open("GET", note.url, fields, check=check) as exchange,
+        ):
+            answer = exchange.answer()
+            self._insist_on_range(answer, attempt.start)
+            blocks = Blocks(self._file, buffer)
+            position, crc = attempt.start, 0
+            while position < attempt.end:
+                check()
+                try:
+                    view = blocks.fill(answer.read_into, position, attempt.end - position)
+                except OSError as error:
+                    raise _unwritable(error) from error
+                if not view:
+                    raise Cut("The server sent less than was asked for.")
+                position, crc = position + len(view), crc64nvme(view, crc)
+                attempt.moved += len(view)
+                attempt.safe[:] = [Span(attempt.start, position, crc)]
+
+    def _insist_on_range(self, answer: Answer, start: int) -> None:
+        if answer.status == 200:
+            raise StateConflict(
+                "The object is another one than it was.",
+                why="It was replaced while it was downloaded.",
+                todo="Download it again.",
+            )
+        if answer.status != 206:
+            raise words.refusal(answer.status, answer.fields, answer.text())
+        first, _ = words.content_range(answer.fields)
+        if first != start:
+            raise BadAnswer(
+                "The server sent another range.", why=f"It begins at {first}, not at {start}."
+            )
+
+
+def _unwritable(error: OSError) -> TowpathError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return TransferError(
+        "The file cannot be written.",
+        why=f"{error.strerror}.",
+        todo="Make space, then run it again: it goes on here." if full else "",
+    )

@@ -1,0 +1,350 @@
+"""Carry one file by many connections at once, in the dialect of ranges.
+
+Rules: the server says what is missing, whenever it may know better; every block is read, then the
+source is looked at, then the block is sent, so that bytes of two states of a file never become
+one upload; what the server acknowledged is kept with its checksum, and read again only where the
+checksum was lost.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from towpath.client import parallel_words as words
+from towpath.client.blocks import Blocks, crc64nvme
+from towpath.client.control import Control
+from towpath.client.memory import Memory
+from towpath.client.parallel import Attempt, Crew, TooWide
+from towpath.client.peer import Peer, Reply, expect
+from towpath.client.progress import Direction, Meter
+from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
+from towpath.client.retry import Patience
+from towpath.client.tuning import LARGEST, MOST, Tuner
+from towpath.core.digest import CRC64NVME
+from towpath.core.model import UploadState
+from towpath.core.ranges import Extent, Span
+from towpath.errors import (
+    BadAnswer,
+    Cut,
+    Expired,
+    NotFound,
+    SourceChanged,
+    TowpathError,
+    TransferError,
+)
+from towpath.protocol.ranges import Told
+
+if TYPE_CHECKING:
+    from towpath.client.upload import UploadTask
+
+_FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
+_SEALING_SECONDS = 0.2  # between two looks at an upload that the store makes an object of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An upload that is complete at the server."""
+
+    id: str  # as the server calls the object
+    note: Note
+    name: str | None  # as the server has it
+    crc: int | None  # of what it has
+    ours: int | None  # of what was read here; None if nobody asked to verify
+
+
+class ParallelUpload:
+    """One file on its way. `file` is open, and `source` is its state as it was opened."""
+
+    def __init__(
+        self,
+        task: UploadTask,
+        peer: Peer,
+        notebook: Notebook,
+        control: Control,
+        meter: Meter,
+        memory: Memory,
+        file: io.FileIO,
+        source: Source,
+    ) -> None:
+        self._task = task
+        self._peer = peer
+        self._notebook = notebook
+        self._control = control
+        self._meter = meter
+        self._memory = memory
+        self._file = file
+        self._source = source
+        self._extent = Extent()  # what the server acknowledged and we know the CRC of
+        self._begun = False
+        self._done: Told | None = None  # as the answer to the last range told it
+        self._check = control.check
+        most = task.connections or MOST
+        self._most = most
+        self._tuner = Tuner(
+            most, fixed=task.connections is not None, largest=task.chunk_size or LARGEST
+        )
+
+    def run(self, note: Note | None, patience: Patience) -> Arrived | None:
+        """Carry it through; None if the server does not speak this dialect.
+
+        `note`: what an earlier run left. Raises Stopped, TowpathError.
+        """
+        vanished = 0
+        while True:
+            self._marker = None if note is None else Marker(self._notebook, note)
+            try:
+                missing: list[tuple[int, int]] | None = None
+                if self._marker is None:
+                    if not self._persist(patience, self._create):
+                        return None
+                    missing = self._begin([(0, self._source.size)])
+                return self._carry(missing, patience)
+            except (NotFound, Expired):
+                vanished += 1
+                if self._marker is None or vanished > _FRESH_STARTS:
+                    raise
+                self._notebook.remove(self._task.id)
+                note, self._extent, self._done = None, Extent(), None
+
+    def _carry(self, missing: list[tuple[int, int]] | None, patience: Patience) -> Arrived:
+        """Send what is missing, until nothing is; None: the server is to be asked."""
+        before = self._source.size + 1
+        while self._done is None and (missing := missing or self._persist(patience, self._missing)):
+            left = sum(end - start for start, end in missing)
+            if left >= before:
+                raise BadAnswer(
+                    "The server keeps nothing of what is sent.",
+                    why=f"It took all and still lacks {left} bytes.",
+                )
+            before = left
+            crew = Crew(
+                self._send,
+                missing,
+                extent=self._extent,
+                tuner=self._tuner,
+                most=self._most,
+                patience=patience,
+                control=self._control,
+            )
+            self._check = crew.check
+            try:
+                crew.run(self._meter, self._keep)
+            finally:
+                self._check, missing = self._control.check, None
+                self._extent = crew.extent
+                self._remember()
+        done = self._done or self._persist(patience, self._completed)
+        crc = done.digests.get(CRC64NVME)
+        return Arrived(
+            id=done.id,
+            note=self._note,
+            name=done.name,
+            crc=None if crc is None else int.from_bytes(crc, "big"),
+            ours=self._whole_crc() if self._task.verify else None,
+        )
+
+    @property
+    def _note(self) -> Note:
+        assert self._marker is not None  # noqa: S101 - `_create` came first
+        return self._marker.note
+
+    def _persist(self, patience: Patience, act: Callable[[], T]) -> T:
+        """Try until it works."""
+        while True:
+            try:
+                found = act()
+            except TowpathError as error:
+                wait = patience.after(error)
+                self._meter.retry()
+                self._control.sleep(wait)
+            else:
+                patience.progress()
+                return found
+
+    def _create(self) -> bool:
+        """Begin the upload; False if the server does not know how."""
+        task, source = self._task, self._source
+        metadata = {
+            **task.metadata,
+            "filename": Path(task.path).name,
+            "mtime": str(source.mtime_ns // 1_000_000),
+            "fingerprint": f"{task.id}-{source.size}-{source.mtime_ns}",
+        }
+        body = words.creation(source.size, task.name, task.on_conflict, metadata)
+        place = self._peer.address(words.PLACE)
+        reply = self._ask("POST", place, body)
+        made = words.created(reply)
+        if made is None:
+            return False
+        location = reply.fields.get("location")
+        if reply.status != 201 or not location:
+            raise BadAnswer("The server did not say where the upload is.")
+        self._marker = Marker(
+            self._notebook,
+            Note(
+                id=task.id,
+                direction=Direction.UPLOAD,
+                server=self._peer.url,
+                name=task.name,
+                path=task.path,
+                url=self._peer.address(location, place),
+                dialect=RANGES,
+                source=source,
+                length=source.size,
+                on_conflict=task.on_conflict,
+                metadata=task.metadata,
+            ),
+        )
+        return True
+
+    def _missing(self) -> list[tuple[int, int]]:
+        """Ask for all that is missing, and believe no more of the note than the server does."""
+        missing: list[tuple[int, int]] = []
+        after: int | None = 0
+        while after is not None:
+            page = words.page(self._ask("GET", words.look(self._note.url, after)))
+            if page.upload.length != self._source.size:
+                raise BadAnswer(
+                    "The upload has another length than the file.",
+                    why=f"It is {page.upload.length}, not {self._source.size}.",
+                    todo="Start over (--restart).",
+                )
+            missing += [(start, end or self._source.size) for start, end in page.missing]
+            after = page.next
+        known = self._extent.spans() if self._begun else [Span(*each) for each in self._note.spans]
+        self._extent = Extent()
+        for span in known:
+            if not any(start < span.end and span.start < end for start, end in missing):
+                self._extent = self._extent.add(span)
+        return self._begin(missing)
+
+    def _begin(self, missing: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """What is missing is known, so it is known how far the upload is."""
+        safe = self._source.size - sum(end - start for start, end in missing)
+        if not self._begun:
+            self._begun = True
+            self._meter.begin(safe)
+        self._meter.at(safe)
+        return missing
+
+    def _keep(self, extent: Extent) -> None:
+        assert self._marker is not None  # noqa: S101 - `_create` came first
+        self._extent = extent
+        spans = tuple((span.start, span.end, span.crc) for span in extent.spans())
+        self._marker.holds(spans, extent.total)
+
+    def _remember(self) -> None:
+        assert self._marker is not None  # noqa: S101 - `_create` came first
+        self._marker.write()
+
+    # -- in the carriers' threads
+
+    def _send(self, attempt: Attempt) -> None:
+        """Send a range; of a doubtful one only what did not get through."""
+        missing: Iterable[tuple[int, int | None]] = [(attempt.start, attempt.end)]
+        if attempt.doubtful:
+            page = words.page(self._ask("GET", words.look(self._note.url, attempt.start)))
+            missing = page.missing
+            for start, end in _within(attempt, page.durable):
+                attempt.safe.append(Span(start, end, self._crc(start, end)))
+                attempt.found += end - start
+        for start, end in _within(attempt, missing):
+            self._send_run(attempt, start, end)
+
+    def _send_run(self, attempt: Attempt, start: int, end: int) -> None:
+        check = self._check
+        fields = words.chunk(start, end, self._source.size)
+        with (
+            self._memory.block(check) as buffer,
+            self._peer.open(
+                "PUT", self._note.url, fields, length=end - start, check=check
+            ) as exchange,
+        ):
+            position, crc = start, 0
+            for view in self._chunk(start, end, buffer):
+                if not exchange.send(view):
+                    break
+                position += len(view)
+                attempt.moved += len(view)
+                crc = crc64nvme(view, crc)
+            reply = exchange.reply()
+        if reply.status == 413 and "json" not in reply.fields.get("content-type", ""):
+            try:
+                expect(reply)  # a proxy said so: the server explains itself in JSON
+            except TowpathError as error:
+                raise TooWide(error) from error
+        told = words.told(reply)
+        if told.state is UploadState.COMPLETE:
+            self._done = told
+        if position < end:
+            raise Cut("The server answered before it had all of the range.")
+        attempt.safe.append(Span(start, end, crc))
+
+    def _chunk(self, start: int, end: int, buffer: memoryview) -> Iterator[memoryview]:
+        """The bytes of a chunk as they travel, block by block; the source has not changed."""
+        blocks = Blocks(self._file, buffer)
+        while start < end:
+            self._check()
+            view = blocks.read(start, end - start)
+            self._source.insist(Source.of(os.fstat(self._file.fileno())), self._task.path)
+            if not view:
+                raise SourceChanged(f"{self._task.path} has become shorter while it was read.")
+            yield view
+            start += len(view)
+
+    # -- at the end
+
+    def _completed(self) -> Told:
+        """What the server made of it, once it has."""
+        told = words.told(self._ask("GET", words.look(self._note.url, 0)))
+        while told.state is UploadState.SEALING:
+            self._control.sleep(_SEALING_SECONDS)
+            told = words.told(self._ask("GET", words.look(self._note.url, 0)))
+        if told.state in (UploadState.OPEN, UploadState.FILLED):  # without its name, say
+            told = words.told(self._ask("POST", f"{self._note.url}/complete"))
+        if told.state is not UploadState.COMPLETE:
+            self._notebook.remove(self._task.id)
+            raise TransferError(
+                f"The server did not keep {self._task.path}.",
+                why=f"The upload is {told.state}{': ' if told.reason else ''}{told.reason}.",
+                todo="Send it again.",
+            )
+        return told
+
+    def _whole_crc(self) -> int:
+        """The CRC64NVME of the source; what was not counted on its way is read again."""
+        for start, end in self._extent.missing(self._source.size):
+            self._extent = self._extent.add(Span(start, end, self._crc(start, end)))
+        return self._extent.crc
+
+    def _crc(self, start: int, end: int) -> int:
+        """Of bytes of the source that are at the server."""
+        with self._memory.block(self._check) as buffer:
+            crc = Blocks(self._file, buffer).crc(start, end, 0, self._check)
+        self._source.insist(Source.of(os.fstat(self._file.fileno())), self._task.path)
+        return crc
+
+    def _ask(self, method: str, url: str, body: bytes = b"") -> Reply:
+        """A small request and its answer."""
+        fields = words.JSON if body else {}
+        length = len(body) if method == "POST" else None
+        with self._peer.open(method, url, fields, length=length, check=self._check) as exchange:
+            if body:
+                exchange.send(memoryview(body))
+            return exchange.reply()
+
+
+def _within(attempt: Attempt, runs: Iterable[tuple[int, int | None]]) -> Iterator[tuple[int, int]]:
+    """The parts of the runs that lie within the attempt."""
+    for first, last in runs:
+        start = max(first, attempt.start)
+        end = attempt.end if last is None else min(last, attempt.end)
+        if start < end:
+            yield start, end

@@ -1,0 +1,168 @@
+"""An object by many connections, from a real server, over a wire that hears and breaks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from towpath import errors
+from towpath.client import BlockingTransfer, Client, DownloadResult
+from towpath.client.resume import Notebook
+from towpath.testing.overheard import Overheard
+from towpath.testing.plan import Fault, Lane, Plan, PlanOf
+from towpath.testing.server import Server
+from towpath.testing.wire import Wire, threaded
+
+MIB = 1024 * 1024
+SIZE = 24 * MIB + 12_345
+DATA = Random(2).randbytes(SIZE)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "big.bin").write_bytes(DATA)
+    with Server(folder / "data") as server:
+        with Client(server.url, state_dir=folder / "state") as client:
+            client.upload(folder / "big.bin", "big.bin").result()
+        yield server
+
+
+@contextlib.contextmanager
+def way(server: Server, plan: PlanOf = lambda _: Plan()) -> Iterator[tuple[Wire, Overheard, str]]:
+    """A wire to the server, who listens there, and where to connect to."""
+    heard = Overheard()
+    with threaded(Wire("127.0.0.1", server.port, plan=plan, tap=heard)) as wire:
+        yield wire, heard, f"http://127.0.0.1:{wire.port}"
+
+
+def some(transfer: BlockingTransfer[DownloadResult], count: int) -> None:
+    """Return when so many bytes have come."""
+    assert any(progress.sent_bytes >= count for progress in transfer)
+
+
+def gets(heard: Overheard) -> int:
+    return sum(each.method == "GET" and "/files/" in each.path for each in heard.requests)
+
+
+def test_a_large_object_comes_by_many_connections_and_is_verified(
+    running: Server, tmp_path: Path
+) -> None:
+    with way(running) as (wire, heard, url), Client(url, state_dir=tmp_path / "state") as client:
+        down = client.download("big.bin", tmp_path / "x").result()
+    assert (down.length, down.received_bytes, down.verified) == (SIZE, SIZE, True)
+    assert wire.opened >= 2
+    assert gets(heard) > 2
+    assert (tmp_path / "x").read_bytes() == DATA
+    assert not (tmp_path / "x.part").exists()
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_one_connection_means_in_order(running: Server, tmp_path: Path) -> None:
+    with (
+        way(running) as (_, heard, url),
+        Client(url, state_dir=tmp_path / "state", connections=1) as client,
+    ):
+        assert client.download("big.bin", tmp_path / "x").result().verified
+    assert gets(heard) == 1
+
+
+def test_an_address_comes_by_many_connections_too(running: Server, tmp_path: Path) -> None:
+    with way(running) as (_, heard, url), Client(url, state_dir=tmp_path / "state") as client:
+        address = url + client.stat("big.bin").href
+        assert client.download(address, tmp_path / "x").result().verified
+    assert gets(heard) > 2
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_connections_that_break_cost_no_more_than_their_chunks(
+    running: Server, tmp_path: Path
+) -> None:
+    def plan(number: int) -> Plan:
+        return Plan(down=Lane(fault=Fault.RESET, at=5 * MIB)) if number < 4 else Plan()
+
+    with way(running, plan) as (wire, _, url):
+        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+            assert client.download("big.bin", tmp_path / "x").result().verified
+        cuts = sum("reset at byte" in event.what for event in wire.events)
+        assert cuts >= 1
+        assert wire.down <= SIZE + cuts * 4 * MIB + MIB
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_another_client_goes_on_with_the_ranges_that_are_missing(
+    running: Server, tmp_path: Path
+) -> None:
+    with way(running, lambda _: Plan(down=Lane(rate=4 * MIB))) as (wire, _, url):
+        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+            transfer = client.download("big.bin", tmp_path / "x")
+            some(transfer, 12 * MIB)
+            transfer.pause()
+        (note,) = Notebook(tmp_path / "state").all()
+        assert note.dialect == "ranges"
+        assert 0 < note.offset == sum(end - start for start, end, _ in note.spans) < SIZE
+        wire.plan = lambda _: Plan()
+        with Client(url, state_dir=tmp_path / "state") as client:
+            down = client.download("big.bin", tmp_path / "x").result()
+    assert (down.resumed_from, down.received_bytes) == (note.offset, SIZE - note.offset)
+    assert down.verified
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_an_object_that_was_replaced_meanwhile_is_not_mixed(
+    running: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "new").write_bytes(DATA[::-1])
+    (tmp_path / "old").write_bytes(DATA)
+    with way(running, lambda _: Plan(down=Lane(rate=4 * MIB))) as (wire, _, url):
+        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+            client.upload(tmp_path / "old", "replaced").result()
+            transfer = client.download("replaced", tmp_path / "x")
+            some(transfer, 8 * MIB)
+            transfer.pause()
+            client.upload(tmp_path / "new", "replaced", on_conflict="replace").result()
+        wire.plan = lambda _: Plan()
+        with Client(url, state_dir=tmp_path / "state") as client:
+            down = client.download("replaced", tmp_path / "x").result()
+    assert (down.resumed_from, down.verified) == (0, True)
+    assert (tmp_path / "x").read_bytes() == DATA[::-1]
+
+
+def test_a_part_that_somebody_cut_is_begun_anew(running: Server, tmp_path: Path) -> None:
+    with way(running, lambda _: Plan(down=Lane(rate=4 * MIB))) as (wire, _, url):
+        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+            transfer = client.download("big.bin", tmp_path / "x")
+            some(transfer, 8 * MIB)
+            transfer.pause()
+        with (tmp_path / "x.part").open("r+b") as file:
+            file.truncate(1000)
+        wire.plan = lambda _: Plan()
+        with Client(url, state_dir=tmp_path / "state") as client:
+            down = client.download("big.bin", tmp_path / "x").result()
+    assert (down.resumed_from, down.verified) == (0, True)
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+def test_a_note_that_says_too_much_is_found_out(running: Server, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with way(running, lambda _: Plan(down=Lane(rate=4 * MIB))) as (wire, _, url):
+        with Client(url, state_dir=state, connections=4) as client:
+            transfer = client.download("big.bin", tmp_path / "x")
+            some(transfer, 8 * MIB)
+            transfer.pause()
+        (note,) = Notebook(state).all()
+        (start, end, crc), *rest = note.spans
+        Notebook(state).write(replace(note, spans=((start, end, crc ^ 1), *rest)))
+        wire.plan = lambda _: Plan()
+        with (
+            Client(url, state_dir=state) as client,
+            pytest.raises(errors.DigestMismatch, match="They were removed"),
+        ):
+            client.download("big.bin", tmp_path / "x").result()
+    assert not (tmp_path / "x").exists()
+    assert not (tmp_path / "x.part").exists()

@@ -1,0 +1,274 @@
+"""A file by many connections, to a real server, over a wire that hears and breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.client.fake import FakeServer
+from towpath import errors
+from towpath.client import BlockingTransfer, Client, UploadResult
+from towpath.client.resume import Notebook
+from towpath.testing.overheard import Overheard
+from towpath.testing.plan import Fault, Lane, Plan, PlanOf, breaking
+from towpath.testing.server import Server
+from towpath.testing.wire import Wire, threaded
+
+MIB = 1024 * 1024
+SIZE = 24 * MIB + 12_345
+HEADS = 64 * 1024
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "large.bin"
+    path.write_bytes(Random(1).randbytes(SIZE))
+    return path
+
+
+@contextlib.contextmanager
+def way(server: Server, plan: PlanOf = lambda _: Plan()) -> Iterator[tuple[Wire, Overheard, str]]:
+    """A wire to the server, who listens there, and where to connect to."""
+    heard = Overheard()
+    with threaded(Wire("127.0.0.1", server.port, plan=plan, tap=heard)) as wire:
+        yield wire, heard, f"http://127.0.0.1:{wire.port}"
+
+
+def puts(heard: Overheard) -> list[int]:
+    return [each.place or 0 for each in heard.requests if each.method == "PUT"]
+
+
+def content(url: str, name: str, folder: Path) -> bytes:
+    """What the server has, read by one connection."""
+    target = folder / "read back"
+    with Client(url, state_dir=folder / "reader", connections=1) as client:
+        client.download(name, target, overwrite=True).result()
+    return target.read_bytes()
+
+
+def some(transfer: BlockingTransfer[UploadResult], count: int) -> None:
+    """Return when so many bytes are sent."""
+    assert any(progress.sent_bytes >= count for progress in transfer)
+
+
+def test_a_large_file_goes_by_many_connections_and_is_verified(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    with way(running) as (wire, heard, url), Client(url, state_dir=tmp_path / "state") as client:
+        up = client.upload(large, "many/").result()
+        assert (up.length, up.sent_bytes, up.verified) == (SIZE, SIZE, True)
+        assert wire.opened >= 2
+        assert len(puts(heard)) > 2
+        assert all(each.method != "PATCH" for each in heard.requests)
+        record = client.stat(up.name)
+        assert record.digests["crc64nvme"] == up.crc64nvme
+        assert up.url == f"{url}{record.href}"
+        assert content(url, up.name, tmp_path) == large.read_bytes()
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_one_connection_means_in_order_by_tus(running: Server, large: Path, tmp_path: Path) -> None:
+    with (
+        way(running) as (_, heard, url),
+        Client(url, state_dir=tmp_path / "state", connections=1) as client,
+    ):
+        assert client.upload(large, "one/").result().verified
+    assert [each.method for each in heard.requests] == ["POST", "PATCH"]
+
+
+def test_a_small_file_goes_by_one_connection(running: Server, tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(bytes(MIB))
+    with way(running) as (_, heard, url), Client(url, state_dir=tmp_path / "state") as client:
+        client.upload(tmp_path / "small", "small/").result()
+    assert puts(heard) == []
+
+
+def test_a_server_that_knows_no_ranges_gets_tus(
+    server: FakeServer, large: Path, tmp_path: Path
+) -> None:
+    with Client(server.url, state_dir=tmp_path / "state") as client:
+        assert client.upload(large).result().verified
+    assert [request[:2] for request in server.requests][:2] == [
+        ("POST", "/ranges/"),
+        ("POST", "/files/"),
+    ]
+    assert bytes(server.named("large.bin").data) == large.read_bytes()
+
+
+def test_connections_that_break_cost_no_more_than_their_chunks(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    with way(running, breaking(1, Lane(), 0.2)) as (wire, heard, url):
+        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+            up = client.upload(large, "breaking/").result()
+        cuts = sum("reset at byte" in event.what for event in wire.events)
+        assert cuts >= 1
+        assert SIZE <= wire.up <= SIZE + cuts * 8 * MIB + len(heard.requests) * 1024
+    assert up.verified
+    assert content(running.url, up.name, tmp_path) == large.read_bytes()
+
+
+def test_after_a_pause_only_what_is_missing_is_sent(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    slow = Plan(up=Lane(rate=4 * MIB))
+    with way(running, lambda _: slow) as (wire, _, url):
+        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+            transfer = client.upload(large, "paused/", metadata={"case": "1"})
+            some(transfer, 10 * MIB)
+            transfer.pause()
+            assert transfer.progress.state == "paused"
+        (note,) = Notebook(tmp_path / "state").all()
+        assert (note.dialect, note.length) == ("ranges", SIZE)
+        wire.plan = lambda _: Plan()
+        with Client(url, state_dir=tmp_path / "state") as client:  # as another process would
+            up = client.resume(note).result()
+        assert 0 < up.resumed_from < SIZE
+        assert up.sent_bytes <= SIZE - up.resumed_from
+        assert up.verified
+        assert content(running.url, up.name, tmp_path) == large.read_bytes()
+
+
+def test_a_note_that_lost_its_checksums_costs_reading_and_no_sending(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    with way(running, lambda _: Plan(up=Lane(rate=4 * MIB))) as (wire, _, url):
+        with Client(url, state_dir=state, connections=4) as client:
+            transfer = client.upload(large, "lost/")
+            some(transfer, 12 * MIB)
+            transfer.pause()
+        (note,) = Notebook(state).all()
+        Notebook(state).write(replace(note, spans=()))
+        wire.plan = lambda _: Plan()
+        with Client(url, state_dir=state, connections=4) as client:
+            up = client.upload(large, "lost/").result()
+    assert (up.verified, up.sent_bytes <= SIZE - up.resumed_from) == (True, True)
+
+
+def test_a_source_that_changes_never_becomes_an_object(running: Server, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(bytes(SIZE))
+    with (
+        way(running, lambda _: Plan(up=Lane(rate=2 * MIB))) as (_, _, url),
+        Client(url, state_dir=tmp_path / "state", connections=4) as client,
+    ):
+        transfer = client.upload(path, "changing/")
+        some(transfer, 6 * MIB)
+        with path.open("ab") as file:
+            file.write(b"more")
+        with pytest.raises(errors.SourceChanged):
+            transfer.result()
+        with pytest.raises(errors.SourceChanged, match="--restart"):
+            client.upload(path, "changing/").result()
+        assert list(client.names("changing/")) == []
+
+
+def test_a_restart_sends_the_file_as_it_is_now(running: Server, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(bytes(SIZE))
+    with way(running, lambda _: Plan(up=Lane(rate=8 * MIB))) as (_, _, url):
+        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+            transfer = client.upload(path, "again/")
+            some(transfer, 4 * MIB)
+            transfer.pause()
+        with path.open("ab") as file:
+            file.write(b"more")
+        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+            up = client.upload(path, "again/", restart=True).result()
+            assert (up.length, up.verified) == (SIZE + 4, True)
+            assert [upload.name for upload in client.uploads() if "again" in str(upload.name)] == []
+
+
+def test_cancelling_removes_the_upload_from_the_server(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    with (
+        way(running, lambda _: Plan(up=Lane(rate=2 * MIB))) as (_, _, url),
+        Client(url, state_dir=tmp_path / "state", connections=4) as client,
+    ):
+        transfer = client.upload(large, "cancelled/")
+        some(transfer, 4 * MIB)
+        transfer.cancel()
+        names = [str(upload.name) for upload in client.uploads()]
+    assert not any(name.startswith("cancelled/") for name in names)
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_an_upload_that_the_server_lost_begins_anew(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    with (
+        way(running, lambda _: Plan(up=Lane(rate=4 * MIB))) as (wire, heard, url),
+        Client(url, state_dir=tmp_path / "state", connections=4) as client,
+    ):
+        transfer = client.upload(large, "vanished/")
+        some(transfer, 4 * MIB)
+        client.cancel(heard.locations[-1].rpartition("/")[2])
+        wire.plan = lambda _: Plan()
+        wire.sever(Fault.RESET)
+        assert transfer.result().verified
+
+
+def test_a_taken_name_is_treated_as_asked(running: Server, large: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.bin"
+    other.write_bytes(os.urandom(SIZE))
+    with Client(running.url, state_dir=tmp_path / "state") as client:
+        assert client.upload(large, "taken/x").result().name == "taken/x"
+        assert client.upload(other, "taken/x").result().name == "taken/x (2)"
+        with pytest.raises(errors.NameConflict):
+            client.upload(other, "taken/x", on_conflict="fail").result()
+        client.remove("taken/x")
+        up = client.upload(other, "taken/x", on_conflict="fail").result()
+        assert (up.name, up.sent_bytes, up.verified) == ("taken/x", 0, True)
+
+
+def test_a_far_server_gets_more_connections(running: Server, tmp_path: Path) -> None:
+    path = tmp_path / "far"
+    path.write_bytes(bytes(24 * MIB))
+    lane = Lane(latency=0.025, rate=2 * MIB)
+    with way(running, breaking(1, lane, 0.01)) as (wire, _, url):
+        live = 0
+
+        def watch() -> bool:
+            nonlocal live
+            live = max(live, len(wire.live))
+            return False
+
+        wire.when(watch)
+        with Client(url, state_dir=tmp_path / "state") as client:
+            up = client.upload(path, "far/").result()
+    assert up.verified
+    assert live >= 6
+    assert up.seconds < 24 / 2 / 2  # by one connection it would be twelve
+
+
+def test_many_files_share_the_memory(running: Server, tmp_path: Path) -> None:
+    paths = []
+    for number in range(4):
+        paths.append(tmp_path / f"{number}")
+        paths[-1].write_bytes(Random(number).randbytes(17 * MIB))
+    with Client(running.url, state_dir=tmp_path / "state", connections=4, memory=MIB) as client:
+        transfers = [client.upload(path, "together/") for path in paths]
+        assert all(transfer.result().verified for transfer in transfers)
+
+
+def test_the_threads_of_a_transfer_end_with_it(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    with Client(running.url, state_dir=tmp_path / "state") as client:
+        client.upload(large, "threads/").result()
+    assert not [each for each in threading.enumerate() if each.name == "towpath-carrier"]

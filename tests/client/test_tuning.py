@@ -1,0 +1,139 @@
+"""The controller of connections and chunk sizes, over modelled links in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.client.links import LINKS, MIB, Fixed, Link, Ride
+from towpath.client.tuning import LARGEST, MOST, SMALLEST, Tuner
+
+CHUNKS = [2 * MIB, 8 * MIB]
+TOO_MANY = 8_000  # chunks: each costs a round trip, so such a setting is not the best one
+SEED = 4
+
+
+def best_fixed(link: Link) -> float:
+    """Seconds by the best setting that never changes."""
+    sizes = [size for size in CHUNKS if link.length / size < TOO_MANY]
+    if link.length / MIB < 100:
+        sizes += [SMALLEST, 2 * SMALLEST]
+    return min(
+        Ride(link, Fixed(connections, size), SEED).seconds()
+        for connections in range(1, MOST + 1)
+        for size in sizes
+    )
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_it_is_within_15_percent_of_the_best_fixed_setting(name: str) -> None:
+    link = LINKS[name]
+    assert Ride(link, Tuner(), SEED).seconds() <= 1.15 * best_fixed(link)
+
+
+def settled(link: Link) -> Tuner:
+    """The controller as it is at the end of a transfer."""
+    tuner = Tuner()
+    Ride(link, tuner, SEED).seconds()
+    return tuner
+
+
+def test_connections_that_bring_nothing_are_given_up() -> None:
+    assert settled(LINKS["a gigabit at home"]).connections <= 2
+
+
+def test_connections_that_bring_something_are_all_used() -> None:
+    assert settled(LINKS["far with small windows"]).connections >= 6
+
+
+def test_a_server_that_takes_few_at_once_is_seldom_asked_for_more() -> None:
+    refused = []
+
+    class Counting(Tuner):
+        def busy(self, others: int, now: float) -> None:
+            refused.append(now)
+            super().busy(others, now)
+
+    tuner = Counting()
+    Ride(LINKS["three at once"], tuner, SEED).seconds()
+    assert tuner.connections <= 4
+    assert 1 <= len(refused) <= 10
+
+
+def test_a_link_that_gets_faster_gets_more_connections() -> None:
+    tuner = Tuner()
+    slow = Link(round_trip=0.1, window=MIB, shared=5e6, seconds=300)
+    Ride(slow, tuner, SEED).seconds()
+    before = tuner.connections
+    assert before <= 2
+    assert Ride(LINKS["over an ocean"], Later(tuner, 1000.0), SEED).seconds() < 100
+    assert tuner.connections >= 6
+
+
+class Later:
+    """A controller whose clock is ahead of the ride's."""
+
+    def __init__(self, tuner: Tuner, by: float) -> None:
+        self._tuner = tuner
+        self._by = by
+
+    @property
+    def connections(self) -> int:
+        return self._tuner.connections
+
+    def chunk(self, left: int) -> int:
+        return self._tuner.chunk(left)
+
+    def done(self, size: int, began: float, ended: float) -> None:
+        self._tuner.done(size, began + self._by, ended + self._by)
+
+    def busy(self, others: int, now: float) -> None:
+        self._tuner.busy(others, now + self._by)
+
+
+@pytest.mark.parametrize(("rate", "size"), [(50_000, SMALLEST), (600_000, 2 * MIB), (1e9, LARGEST)])
+def test_a_chunk_takes_up_to_four_seconds_within_bounds(rate: float, size: int) -> None:
+    tuner = Tuner(4, fixed=True)
+    for _ in range(12):
+        chunk = tuner.chunk(1 << 40)
+        tuner.done(chunk, 0, chunk / rate)
+    assert tuner.chunk(1 << 40) == size
+    if size not in (SMALLEST, LARGEST):
+        assert 1 < size / rate <= 4
+
+
+def test_chunks_that_are_held_whole_fit_the_memory() -> None:
+    tuner = Tuner(8, fixed=True, held=32 * MIB)
+    tuner.done(MIB, 0, 0.001)
+    assert 9 * tuner.chunk(1 << 40) <= 32 * MIB
+    alone = Tuner(1, held=32 * MIB)
+    alone.done(MIB, 0, 0.001)
+    assert alone.chunk(1 << 40) == LARGEST
+
+
+def test_the_end_is_shared_among_the_connections() -> None:
+    tuner = Tuner(8, fixed=True)
+    tuner.done(MIB, 0, 0.001)
+    assert tuner.chunk(1 << 40) == 8 * MIB
+    assert tuner.chunk(40 * MIB) == 5 * MIB
+    assert tuner.chunk(16 * MIB) == 4 * MIB
+    assert tuner.chunk(1000) == 1000
+
+
+def test_what_lies_on_the_way_can_make_chunks_smaller() -> None:
+    tuner = Tuner(2, fixed=True)
+    tuner.done(MIB, 0, 0.001)
+    assert tuner.narrow(8 * MIB)
+    assert tuner.chunk(1 << 40) == 4 * MIB
+    assert tuner.narrow(4 * MIB)
+    tuner.done(2 * MIB, 0, 0.001)
+    assert tuner.chunk(1 << 40) == 2 * MIB
+    assert not tuner.narrow(SMALLEST)
+
+
+def test_a_fixed_number_changes_only_for_a_busy_server() -> None:
+    tuner = Tuner(4, fixed=True)
+    for at in range(100):
+        tuner.done(MIB, at, at + 1)
+    assert tuner.connections == 4
+    tuner.busy(2, 100.0)
+    assert tuner.connections == 2
