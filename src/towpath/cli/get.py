@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, carry
-from towpath.cli.options import Caller, transfer_options
+from towpath.cli.options import Caller, limit_option, transfer_options
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@limit_option
 @transfer_options
 def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Download objects.
@@ -40,7 +41,10 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         Path(target).mkdir(parents=True, exist_ok=True)
     keep = {"overwrite": said["overwrite"], "restart": said["restart"]}
     client = caller.client(
-        parallel=said["parallel"], retries=said["retries"], verify=not said["no_verify"]
+        parallel=said["parallel"],
+        retries=said["retries"],
+        verify=not said["no_verify"],
+        limit=said["limit"],
     )
     return carry(
         client,

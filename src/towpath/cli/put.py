@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, carry
-from towpath.cli.options import Caller, Size, transfer_options
+from towpath.cli.options import Caller, Size, limit_option, transfer_options
+from towpath.cli.queue_put import detach, is_detached, queue_options
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 )
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@limit_option
+@queue_options
 @transfer_options
 def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Upload files and folders.
@@ -50,7 +53,10 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         "metadata": metadata(said["meta"]),
         "on_conflict": said["on_conflict"] or "",
     }
+    detached = is_detached(said)
     if "-" in sources:
+        if detached:
+            raise click.UsageError("What comes on stdin cannot be read later: leave --detach out.")
         if len(sources) > 1 or not (said["name"] or dest):
             raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
         caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
@@ -60,12 +66,16 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
             raise click.UsageError("--name is for stdin; for a file, give the name as DEST.")
         if dest is not None and not said["dest"] and Path(dest).is_dir():
             caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
+        if detached:
+            pairs = (pair for source in sources for pair in files(source, dest))
+            return detach(caller, pairs, keep, said)
         jobs = _jobs(sources, dest, {**keep, "restart": said["restart"]}, caller)
     client = caller.client(
         parallel=said["parallel"],
         chunk_size=said["chunk_size"],
         retries=said["retries"],
         verify=not said["no_verify"],
+        limit=said["limit"],
     )
     return carry(client, jobs, output=caller.output, show=caller.show(), parallel=said["parallel"])
 

@@ -23,7 +23,8 @@ from towpath.client.records import DownloadResult, NameRecord, UploadRecord, Upl
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
 from towpath.client.stream import StreamTask, StreamUpload
-from towpath.client.surroundings import state_folder
+from towpath.client.surroundings import speed_limit, state_folder
+from towpath.client.throttle import Limit, Pace, Throttle
 from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
 from towpath.errors import BadAnswer, Malformed, NotFound
@@ -40,7 +41,10 @@ class AsyncClient:
     row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
     a whole transfer, however often it is tried. `parallel`: transfers at the same time.
     `chunk_size`: bytes of one request, by default all that is left of the file. `verify`: compare
-    checksums from end to end. `ca`: a PEM file to trust in place of the system's.
+    checksums from end to end. `ca`: a PEM file to trust in place of the system's. `limit`: bytes a
+    second for all transfers together, or a text such as `20M` or `08:00,512k 19:00,10M 23:00,off`
+    by local time; by default what TOWPATH_LIMIT says. Clients that are given the same Throttle
+    share it.
     """
 
     def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
@@ -56,8 +60,11 @@ class AsyncClient:
         chunk_size: int | None = None,
         verify: bool = True,
         ca: Location | None = None,
+        limit: Limit | Throttle = None,
     ) -> None:
-        self._peer = Peer(url, token, timeout=timeout, ca=ca)
+        shared = limit if isinstance(limit, Throttle) else None
+        self._throttle = shared or Throttle(speed_limit() if limit is None else limit)
+        self._peer = Peer(url, token, timeout=timeout, ca=ca).paced(Pace(self._throttle))
         self._notebook = Notebook(Path(state_dir) if state_dir is not None else state_folder())
         self._patience = partial(Patience, retries, deadline)
         self._gate = asyncio.Semaphore(parallel)
@@ -87,6 +94,10 @@ class AsyncClient:
         await asyncio.gather(*(transfer.close() for transfer in self._transfers))
         self._transfers.clear()
         self._peer.done_with()
+
+    def set_limit(self, limit: Limit) -> None:
+        """Another limit for all transfers together, from now on. Raises SettingsError."""
+        self._throttle.set_limit(limit)
 
     def upload(
         self,
@@ -123,7 +134,9 @@ class AsyncClient:
         return self._start(
             task.id,
             Direction.UPLOAD,
-            lambda control, meter: Upload(task, self._peer, self._notebook, control, meter),
+            lambda control, meter: Upload(
+                task, self._peer.paced(control.pace), self._notebook, control, meter
+            ),
             progress,
         )
 
@@ -156,7 +169,9 @@ class AsyncClient:
         return self._start(
             task.id,
             Direction.DOWNLOAD,
-            lambda control, meter: Download(task, self._peer, self._notebook, control, meter),
+            lambda control, meter: Download(
+                task, self._peer.paced(control.pace), self._notebook, control, meter
+            ),
             progress,
         )
 
@@ -232,7 +247,9 @@ class AsyncClient:
         return self._start(
             task.id,
             Direction.UPLOAD,
-            lambda control, meter: StreamUpload(task, self._peer, control, meter),
+            lambda control, meter: StreamUpload(
+                task, self._peer.paced(control.pace), control, meter
+            ),
             progress,
         )
 
@@ -246,6 +263,7 @@ class AsyncClient:
             name,
             direction,
             make,
+            pace=Pace(self._throttle),
             patience=self._patience,
             gate=self._gate,
             on_progress=progress,

@@ -1,4 +1,4 @@
-"""What a client takes from where it runs: a folder for state, a token, proxies, certificates.
+"""What a client takes from where it runs: state folder, token, limit, proxies, certificates.
 
 Rules: this is the only file of the client that looks at the environment; nothing is remembered.
 """
@@ -29,6 +29,16 @@ def state_folder() -> Path:
 def token() -> str | None:
     """The caller's token, if the environment has one."""
     return os.environ.get("TOWPATH_TOKEN") or None
+
+
+def without_token() -> dict[str, str]:
+    """The environment for a process that is to have no token from it."""
+    return {name: value for name, value in os.environ.items() if name != "TOWPATH_TOKEN"}
+
+
+def speed_limit() -> str | None:
+    """Bytes a second of a client, or its timetable, if the environment has one."""
+    return os.environ.get("TOWPATH_LIMIT") or None
 
 
 def proxy_for(scheme: str, host: str) -> str | None:

@@ -17,6 +17,7 @@ from towpath.client.aio import AsyncClient, Location, absolute
 from towpath.client.progress import Progress
 from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
 from towpath.client.resume import Note
+from towpath.client.throttle import Limit, Throttle
 from towpath.client.transfer import OnProgress, Transfer
 
 T = TypeVar("T")
@@ -107,6 +108,10 @@ class BlockingTransfer(Generic[R]):
         """Go on after a pause."""
         self._loop.call(self._transfer.resume())
 
+    def set_limit(self, limit: Limit) -> None:
+        """Bytes a second for this transfer from now on, beside what its client allows."""
+        self._transfer.set_limit(limit)
+
     def cancel(self, *, cleanup: bool = True) -> None:
         """End it for good. `cleanup`: also remove what is half done, here and at the server."""
         self._loop.call(self._transfer.cancel(cleanup=cleanup))
@@ -128,6 +133,7 @@ class Client:
         chunk_size: int | None = None,
         verify: bool = True,
         ca: Location | None = None,
+        limit: Limit | Throttle = None,
     ) -> None:
         self._client = AsyncClient(
             url,
@@ -140,6 +146,7 @@ class Client:
             chunk_size=chunk_size,
             verify=verify,
             ca=ca,
+            limit=limit,
         )
         self._loop = _Loop()
 
@@ -163,6 +170,10 @@ class Client:
             self._loop.call(self._client.close())
         finally:
             self._loop.end()
+
+    def set_limit(self, limit: Limit) -> None:
+        """Another limit for all transfers together, from now on. Raises SettingsError."""
+        self._client.set_limit(limit)
 
     def upload(
         self,
