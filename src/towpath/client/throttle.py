@@ -181,7 +181,7 @@ class Pace:
     def take(self, wanted: int, check: Callable[[], None]) -> int:
         """Wait until bytes may move; return how many, at least 1 and at most `wanted`."""
         if self._own.is_free and self._shared.is_free:
-            return wanted
+            return min(wanted, _FREE)
         wanted = min(wanted, self.grain)
         allowed = self._own.take(self._alone, wanted, check)
         granted = 0
