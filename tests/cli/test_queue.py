@@ -7,20 +7,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
-from towpath.cli.queue_put import moment
 from towpath.client.queue import Queue
 
 Start = Callable[..., "subprocess.Popen[str]"]
 SIZE = 20_000_000
-BERLIN = ZoneInfo("Europe/Berlin")
 
 
 class Runner:
@@ -255,36 +251,6 @@ def test_the_same_file_is_queued_once(run: Run, runner: Runner, big: Path) -> No
     assert (ran.code, "in the queue already" in ran.err) == (8, True)
 
 
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (["--priority", "3"], "add --detach"),
-        (["--at", "23:00"], "add --detach"),
-        (["--detach", "--at", "noon"], "is no time"),
-        (["--limit", "fast"], "is no rate"),
-        (["--limit", "0"], "write off"),
-    ],
-)
-def test_what_makes_no_sense_is_a_usage_error(
-    run: Run, big: Path, args: list[str], says: str
-) -> None:
-    ran = run("put", big, *args)
-    assert (ran.code, says in ran.err) == (2, True)
-
-
-def test_stdin_cannot_be_queued(run: Run) -> None:
-    ran = run("put", "-", "--name", "x", "--detach")
-    assert (ran.code, "cannot be read later" in ran.err) == (2, True)
-
-
-def test_an_option_that_the_queue_does_not_know_is_refused(
-    run: Run, big: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("towpath.cli.queue_put._KEPT", {"paths", "url"})
-    ran = run("put", big, "--detach", "--no-verify")
-    assert (ran.code, "--no-verify does not go with --detach" in ran.err) == (2, True)
-
-
 def test_a_token_that_only_this_shell_has_is_not_queued(
     run: Run, runner: Runner, big: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,22 +363,3 @@ def test_a_worker_that_cannot_start_is_told_and_the_job_is_kept(
     assert (ran.code, "nobody could be started" in ran.err) == (1, True)
     (record,) = (runner.folder / "jobs").glob("*.json")
     record.unlink()
-
-
-@pytest.mark.parametrize(
-    ("text", "now", "then"),
-    [
-        ("23:30", "2026-05-04T22:00", "2026-05-04T23:30"),
-        ("22:00", "2026-05-04T22:00", "2026-05-05T22:00"),
-        ("00:10", "2026-12-31T23:59", "2027-01-01T00:10"),
-        ("2026-12-24T18:00", "2026-05-04T22:00", "2026-12-24T18:00"),
-    ],
-)
-def test_a_time_without_a_date_is_the_next_one(text: str, now: str, then: str) -> None:
-    local = datetime.fromisoformat(now).astimezone()
-    assert moment(text, local) == datetime.fromisoformat(then).timestamp()
-
-
-def test_a_time_may_name_its_zone() -> None:
-    expected = datetime(2026, 12, 24, 18, tzinfo=BERLIN).timestamp()
-    assert moment("2026-12-24T18:00+01:00", datetime.now(UTC).astimezone()) == expected

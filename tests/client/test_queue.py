@@ -19,9 +19,7 @@ def queue(tmp_path: Path) -> Queue:
 
 
 def job(name: str, **rest: Any) -> Job:
-    return Job(
-        id=name, batch="b", server="http://x/", path=f"/{name}", name=name, size=1, **rest
-    )
+    return Job(id=name, batch="b", server="http://x/", path=f"/{name}", name=name, size=1, **rest)
 
 
 def done(queue: Queue, one: Job, state: TransferState = TransferState.COMPLETE) -> None:
@@ -155,9 +153,10 @@ def test_what_was_done_long_ago_is_forgotten(queue: Queue) -> None:
 
 def test_one_worker_at_a_time_holds_the_queue(queue: Queue) -> None:
     assert not queue.is_worked_on
+    other = Queue(queue.folder)
     with queue.held():
-        assert queue.is_worked_on
-        with pytest.raises(errors.StateConflict), Queue(queue.folder).held():
+        assert other.is_worked_on
+        with pytest.raises(errors.StateConflict), other.held():
             pass
     assert not queue.is_worked_on
 

@@ -18,7 +18,7 @@ from towpath.client.queue_work import Worker
 from towpath.client.resume import Notebook, transfer_id
 from towpath.client.throttle import Throttle
 
-SIZE = 5_000_000
+SIZE = 20_000_000
 
 
 class Yard:
@@ -68,8 +68,8 @@ class Yard:
             yield halt
         finally:
             halt.set()
-            self.server.release.set()
             thread.join(20)
+            self.server.release.set()
             assert not thread.is_alive()
 
     def wait_until(self, there: Callable[[], bool]) -> None:
@@ -175,7 +175,9 @@ def test_what_may_pass_is_tried_again_later(yard: Yard, server: FakeServer) -> N
     assert yard.queue.report(job).attempts == 3
 
 
-def test_attempts_in_a_row_are_bounded(yard: Yard, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempts_in_a_row_are_bounded(
+    yard: Yard, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("towpath.client.queue_work.ATTEMPTS", 3)
     for _ in range(5):
         server.fail("POST", "status", status=503)
@@ -198,7 +200,9 @@ def test_attempts_that_get_something_through_count_anew(
     assert yard.states() == {"a": "complete"}
 
 
-def test_what_cannot_work_fails_at_once_and_the_others_go_on(yard: Yard, server: FakeServer) -> None:
+def test_what_cannot_work_fails_at_once_and_the_others_go_on(
+    yard: Yard, server: FakeServer
+) -> None:
     job = yard.add("gone")
     (yard.files / "gone").unlink()
     yard.add("there")

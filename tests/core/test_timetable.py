@@ -117,9 +117,7 @@ def test_an_hour_that_comes_twice_begins_twice() -> None:
 
 
 @given(st.datetimes(), st.integers(0, 23), st.integers(0, 59))
-def test_a_daily_entry_holds_from_its_minute_on(
-    moment: datetime, hour: int, minute: int
-) -> None:
+def test_a_daily_entry_holds_from_its_minute_on(moment: datetime, hour: int, minute: int) -> None:
     table = Timetable.parse(f"{hour:02}:{minute:02},1M {hour:02}:{minute:02},2M")
     assert table.at(moment) == 2 * MIB
 

@@ -114,11 +114,9 @@ def wait(output: Output, ids: tuple[str, ...]) -> int:
         jobs = [job for job in queue.jobs() if queue.state(job) in _RUNNABLE]
         if not jobs:
             output.say("There is nothing in the queue to wait for.")
-    codes = []
     try:
         with interruptible():
-            for job in _settled(queue, jobs):
-                codes.append(_outcome(output, job, queue.report(job)))
+            codes = [_outcome(output, job, queue.report(job)) for job in _settled(queue, jobs)]
     except Halt as halt:
         output.say("The queue goes on.")
         return halt.code

@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _QUEUE = {"detach", "priority", "at"}
-_KEPT = set(
-    "paths dest meta on_conflict restart parallel chunk_size retries no_verify limit url token_file"
-    " ca".split()
-)
+_FILES = {"paths", "dest", "meta", "on_conflict", "restart", "no_verify"}
+_WAYS = {"parallel", "chunk_size", "retries", "limit", "url", "token_file", "ca"}
+_KEPT = _FILES | _WAYS
 _SHOWN = {"as_json", "debug", "progress", "name"}  # say nothing of the upload itself
 
 
@@ -39,7 +38,10 @@ class Moment(click.ParamType[float]):
     name = "time"
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401 - as click hands it over
+        self,
+        value: Any,  # noqa: ANN401 - as click hands it over
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> float:
         if isinstance(value, float):
             return value
@@ -61,14 +63,18 @@ def moment(text: str, now: datetime) -> float:
 def queue_options(command: _F) -> _F:
     """--detach, --priority and --at."""
     for option in (
-        click.option("--at", type=Moment(), metavar="TIME", help="With --detach: not before 23:30."),
+        click.option(
+            "--at", type=Moment(), metavar="TIME", help="With --detach: not before 23:30."
+        ),
         click.option(
             "--priority",
             type=click.IntRange(-1000, 1000),
             metavar="N",
             help="With --detach: higher goes first; 0 by default.",
         ),
-        click.option("--detach", is_flag=True, help="Upload in the background, after this command."),
+        click.option(
+            "--detach", is_flag=True, help="Upload in the background, after this command."
+        ),
     ):
         command = option(command)
     return command

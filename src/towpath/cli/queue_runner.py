@@ -1,7 +1,7 @@
 """The process that works the queue off: started by whoever finds work and nobody at it.
 
-Rules: one for each state folder, by a lock; it belongs to no terminal and ends when there is nothing
-left to do. It has no token from the environment: that would go to whichever server comes first.
+Rules: one for each state folder, by a lock; it belongs to no terminal and ends when nothing is left
+to do. It has no token from the environment: that would go to whichever server comes first.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def work(queue: Queue, halt: threading.Event) -> None:
     from towpath.client.queue_work import Worker
 
     while not halt.is_set() and queue.has_work:
-        # who adds a job after the last look has seen the lock: hence the look after it is given back
+        # who added a job after the last look may have seen the lock: hence a look without it
         with ExitStack() as held:
             if not _alone(queue, held):
                 _log.info("Process %d leaves: another one works.", os.getpid())
@@ -109,13 +109,13 @@ def main() -> int:
     from towpath.client.queue import Queue
 
     queue = Queue(queue_folder())
-    queue.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if os.name == "posix":
         if os.fork():
             return 0
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nothing, stream)
+    queue.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.chdir(queue.folder)  # no other folder is kept busy
     _write_log(queue.folder / "runner.log")
     halt = threading.Event()
@@ -123,7 +123,7 @@ def main() -> int:
     _log.info("Process %d works.", os.getpid())
     try:
         work(queue, halt)
-    except Exception:
+    except Exception:  # noqa: BLE001 - there is no terminal to say it on
         _log.exception("Process %d ends in an unforeseen way.", os.getpid())
         return 1
     _log.info("Process %d has nothing left to do.", os.getpid())

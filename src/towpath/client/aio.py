@@ -62,8 +62,8 @@ class AsyncClient:
         ca: Location | None = None,
         limit: Limit | Throttle = None,
     ) -> None:
-        shared = limit if isinstance(limit, Throttle) else None
-        self._throttle = shared or Throttle(speed_limit() if limit is None else limit)
+        said = speed_limit() if limit is None else limit
+        self._throttle = said if isinstance(said, Throttle) else Throttle(said)
         self._peer = Peer(url, token, timeout=timeout, ca=ca).paced(Pace(self._throttle))
         self._notebook = Notebook(Path(state_dir) if state_dir is not None else state_folder())
         self._patience = partial(Patience, retries, deadline)

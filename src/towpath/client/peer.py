@@ -103,7 +103,7 @@ class Peer:
     def paced(self, pace: Pace) -> Peer:
         """The same server over the same connections, with bodies that go no faster than `pace`."""
         other = copy.copy(self)
-        other._pace = pace
+        other._pace = pace  # noqa: SLF001 - a copy of ourselves
         return other
 
     def address(self, reference: str, base: str | None = None) -> str:

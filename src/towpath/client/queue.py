@@ -189,7 +189,7 @@ class Queue:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the only worker. Raises StateConflict when there is another."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make()
         with hold(self._lock):
             yield
 
@@ -197,7 +197,13 @@ class Queue:
         state = self.state(job)
         return state is not TransferState.PAUSED and not state.is_final
 
+    def _make(self) -> None:
+        """Folders that only the user may look into."""
+        for folder in (self.folder.parent, self.folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def _write(self, job: Job) -> None:
+        self._make()
         seal(self._jobs / f"{job.id}.json", VERSION, asdict(job))
 
     def _look(self) -> None:

@@ -18,7 +18,9 @@ from towpath.core.bucket import Bucket, Flow, Ticket, grain
 from towpath.core.timetable import Timetable
 from towpath.errors import SettingsError
 
-Limit = int | str | Timetable | None  # bytes a second, `20M`, `08:00,512k 19:00,off`; None: no limit
+Limit = (
+    int | str | Timetable | None
+)  # bytes a second, `20M`, `08:00,512k 19:00,off`; None: no limit
 _SLICE = 0.2  # seconds that a wait may last without a look at `check`
 _LOOK = 0.5  # seconds between two looks at the timetable
 _FREE = 1024 * 1024  # bytes of one turn where there is no limit

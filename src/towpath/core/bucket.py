@@ -2,7 +2,7 @@
 
 Rules: pure, the caller brings the time; a byte is counted once, whatever becomes of it. Turns go to
 flows, not to those who ask: a flow that asks four at a time gets no more than one that asks once
-(start-time fair queueing). Little is saved up while nobody asks, so a pause is followed by no flood.
+(start-time fair queueing). Little is saved up while nobody asks: a pause is followed by no flood.
 """
 
 from __future__ import annotations
