@@ -27,7 +27,7 @@ def words(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--sizes", default="64,1024", help="MiB in all, with commas")
     parser.add_argument("--streams", default="1,8")
     parser.add_argument("--no-tls", action="store_true")
-    parser.add_argument("--settle", type=int, default=4 * MIB, help="of the synced loop, bytes")
+    parser.add_argument("--settle", type=int, default=8 * MIB, help="of the synced loop, bytes")
     parser.add_argument("--only", default="", help="names of contestants, with commas")
     parser.add_argument("--program", default="", help="instead of towpath's own command")
     parser.add_argument("--modules", type=Path, default=MODULES, help="a node_modules folder")

@@ -100,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.loop", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--settle", type=int, default=4 * 1024 * 1024)
+    parser.add_argument("--settle", type=int, default=8 * 1024 * 1024)
     parser.add_argument("--sync", action="store_true")
     parser.add_argument("--certificate", type=Path)
     words = parser.parse_args()

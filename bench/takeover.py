@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=HERE / "out")
     asked = parser.parse_args(arguments)
     program = shlex.split(asked.program) or TOWPATH
-    everybody = contestants(4 * MIB, program, asked.modules.resolve())
+    everybody = contestants(8 * MIB, program, asked.modules.resolve())
     contestant = next(each for each in everybody if each.name == asked.only)
     claims: list[float] = []
     floors: list[float] = []

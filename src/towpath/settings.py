@@ -76,7 +76,7 @@ class Settings:
     # limits
     memory: int = 256 * MIB  # for all blocks together
     workers: int = 16  # threads that receive
-    settle_bytes: int = 8 * MIB  # received and not yet durable, of one upload, at most
+    settle_bytes: int = 16 * MIB  # received and not yet durable, of one upload, at most
     settle_seconds: float = 0.5  # that a byte waits to be made durable, at most
     uploads: int = 1024  # that receive at once
     max_length: int = 0  # of one upload, in bytes; 0: no limit

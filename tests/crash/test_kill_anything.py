@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from towpath.settings import Settings
 from towpath.testing.journey import Journey, Kill, dice_kills, socket_bytes
 from towpath.testing.pattern import Pattern
 
 LENGTH = 200 * 1024 * 1024
-SETTLE_BYTES = 8 * 1024 * 1024  # the server's stock setting
+SETTLE_BYTES = Settings().settle_bytes
 FAST = 10
 PORTIONS = 50
 IN_A_PORTION = 10

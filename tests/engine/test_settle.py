@@ -32,7 +32,7 @@ async def test_never_more_than_settle_bytes_are_at_risk(world: World) -> None:
 
     world.gates.on_block = look
     await world.write(key, 0, DATA)
-    assert world.limits.settle_bytes // 2 < max(at_risk) <= world.limits.settle_bytes
+    assert world.limits.settle_points <= max(at_risk) <= world.limits.settle_bytes
     assert world.gates.count("settle") >= len(DATA) // world.limits.settle_points
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from tests.ledger.conftest import sqlite
@@ -15,6 +14,7 @@ from towpath.errors import Duplicate, LedgerError, Stale
 from towpath.ledger.base import Add, Change, Query, Update
 from towpath.ledger.group import GroupCommit
 from towpath.ledger.sql import SqlLedger
+from towpath.ledger.sqlite import Answer, SqliteWriter
 from towpath.testing.rows import island, upload
 
 
@@ -39,16 +39,23 @@ def together(ledger: SqlLedger, *commits: Sequence[Change]) -> list[Exception | 
     return errors
 
 
+def writer_of(ledger: SqlLedger) -> SqliteWriter:
+    assert isinstance(ledger._writer, SqliteWriter)
+    return ledger._writer
+
+
 def starts(ledger: SqlLedger) -> list[int]:
     return [row.start for row in ledger.list(Island, Query())]
 
 
 def test_many_commits_share_one_transaction(ledger: SqlLedger) -> None:
-    happened: list[str] = []
-    event.listen(ledger._writer, "begin", lambda _: happened.append("begin"))
-    event.listen(ledger._writer, "commit", lambda _: happened.append("commit"))
+    said: list[str] = []
+    writer_of(ledger)._connection.set_trace_callback(said.append)
     assert together(ledger, *([Add(island(n))] for n in range(100))) == [None] * 100
-    assert happened == ["begin", "commit"]
+    assert [words for words in said if words in {"BEGIN IMMEDIATE", "COMMIT"}] == [
+        "BEGIN IMMEDIATE",
+        "COMMIT",
+    ]
     assert starts(ledger) == list(range(100))
 
 
@@ -78,16 +85,20 @@ def test_commits_of_a_group_see_those_before_them(ledger: SqlLedger) -> None:
 
 
 def test_when_the_commit_itself_fails_everyone_is_told_and_nothing_is_there(
-    ledger: SqlLedger,
+    ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Any) -> None:
-        raise OperationalError("COMMIT", {}, sqlite3.OperationalError("disk I/O error"))
+    say = SqliteWriter.say
 
-    event.listen(ledger._writer, "commit", fail)
+    def fail(writer: SqliteWriter, text: str, values: Sequence[Any] = ()) -> Answer:
+        if text == "COMMIT":
+            raise OperationalError(text, {}, sqlite3.OperationalError("disk I/O error"))
+        return say(writer, text, values)
+
+    monkeypatch.setattr(SqliteWriter, "say", fail)
     errors = together(ledger, [Add(island(0))], [Update(upload())], [Add(island(1))])
     assert [type(error) for error in errors] == [LedgerError, Stale, LedgerError]
     assert "disk I/O error" in str(errors[0])
-    event.remove(ledger._writer, "commit", fail)
+    monkeypatch.setattr(SqliteWriter, "say", say)
     assert starts(ledger) == []
     ledger.commit([Add(island(0))])
     assert starts(ledger) == [0]
@@ -95,8 +106,7 @@ def test_when_the_commit_itself_fails_everyone_is_told_and_nothing_is_there(
 
 def limit_pages(ledger: SqlLedger, pages: int) -> None:
     """Let the disk be full when the file has as many pages."""
-    with ledger._writer.connect() as connection:
-        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    writer_of(ledger).say(f"PRAGMA max_page_count={pages}")
 
 
 def test_a_full_disk_is_said_and_what_was_there_stays(ledger: SqlLedger) -> None:
@@ -126,8 +136,8 @@ def test_a_database_that_another_process_holds_is_said_to_be_locked(
 
 
 def pragma(ledger: SqlLedger, name: str) -> object:
-    with ledger._writer.connect() as connection:
-        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+    ((value,),) = writer_of(ledger).say(f"PRAGMA {name}").rows
+    return value
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("strict", 2), ("relaxed", 1)])

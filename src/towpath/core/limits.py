@@ -26,7 +26,7 @@ class Limits:
     block_smallest: int = 64 * KIB  # a writer's first block
     block_largest: int = 1 * MIB  # what it grows to while it fills them
     workers: int = 16  # threads that receive
-    settle_bytes: int = 8 * MIB  # bytes received that may not be durable yet, per upload
+    settle_bytes: int = 16 * MIB  # bytes received that may not be durable yet, per upload
     settle_seconds: float = 0.5  # how long a byte may wait to be made durable
     uploads: int = 1024  # uploads that receive at once
     open_uploads: int = 100_000  # unfinished uploads of one tenant

@@ -9,15 +9,18 @@ Rules:
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.sql.expression import Executable
 
 from towpath.errors import LedgerError, SettingsError, TowpathError
 from towpath.ledger import rules
+from towpath.ledger.sqlite import SqliteWriter
 
 Durability = Literal["strict", "relaxed"]
 
@@ -32,6 +35,30 @@ class Opening:
     connections: int  # how many may read at once (PostgreSQL: read or write)
 
 
+class Transaction(Protocol):
+    """What takes statements, all of which come to stand or none."""
+
+    def execute(self, statement: Executable, values: Any = None, /) -> Any:  # noqa: ANN401
+        """Run a statement; with a list of values, once for each."""
+        ...
+
+    def begin_nested(self) -> Any:  # noqa: ANN401  with rollback() and commit()
+        """A part of the transaction that may be taken back alone."""
+        ...
+
+
+class Writer(Protocol):
+    """What begins transactions."""
+
+    def begin(self) -> AbstractContextManager[Transaction]:
+        """A transaction: kept when the block ends, taken back when it raises."""
+        ...
+
+    def close(self) -> None:
+        """Begin no more. Idempotent."""
+        ...
+
+
 class Dialect(Protocol):
     """What the ledger asks of a kind of database."""
 
@@ -40,6 +67,10 @@ class Dialect(Protocol):
 
     def engines(self, opening: Opening) -> tuple[Engine, Engine]:
         """Return one for transactions and one whose every statement stands alone."""
+        ...
+
+    def writer(self, engine: Engine) -> Writer:
+        """What commits go through, on the engine for transactions."""
         ...
 
     def keep_others_out(self, connection: Connection) -> None:
@@ -101,6 +132,9 @@ class Sqlite:
 
         return writer, reader
 
+    def writer(self, engine: Engine) -> Writer:
+        return SqliteWriter(engine)
+
     def keep_others_out(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE has done it."""
 
@@ -159,6 +193,9 @@ class Postgresql:
 
         return writer, writer.execution_options(isolation_level="AUTOCOMMIT")
 
+    def writer(self, engine: Engine) -> Writer:
+        return _Pooled(engine)
+
     def keep_others_out(self, connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(8391163214)")  # any fixed number
 
@@ -170,6 +207,19 @@ class Postgresql:
 
     def reason(self, error: DBAPIError) -> tuple[str, str]:
         return f"PostgreSQL says: {error.orig}", "Look at the server and its log."
+
+
+class _Pooled:
+    """Each transaction on a connection of the pool."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def begin(self) -> AbstractContextManager[Transaction]:
+        return self._engine.begin()
+
+    def close(self) -> None:
+        """The pool is closed by who has the engine."""
 
 
 def _sqlstate(error: DBAPIError) -> str:

@@ -11,17 +11,18 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from towpath.core.model import Row
 from towpath.errors import TowpathError
 from towpath.ledger import rules, schema, statements
 from towpath.ledger.base import Add, Change, Expect, Key, Query, Remove, Update
-from towpath.ledger.dialects import Durability, connect, translate
+from towpath.ledger.dialects import Durability, Transaction, Writer, connect, translate
 from towpath.ledger.group import GroupCommit, Ticket
 
 R = TypeVar("R", bound=Row)
@@ -48,10 +49,12 @@ class SqlLedger:
         patience: float = 5.0,
         connections: int = 8,
     ) -> None:
-        self._dialect, self._writer, self._reader = connect(url, durability, patience, connections)
+        self._dialect, self._engine, self._reader = connect(url, durability, patience, connections)
         self._closed = False
+        self._writer: Writer | None = None
         try:
             self._bring_up()
+            self._writer = self._dialect.writer(self._engine)
         except BaseException:
             self._let_go()
             raise
@@ -84,7 +87,7 @@ class SqlLedger:
             self._group.commit(changes)
             return
         try:
-            with self._writer.begin() as connection:
+            with self._begin() as connection:
                 self._apply(connection, changes)
         except SQLAlchemyError as error:
             raise self._translated(error) from error
@@ -97,10 +100,10 @@ class SqlLedger:
 
     def _bring_up(self) -> None:
         try:
-            with self._writer.connect() as connection:  # the writer's first: it sets the file up
+            with self._engine.connect() as connection:  # the writer's first: it sets the file up
                 if schema.is_current(connection):
                     return
-            with self._writer.begin() as connection:
+            with self._engine.begin() as connection:
                 self._dialect.keep_others_out(connection)
                 schema.upgrade(connection)
         except SQLAlchemyError as error:
@@ -120,7 +123,7 @@ class SqlLedger:
     def _commit_group(self, group: Sequence[Ticket]) -> None:
         """Do the commits of a group in one transaction, and give each its error."""
         try:
-            with self._writer.begin() as connection:
+            with self._begin() as connection:
                 if len(group) == 1:  # who is alone needs no savepoint: the transaction is its own
                     self._apply(connection, group[0].changes)
                     return
@@ -130,7 +133,12 @@ class SqlLedger:
             for ticket in group:
                 ticket.error = ticket.error or self._translated(error)
 
-    def _commit_within(self, connection: Connection, ticket: Ticket) -> None:
+    def _begin(self) -> AbstractContextManager[Transaction]:
+        if self._writer is None:
+            raise rules.closed()
+        return self._writer.begin()
+
+    def _commit_within(self, connection: Transaction, ticket: Ticket) -> None:
         """Do one commit in a savepoint. Raises when the whole transaction is lost."""
         savepoint = connection.begin_nested()
         try:
@@ -144,7 +152,7 @@ class SqlLedger:
         else:
             savepoint.commit()
 
-    def _apply(self, connection: Connection, changes: Sequence[Change]) -> None:
+    def _apply(self, connection: Transaction, changes: Sequence[Change]) -> None:
         """In order; a run of rows to add, or to expect, costs one statement."""
         for (what, kind), run in groupby(changes, key=_run_of):
             if what is Add:
@@ -154,7 +162,7 @@ class SqlLedger:
             else:
                 _apply_each(connection, run)
 
-    def _add(self, connection: Connection, kind: type[Row], rows: Sequence[Row]) -> None:
+    def _add(self, connection: Transaction, kind: type[Row], rows: Sequence[Row]) -> None:
         """Insert rows of one kind at once: a statement for each costs many times as much."""
         try:
             connection.execute(statements.OF[kind].add, [statements.added(row) for row in rows])
@@ -168,7 +176,9 @@ class SqlLedger:
 
     def _let_go(self) -> None:
         self._reader.dispose()
-        self._writer.dispose()  # last: SQLite folds its log into the file with the last writer
+        if self._writer is not None:
+            self._writer.close()
+        self._engine.dispose()  # last: SQLite folds its log into the file with the last writer
 
 
 def _run_of(change: Change) -> tuple[type[Change] | None, type[Row]]:
@@ -180,7 +190,7 @@ def _run_of(change: Change) -> tuple[type[Change] | None, type[Row]]:
     return None, Row
 
 
-def _apply_each(connection: Connection, changes: Iterable[Change]) -> None:
+def _apply_each(connection: Transaction, changes: Iterable[Change]) -> None:
     for change in changes:
         if isinstance(change, Update):
             row = change.row
@@ -191,7 +201,7 @@ def _apply_each(connection: Connection, changes: Iterable[Change]) -> None:
             _remove(connection, change)
 
 
-def _expect(connection: Connection, kind: type[Row], keys: Sequence[Key]) -> None:
+def _expect(connection: Transaction, kind: type[Row], keys: Sequence[Key]) -> None:
     """Hold the rows with these keys until the transaction ends. Raises Stale if one is missing."""
     for some in (keys[at : at + _AT_ONCE] for at in range(0, len(keys), _AT_ONCE)):
         if len(some) == 1:
@@ -206,7 +216,7 @@ def _expect(connection: Connection, kind: type[Row], keys: Sequence[Key]) -> Non
                 raise rules.stale(kind, key)
 
 
-def _remove(connection: Connection, change: Remove) -> None:
+def _remove(connection: Transaction, change: Remove) -> None:
     prepared = statements.OF[change.kind]
     values = statements.key_values(change.kind, change.key)
     if change.version is None:

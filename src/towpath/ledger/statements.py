@@ -33,6 +33,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.sql.expression import Executable
 
 from towpath.core.model import Row
 from towpath.ledger.base import Key, Query, Value
@@ -77,6 +78,13 @@ def _build(kind: type[Row]) -> Statements:
 
 
 OF: Mapping[type[Row], Statements] = MappingProxyType({kind: _build(kind) for kind in TABLES})
+
+FIXED: frozenset[Executable] = frozenset(
+    each
+    for of in OF.values()
+    for each in (of.add, of.update, of.remove, of.remove_version, of.expect, of.get)
+)
+"""Those whose text is the same every time."""
 
 
 def key_values(kind: type[Row], key: Key) -> dict[str, Any]:
