@@ -25,7 +25,8 @@ def test_a_job_that_comes_in_the_last_moment_is_not_left_lying(
 ) -> None:
     for name in ("first", "late"):
         (tmp_path / name).write_text(name)
-    others, was_held = Queue(queue.folder), []
+    others = Queue(queue.folder)
+    was_held: list[bool] = []
     stop = Worker.run
 
     def run_and_be_late(worker: Worker, halt: threading.Event) -> None:
