@@ -168,3 +168,15 @@ def test_the_queue_has_room_for_what_is_done(queue: Queue, monkeypatch: pytest.M
     assert queue.room == 0
     done(queue, first)
     assert queue.room == 1
+
+
+def test_what_a_killed_command_left_half_written_is_removed(queue: Queue) -> None:
+    queue.add(job("a"))
+    old, new = (queue.folder / "jobs" / f"{name}.new" for name in ("old", "new"))
+    for path in (old, new):
+        path.write_text("{")
+    long_ago = time.time() - 2 * 3600
+    os.utime(old, (long_ago, long_ago))
+    queue.tidy()
+    assert (old.exists(), new.exists()) == (False, True)
+    assert [one.id for one in queue.jobs()] == ["a"]

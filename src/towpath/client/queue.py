@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +27,7 @@ _KEPT = {  # seconds that a job is shown after its end
     TransferState.CANCELLED: 24 * 3600.0,
     TransferState.FAILED: 7 * 24 * 3600.0,
 }
+_WRITTEN = 3600.0  # seconds after which nobody writes a file any more
 _SHOWN = 1000  # jobs that are done
 _SETTLED = 2_000_000_000  # nanoseconds after which the time of a folder tells every change
 
@@ -163,7 +164,12 @@ class Queue:
         (self._reports / f"{job.id}.json").unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Forget what was done long ago."""
+        """Forget what was done long ago, and what somebody who was killed left half-written."""
+        for folder in (self._jobs, self._reports):
+            for path in folder.glob("*.new"):
+                with suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > _WRITTEN:
+                        path.unlink()
         done = [(self.report(job), job) for job in self.jobs()]
         done = [(report, job) for report, job in done if report.state.is_final]
         done.sort(key=lambda pair: pair[0].updated_at, reverse=True)
