@@ -360,6 +360,9 @@ def test_a_worker_that_cannot_start_is_told_and_the_job_is_kept(
     with monkeypatch.context() as patched:
         patched.setattr("sys.executable", "/bin/false")
         ran = run("put", big, "--detach")
+        listed = run("transfers")
     assert (ran.code, "nobody could be started" in ran.err) == (1, True)
+    assert "queued" in listed.out
+    assert "nobody could be started" in listed.err
     (record,) = (runner.folder / "jobs").glob("*.json")
     record.unlink()

@@ -20,7 +20,7 @@ from towpath.cli.output import Output
 from towpath.cli.queue_runner import queue_folder, rouse
 from towpath.client.progress import TransferState, rfc3339
 from towpath.client.queue import Job, Queue, Report, Wish, state_of
-from towpath.errors import NotFound, StateConflict
+from towpath.errors import NotFound, StateConflict, TransferError
 
 _LOOK = 0.1  # seconds
 _ROUSE = 1.0  # seconds between two looks whether somebody works
@@ -154,7 +154,10 @@ def undone() -> set[str]:
 def show_jobs(output: Output, row: Callable[..., str]) -> None:
     """List the queue, in the order of its turns."""
     queue = Queue(queue_folder())
-    rouse(queue)
+    try:
+        rouse(queue)
+    except TransferError as error:  # the list is worth seeing all the same
+        output.error(error)
     for job in queue.jobs():
         report = queue.report(job)
         output.record("job", **_facts(job, report))
