@@ -289,24 +289,24 @@ def test_a_limit_holds_in_the_background_too(
     run: Run, server: FakeServer, runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
-    path.write_bytes(bytes(2_000_000))
+    path.write_bytes(bytes(1_000_000))
     monkeypatch.setenv("TOWPATH_LIMIT", "2MB")
     began = time.monotonic()
     run("put", path, "--detach")
     monkeypatch.delenv("TOWPATH_LIMIT")
     run("wait")
-    assert time.monotonic() - began > 0.75
+    assert time.monotonic() - began > 0.3
     (record,) = (runner.folder / "jobs").glob("*.json")
     assert json.loads(record.read_text())["body"]["limit"] == "2MB"
 
 
 def test_a_limit_holds_in_the_foreground(run: Run, server: FakeServer, tmp_path: Path) -> None:
     path = tmp_path / "file"
-    path.write_bytes(bytes(1_000_000))
+    path.write_bytes(bytes(500_000))
     began = time.monotonic()
     assert run("put", path, "--limit", "1MB").code == 0
     assert run("get", "file", tmp_path / "copy", "--limit", "00:00,1MB 12:00,1.1MB").code == 0
-    assert time.monotonic() - began > 1.4
+    assert time.monotonic() - began > 0.6
 
 
 def test_a_transfer_that_stopped_outside_the_queue_can_be_cancelled(

@@ -112,7 +112,7 @@ def test_a_limit_that_is_lifted_lets_everybody_go() -> None:
 def test_threads_share_a_limit_by_transfer() -> None:
     throttle = Throttle(40 * MB)
     counts = [0, 0]
-    ends = time.monotonic() + 1.5
+    ends = time.monotonic() + 0.75
 
     def work(number: int, flow: Flow) -> None:
         while time.monotonic() < ends:
@@ -125,7 +125,7 @@ def test_threads_share_a_limit_by_transfer() -> None:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert 6 * MB < sum(counts) < 70 * MB  # a machine that is busy elsewhere gives less
+    assert 3 * MB < sum(counts) < 36 * MB  # a machine that is busy elsewhere gives less
     assert counts[0] < 2 * counts[1]  # four to one if each thread counted for itself
 
 
@@ -207,7 +207,7 @@ def test_a_limit_that_cannot_be_read_is_a_wrong_setting(limit: Any) -> None:
 def test_uploads_and_downloads_go_no_faster_than_the_limit(
     carry: Carry, server: FakeServer, tmp_path: Path
 ) -> None:
-    data = sample(3 * MB)
+    data = sample(3 * MB // 2)
     path = tmp_path / "file"
     path.write_bytes(data)
     began = time.monotonic()
@@ -216,21 +216,23 @@ def test_uploads_and_downloads_go_no_faster_than_the_limit(
     carry("download", "file", tmp_path / "copy", client={"limit": "3MB"})
     down = time.monotonic() - began - up
     assert (tmp_path / "copy").read_bytes() == data
-    assert min(up, down) > 0.75  # a second, but for what may be saved up and the last turn
+    assert min(up, down) > 0.3  # half a second, but for what may be saved up and the last turn
 
 
 def test_the_environment_bounds_who_says_nothing(
     carry: Carry, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
-    path.write_bytes(sample(2 * MB))
+    path.write_bytes(sample(MB))
     monkeypatch.setenv("TOWPATH_LIMIT", "2MB")
     began = time.monotonic()
     carry("upload", path, "bounded")
     bounded = time.monotonic() - began
+    assert bounded > 0.3
+    monkeypatch.setenv("TOWPATH_LIMIT", "10000")  # bytes: 100 seconds for this file
     began = time.monotonic()
     carry("upload", path, "free", client={"limit": "off"})
-    assert time.monotonic() - began < 0.75 < bounded
+    assert time.monotonic() - began < 10
     monkeypatch.setenv("TOWPATH_LIMIT", "much")
     with pytest.raises(errors.SettingsError, match="'much' cannot be used"):
         Client(server.url)
@@ -248,9 +250,7 @@ def test_tries_that_are_cut_do_not_shrink_the_rate(
     seconds = time.monotonic() - began
     rate = result.sent_bytes / seconds
     assert rate <= 6 * MB * 1.3
-    assert seconds < 1.0 + 10 * (
-        2 * grain(6 * MB) / (6 * MB) + 0.15
-    )  # a turn a cut, and time to dial
+    assert seconds < 15  # were it halved by each cut, it would be minutes
 
 
 @pytest.mark.anyio
@@ -258,7 +258,7 @@ async def test_a_limit_can_be_set_while_a_transfer_runs(
     server: FakeServer, tmp_path: Path, state: Path
 ) -> None:
     path = tmp_path / "file"
-    path.write_bytes(sample(4 * MB))
+    path.write_bytes(sample(2 * MB))
     async with AsyncClient(server.url, state_dir=state, limit=50_000) as client:
         began = time.monotonic()
         transfer = client.upload(path)
@@ -266,19 +266,19 @@ async def test_a_limit_can_be_set_while_a_transfer_runs(
             if progress.state == "running":
                 client.set_limit(None)
         await transfer
-        assert time.monotonic() - began < 5  # else it is 80 seconds
+        assert time.monotonic() - began < 5  # else it is 40 seconds
         second = client.upload(path, "second")
         second.set_limit("4MB")
         began = time.monotonic()
         await second
-        assert time.monotonic() - began > 0.75
+        assert time.monotonic() - began > 0.3
 
 
 def test_two_clients_may_share_one_throttle(
     server: FakeServer, tmp_path: Path, state: Path
 ) -> None:
     path = tmp_path / "file"
-    path.write_bytes(sample(2 * MB))
+    path.write_bytes(sample(MB))
     throttle = Throttle(4 * MB)
     began = time.monotonic()
     with (
@@ -288,4 +288,4 @@ def test_two_clients_may_share_one_throttle(
         transfers = [one.upload(path, "one"), two.upload(path, "two")]
         for transfer in transfers:
             transfer.result()
-    assert time.monotonic() - began > 0.75
+    assert time.monotonic() - began > 0.3
