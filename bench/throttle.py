@@ -82,7 +82,7 @@ def counted() -> Iterator[list[int]]:
             taken[0] += count
         return count
 
-    Connection.receive_into = receive_into  # type: ignore[method-assign]
+    Connection.receive_into = receive_into  # type: ignore[method-assign,assignment]
     try:
         yield taken
     finally:
