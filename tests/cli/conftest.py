@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.client.fake import FakeServer, serving
+from tests.web.running import Served, running
 from towpath.cli.main import main
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -50,12 +51,14 @@ def environment(
     given = {
         "TOWPATH_URL": server.url,
         "XDG_STATE_HOME": str(tmp_path / "xdg"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "COLUMNS": "80",
         "PYTHONPATH": "src",
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("TOWPATH_TOKEN", raising=False)
+    for name in ("TOKEN", "TOKEN_FILE", "CA", "CERT", "CERT_KEY", "PROXY"):
+        monkeypatch.delenv(f"TOWPATH_{name}", raising=False)
     monkeypatch.setattr("towpath.client.retry._FIRST", 0.001)
     return given
 
@@ -71,6 +74,17 @@ def run(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Run:
         return Ran(code, said.out, said.err)
 
     return run
+
+
+@pytest.fixture
+def live(
+    run: Run, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Served]:
+    """A real server of this test alone, which commands speak to."""
+    with running("direct", tmp_path / "server") as served:
+        monkeypatch.setenv("TOWPATH_URL", served.url)
+        environment["TOWPATH_URL"] = served.url
+        yield served
 
 
 @pytest.fixture

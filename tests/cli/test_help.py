@@ -1,6 +1,8 @@
 """What the command says of itself."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -17,7 +19,10 @@ def test_the_help_names_every_command(run: Run, snapshot: Snapshot) -> None:
     snapshot("help", ran.out)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "token new"])
+INNER = ("config get", "config set", "config unset", "config path", "token new")
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *INNER])
 def test_each_command_explains_itself(run: Run, snapshot: Snapshot, command: str) -> None:
     ran = run(*command.split(), "-h")
     assert (ran.code, ran.err) == (0, "")
@@ -41,3 +46,16 @@ def test_a_wrong_call_is_a_usage_error_on_stderr(run: Run, args: list[str]) -> N
     ran = run(*args)
     assert (ran.code, ran.out) == (2, "")
     assert "Usage: towpath" in ran.err
+
+
+@pytest.mark.parametrize("args", [["--version"], ["config", "path"], ["rm", "-h"], ["man", "rm"]])
+def test_what_asks_no_server_loads_no_client(environment: dict[str, str], args: list[str]) -> None:
+    program = (
+        "import sys\nfrom towpath.cli.main import main\n"
+        f"code = main({args!r})\n"
+        "print(code, *({'h11', 'ssl', 'asyncio', 'rich', 'fastapi'} & sys.modules.keys()))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "0"

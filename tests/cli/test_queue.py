@@ -68,6 +68,14 @@ def runner(environment: dict[str, str], server: FakeServer) -> Iterator[Runner]:
         found.wait_for(alive=False)
 
 
+def until(there: Callable[[], bool]) -> None:
+    """Return when it is so."""
+    ends = time.monotonic() + 20
+    while not there():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
 def only(run: Run) -> dict[str, object]:
     """The one job that there is."""
     (record,) = run("transfers", "--json").records("job")
@@ -87,8 +95,7 @@ def test_a_detached_upload_is_done_after_the_command(
     assert server.named("a/big.bin").metadata["case"] == "42"
     job = only(run)
     assert (job["state"], job["verified"], job["name"]) == ("complete", True, "a/big.bin")
-    runner.wait_for(alive=False)
-    assert "nothing left to do" in runner.log
+    until(lambda: "nothing left to do" in runner.log)
 
 
 def test_a_folder_goes_into_the_queue_file_by_file(
@@ -133,8 +140,7 @@ def test_the_list_starts_a_killed_worker_too(
     server.wait_for(SIZE // 2)
     runner.kill()
     run("transfers")
-    runner.wait_for(alive=False)  # it has done its work
-    assert only(run)["state"] == "complete"
+    until(lambda: only(run)["state"] == "complete")
     assert server.received == SIZE
 
 

@@ -42,6 +42,15 @@ def test_an_option_that_the_queue_does_not_know_is_refused(
     assert (ran.code, "--no-verify does not go with --detach" in ran.err) == (2, True)
 
 
+def test_a_proxy_with_a_password_is_not_queued(
+    run: Run, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_PROXY", "http://me:s3cret@127.0.0.1:1")
+    ran = run("put", big, "--detach")
+    assert (ran.code, "HTTPS_PROXY" in ran.err, "s3cret" in ran.err) == (2, True, False)
+    assert not list(tmp_path.rglob("jobs"))
+
+
 @pytest.mark.parametrize(
     ("text", "now", "then"),
     [

@@ -14,10 +14,10 @@ import pytest
 from tests.client.conftest import sample
 from tests.client.fake import FakeServer, serving
 from towpath import errors
-from towpath.client import Client
+from towpath.client import Client, words
 from towpath.client.control import Control, Stop, Stopped
 from towpath.client.dial import split
-from towpath.client.peer import Peer, Reply
+from towpath.client.peer import Peer, Reply, expect
 from towpath.client.wire import Connection
 
 
@@ -272,3 +272,18 @@ def test_a_proxy_from_the_environment_is_used(
     assert asked[0].startswith(b"CONNECT up.example.org:80 HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic bWU6cGFzcw==\r\n" in asked[0]
     assert server.requests[0][2]["host"] == "up.example.org"
+
+
+def test_interim_answers_are_known_beside_the_answer(server: FakeServer) -> None:
+    peer = Peer(server.url)
+    location = expect(peer.ask("POST", f"{server.url}files/", words.creation(4, {"name": "a"})))
+    url = peer.address(location.fields["location"])
+    server.fail("PATCH", "informational", at=2)
+    with peer.open("PATCH", url, words.chunk(0), length=4) as exchange:
+        exchange.send(memoryview(b"abcd"))
+        assert exchange.reply().status == 204
+        assert exchange.interim == {104}
+    with peer.open("HEAD", url, words.TUS) as exchange:
+        assert exchange.reply().status == 200
+        assert exchange.interim == set()
+    peer.done_with()

@@ -44,6 +44,7 @@ def test_the_examples_of_the_guide_work(page: Path, tmp_path: Path) -> None:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "TOWPATH_URL": server.url,
             "XDG_STATE_HOME": str(tmp_path / "state"),
+            "XDG_CONFIG_HOME": str(tmp_path / "config"),
         }
         for language, text in blocks:
             if language in SHOWN:

@@ -10,6 +10,7 @@ import click
 
 from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.options import Caller, limit_option, transfer_options
+from towpath.cli.plan import DRY_RUN, plan_downloads
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
 @limit_option
+@DRY_RUN
 @transfer_options
 def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Download objects.
@@ -37,6 +39,8 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     if len(wanted) > 1 and not folder:
         raise click.UsageError(f"Several objects go into a folder: {path}/")
     target = f"{path.rstrip('/')}/" if folder else path
+    if said["dry_run"]:
+        return plan_downloads(caller, wanted, target, overwrite=said["overwrite"])
     if folder:
         Path(target).mkdir(parents=True, exist_ok=True)
     keep = {"overwrite": said["overwrite"], "restart": said["restart"]}

@@ -8,12 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from towpath.cli.exits import INTERRUPTED, USAGE
 from towpath.cli.output import Output
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name -> where it is, what --help says of it
 COMMANDS = {
@@ -22,15 +25,29 @@ COMMANDS = {
     "get": ("towpath.cli.get:get", "Download objects; run again to go on."),
     "ls": ("towpath.cli.names:ls", "List names on the server."),
     "stat": ("towpath.cli.names:stat", "Show what the server knows of a name."),
+    "cat": ("towpath.cli.cat:cat", "Write objects to stdout."),
     "rm": ("towpath.cli.names:rm", "Remove names from the server."),
+    "mv": ("towpath.cli.mv:mv", "Call names on the server something else."),
+    "link": ("towpath.cli.link:link", "Make an address that needs no token."),
+    "hash": ("towpath.cli.digests:hash_files", "Print digests of files here."),
+    "verify": ("towpath.cli.digests:verify", "Hold a file against the server's digest."),
     "transfers": ("towpath.cli.resume:transfers", "List what is not finished."),
     "resume": ("towpath.cli.resume:resume", "Go on with transfers that stopped."),
     "pause": ("towpath.cli.queue:pause", "Pause uploads of the queue."),
     "cancel": ("towpath.cli.queue:cancel", "Give uploads up, here and on the server."),
     "retry": ("towpath.cli.queue:retry", "Queue uploads that failed again."),
     "wait": ("towpath.cli.queue:wait", "Wait for the queue."),
+    "gc": ("towpath.cli.gc:gc", "Remove what stopped transfers left here."),
+    "top": ("towpath.cli.top:top", "Watch uploads on the server as they happen."),
+    "bench": ("towpath.cli.bench:bench", "Measure how fast the server is from here."),
+    "doctor": ("towpath.cli.doctor:doctor", "Find what is in the way of transfers."),
+    "login": ("towpath.cli.login:login", "Keep a token for a server."),
+    "logout": ("towpath.cli.login:logout", "Forget the token for a server."),
+    "config": ("towpath.cli.config:config", "Show and change settings."),
     "token": ("towpath.cli.token:token", "Make tokens for a server."),
     "ledger": ("towpath.cli.ledger:ledger", "Look after a server's ledger."),
+    "completion": ("towpath.cli.completion:completion", "Print a shell's completion script."),
+    "man": ("towpath.cli.man:man", "Print or write manual pages."),
     "version": ("towpath.cli.version:version", "Show versions."),
 }
 
@@ -49,9 +66,29 @@ class Lazy(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - the table says so
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names come from the table alone: no command is imported to be completed."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        found = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=COMMANDS[name][1]) for name in found]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+class Kept(dict[str, Any]):
+    """Defaults from the settings file, read when a command is about to run."""
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as click asks for it
+        if key not in COMMANDS or key == "config":  # which must run when the file is wrong
+            return default
+        from towpath.cli.stored import read_settings
+
+        return read_settings()
 
 
 def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
@@ -82,7 +119,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command; return what the process should exit with."""
     output = Output(debug="--debug" in (sys.argv if args is None else args))
     try:
-        result: Any = cli.main(args, prog_name="towpath", standalone_mode=False, obj=output)
+        result: Any = cli.main(
+            args, prog_name="towpath", standalone_mode=False, obj=output, default_map=Kept()
+        )
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
         error.show()

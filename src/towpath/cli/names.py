@@ -55,13 +55,19 @@ def stat(caller: Caller, name: str) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @caller_options
-def rm(caller: Caller, names: tuple[str, ...]) -> int:
+def rm(caller: Caller, names: tuple[str, ...], dry_run: bool) -> int:
     """Remove names from the server."""
     codes = []
     with caller.client() as client:
         for name in names:
             try:
+                if dry_run:
+                    length = client.stat(name).length
+                    caller.output.record("plan", action="remove", name=name, total_bytes=length)
+                    caller.output.line(f"{name}  {size(length)}")
+                    continue
                 client.remove(name)
             except TowpathError as error:
                 codes.append(caller.output.error(error, about=name))

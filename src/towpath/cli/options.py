@@ -1,7 +1,7 @@
 """Options that several commands share, and the client they make.
 
 Rules: a secret comes from a file or from the environment, never from the command line, where
-every user of the machine could read it.
+every user of the machine could read it; a server's token goes to that server alone.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from towpath.errors import SettingsError
 
 if TYPE_CHECKING:
     from towpath.client import Client
+    from towpath.client.dial import Dialer
+    from towpath.client.peer import Peer
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+FILE = click.Path(exists=True, dir_okay=False)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -59,6 +62,7 @@ class Rate(click.ParamType[str]):
 
 limit_option = click.option(
     "--limit",
+    envvar="TOWPATH_LIMIT",
     type=Rate(),
     metavar="RATE",
     help="Bytes a second for all together: 20M, or a timetable such as "
@@ -73,7 +77,11 @@ class Caller:
     url: str
     explicit: bool
     token_file: str | None
+    everywhere: bool  # the token file was written on the command line: it is for any server
     ca: str | None
+    cert: str | None
+    cert_key: str | None
+    proxy: str | None
     output: Output
     progress: str
 
@@ -81,25 +89,60 @@ class Caller:
         """A client of the server, or of the one at `url`, which gets no other server's token."""
         from towpath.client import Client
 
-        mine = url is None or url.rstrip("/") == self.url.rstrip("/") or self.token_file
-        token = self._token() if mine else None
-        return Client(url or self.url, token, ca=self.ca, **options)
+        return Client(
+            url or self.url,
+            self.token(url),
+            ca=self.ca,
+            cert=self.cert,
+            cert_key=self.cert_key,
+            proxy=self.proxy,
+            **options,
+        )
+
+    def peer(
+        self, url: str | None = None, *, token: str | None = None, timeout: float = 60.0
+    ) -> Peer:
+        """The same server for single requests; `token` in place of the one that is known."""
+        from towpath.client.peer import Peer
+
+        return Peer(
+            url or self.url,
+            token or self.token(url),
+            timeout=timeout,
+            ca=self.ca,
+            cert=self.cert,
+            cert_key=self.cert_key,
+            proxy=self.proxy,
+        )
+
+    def dialer(self, *, timeout: float) -> Dialer:
+        """What opens connections as these options say."""
+        from towpath.client.dial import Dialer
+        from towpath.client.surroundings import Trust
+
+        trust = Trust(self.ca, self.cert, self.cert_key)
+        return Dialer(trust, timeout=timeout, proxy=self.proxy)
 
     def show(self) -> Show:
         """What shows progress."""
         return show_for(self.progress, as_json=self.output.as_json)
 
-    def _token(self) -> str | None:
+    def token(self, url: str | None = None) -> str | None:
+        """The token for the server, or for the one at `url`: said, or kept by `towpath login`."""
+        from towpath.cli.stored import token_of
         from towpath.client.surroundings import token
 
-        if self.token_file is None:
-            return token()
-        try:
-            return Path(self.token_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"The token file {self.token_file} cannot be read.", why=f"{error}."
-            ) from error
+        mine = url is None or url.rstrip("/") == self.url.rstrip("/")
+        if self.token_file is not None and (mine or self.everywhere):
+            return _read(self.token_file)
+        return (token() if mine else None) or token_of(url or self.url)
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The token file {file} cannot be read.", why=f"{error}.") from error
 
 
 _OUTPUT = (
@@ -125,8 +168,28 @@ _SERVER = (
         "--ca",
         metavar="FILE",
         envvar="TOWPATH_CA",
-        type=click.Path(exists=True, dir_okay=False),
+        type=FILE,
         help="Certificates to trust, in PEM.",
+    ),
+    click.option(
+        "--cert",
+        metavar="FILE",
+        envvar="TOWPATH_CERT",
+        type=FILE,
+        help="A certificate to show, in PEM.",
+    ),
+    click.option(
+        "--cert-key",
+        metavar="FILE",
+        envvar="TOWPATH_CERT_KEY",
+        type=FILE,
+        help="Its key, if that is another file.",
+    ),
+    click.option(
+        "--proxy",
+        metavar="URL",
+        envvar="TOWPATH_PROXY",
+        help="An HTTP proxy, or none; else HTTPS_PROXY and HTTP_PROXY say.",
     ),
 )
 _PROGRESS = click.option(
@@ -149,31 +212,54 @@ def output_options(command: _F) -> Callable[..., int]:
 
 def caller_options(command: _F) -> Callable[..., int]:
     """What a command needs to speak to a server; it gets a Caller first."""
+    return _with(_called(command), (*_SERVER, *_OUTPUT))
 
+
+def bytes_options(command: _F) -> Callable[..., int]:
+    """The same without --json, for a command whose output is bytes."""
+    return _with(_called(command), (*_SERVER, _OUTPUT[1]))
+
+
+def _called(command: _F) -> Callable[..., int]:
     @wraps(command)
-    def run(
+    def run(  # noqa: PLR0913 - one for each option
         *,
         url: str,
         token_file: str | None,
         ca: str | None,
+        cert: str | None,
+        cert_key: str | None,
+        proxy: str | None,
         progress: str = "none",
-        as_json: bool,
+        as_json: bool = False,
         debug: bool,
         **rest: Any,  # noqa: ANN401 - click's own
     ) -> int:
-        context = click.get_current_context()
-        source = context.get_parameter_source("url")
+        if proxy and "@" in proxy and _written("proxy"):
+            raise click.UsageError(
+                "A proxy's password would be seen by others: set TOWPATH_PROXY or HTTPS_PROXY."
+            )
         caller = Caller(
             url=url,
-            explicit=source is ParameterSource.COMMANDLINE,
+            explicit=_written("url"),
             token_file=token_file,
+            everywhere=_written("token_file"),
             ca=ca,
+            cert=cert,
+            cert_key=cert_key,
+            proxy=proxy or None,
             output=_output(as_json=as_json, debug=debug),
             progress=progress,
         )
         return _code(command(caller, **rest))
 
-    return _with(run, (*_SERVER, *_OUTPUT))
+    return run
+
+
+def _written(option: str) -> bool:
+    """True if it stands on the command line."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is ParameterSource.COMMANDLINE
 
 
 def transfer_options(command: _F) -> Callable[..., int]:

@@ -16,6 +16,7 @@ import click
 
 from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.options import Caller, Size, limit_option, transfer_options
+from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.queue_put import detach, is_detached, queue_options
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]", type=click.Path())
 @click.option("--to", "dest", help="The destination, where PATH... [DEST] would be ambiguous.")
 @click.option("--name", help="What to call what comes on stdin (PATH is -).")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Kept with the upload.")
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
 @limit_option
 @queue_options
+@DRY_RUN
 @transfer_options
 def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Upload files and folders.
@@ -57,6 +59,8 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     if "-" in sources:
         if detached:
             raise click.UsageError("What comes on stdin cannot be read later: leave --detach out.")
+        if said["dry_run"]:
+            raise click.UsageError("What comes on stdin is not known before: no --dry-run with -.")
         if len(sources) > 1 or not (said["name"] or dest):
             raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
         caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
@@ -69,6 +73,8 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         if detached:
             pairs = (pair for source in sources for pair in files(source, dest))
             return detach(caller, pairs, keep, said)
+        if said["dry_run"]:
+            return plan_uploads(caller, (pair for each in sources for pair in files(each, dest)))
         jobs = _jobs(sources, dest, {**keep, "restart": said["restart"]}, caller)
     client = caller.client(
         parallel=said["parallel"],

@@ -28,7 +28,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _QUEUE = {"detach", "priority", "at"}
 _FILES = {"paths", "dest", "meta", "on_conflict", "restart", "no_verify"}
 _WAYS = {"parallel", "chunk_size", "retries", "limit", "url", "token_file", "ca"}
-_KEPT = _FILES | _WAYS
+_REACH = {"cert", "cert_key", "proxy"}
+_KEPT = _FILES | _WAYS | _REACH
 _SHOWN = {"as_json", "debug", "progress", "name"}  # say nothing of the upload itself
 
 
@@ -147,7 +148,13 @@ class _Found:
             raise SettingsError(
                 "The token is only in this shell, which the queue outlives.",
                 why="TOWPATH_TOKEN holds it.",
-                todo="Put it into a file that only you may read, and give --token-file.",
+                todo="Keep it with `towpath login`, or in a file for --token-file.",
+            )
+        if caller.proxy and "@" in caller.proxy:
+            raise SettingsError(
+                "The password of the proxy would be written down.",
+                why="A job in the queue keeps the proxy that was named.",
+                todo="Name it in HTTPS_PROXY, which the queue is started with.",
             )
         self._common = {
             "batch": uuid4().hex[:12],
@@ -162,6 +169,9 @@ class _Found:
             "limit": said["limit"] or surroundings.speed_limit(),
             "token_file": _absolute(caller.token_file),
             "ca": _absolute(caller.ca),
+            "cert": _absolute(caller.cert),
+            "cert_key": _absolute(caller.cert_key),
+            "proxy": caller.proxy,
             "priority": said["priority"] or 0,
             "not_before": said["at"] or 0.0,
         }

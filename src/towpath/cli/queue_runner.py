@@ -90,7 +90,11 @@ def connect(state_dir: Path, job: Job, throttle: Throttle) -> Client:
         url=job.server,
         explicit=True,
         token_file=job.token_file,
+        everywhere=False,
         ca=job.ca,
+        cert=job.cert,
+        cert_key=job.cert_key,
+        proxy=job.proxy,
         output=Output(),
         progress="none",
     )

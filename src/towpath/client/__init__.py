@@ -1,15 +1,43 @@
 """The client: uploads and downloads that survive cuts and restarts, over HTTP.
 
 Rules: imports only errors and core from the rest of Towpath; imports and works on Linux, macOS and
-Windows; nothing here is slow to import that a transfer does not need at once.
+Windows; each name is fetched when it is first used, so that a command pays for what it needs.
 """
 
-from towpath.client.aio import AsyncClient
-from towpath.client.progress import Direction, Progress, TransferState
-from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
-from towpath.client.resume import Note
-from towpath.client.sync import BlockingTransfer, Client
-from towpath.client.transfer import Transfer
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from towpath.client.aio import AsyncClient
+    from towpath.client.progress import Direction, Progress, TransferState
+    from towpath.client.records import (
+        DownloadResult,
+        LinkRecord,
+        NameRecord,
+        UploadRecord,
+        UploadResult,
+    )
+    from towpath.client.resume import Note
+    from towpath.client.sync import BlockingTransfer, Client
+    from towpath.client.transfer import Transfer
+
+_HOMES = {
+    "AsyncClient": "aio",
+    "BlockingTransfer": "sync",
+    "Client": "sync",
+    "Direction": "progress",
+    "DownloadResult": "records",
+    "LinkRecord": "records",
+    "NameRecord": "records",
+    "Note": "resume",
+    "Progress": "progress",
+    "Transfer": "transfer",
+    "TransferState": "progress",
+    "UploadRecord": "records",
+    "UploadResult": "records",
+}
 
 __all__ = [
     "AsyncClient",
@@ -17,6 +45,7 @@ __all__ = [
     "Client",
     "Direction",
     "DownloadResult",
+    "LinkRecord",
     "NameRecord",
     "Note",
     "Progress",
@@ -25,3 +54,9 @@ __all__ = [
     "UploadRecord",
     "UploadResult",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'towpath.client' has no attribute {name!r}")
+    return getattr(import_module(f"towpath.client.{_HOMES[name]}"), name)

@@ -15,11 +15,18 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
+from towpath.client import names
 from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
-from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
+from towpath.client.records import (
+    DownloadResult,
+    LinkRecord,
+    NameRecord,
+    UploadRecord,
+    UploadResult,
+)
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
 from towpath.client.stream import StreamTask, StreamUpload
@@ -41,10 +48,11 @@ class AsyncClient:
     row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
     a whole transfer, however often it is tried. `parallel`: transfers at the same time.
     `chunk_size`: bytes of one request, by default all that is left of the file. `verify`: compare
-    checksums from end to end. `ca`: a PEM file to trust in place of the system's. `limit`: bytes a
-    second for all transfers together, or a text such as `20M` or `08:00,512k 19:00,10M 23:00,off`
-    by local time; by default what TOWPATH_LIMIT says. Clients that are given the same Throttle
-    share it.
+    checksums from end to end. `ca`: a PEM file to trust in place of the system's. `cert`,
+    `cert_key`: PEM files of a certificate to show and its key. `proxy`: the URL of one, or none;
+    by default what the environment says. `limit`: bytes a second for all transfers together, or a
+    text such as `20M` or `08:00,512k 19:00,10M 23:00,off` by local time; by default what
+    TOWPATH_LIMIT says. Clients that are given the same Throttle share it.
     """
 
     def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
@@ -60,11 +68,15 @@ class AsyncClient:
         chunk_size: int | None = None,
         verify: bool = True,
         ca: Location | None = None,
+        cert: Location | None = None,
+        cert_key: Location | None = None,
+        proxy: str | None = None,
         limit: Limit | Throttle = None,
     ) -> None:
         said = speed_limit() if limit is None else limit
         self._throttle = said if isinstance(said, Throttle) else Throttle(said)
-        self._peer = Peer(url, token, timeout=timeout, ca=ca).paced(Pace(self._throttle))
+        peer = Peer(url, token, timeout=timeout, ca=ca, cert=cert, cert_key=cert_key, proxy=proxy)
+        self._peer = peer.paced(Pace(self._throttle))
         self._notebook = Notebook(Path(state_dir) if state_dir is not None else state_folder())
         self._patience = partial(Patience, retries, deadline)
         self._gate = asyncio.Semaphore(parallel)
@@ -217,6 +229,23 @@ class AsyncClient:
     async def remove(self, name: str) -> None:
         """Take a name away. Raises NotFound."""
         await self._ask("DELETE", "names", name)
+
+    async def move(self, name: str, to: str, *, on_conflict: str = "fail") -> str:
+        """Call `name` `to` instead; what it is called then. Raises NotFound, NameConflict."""
+        return await in_thread(partial(names.move, self._peer, name, to, on_conflict=on_conflict))
+
+    async def link(
+        self, name: str, *, seconds: int | None = None, disposition: str = "", filename: str = ""
+    ) -> LinkRecord:
+        """An address that reads the object without a token for `seconds`, an hour by default.
+
+        `disposition`: attachment or inline; `filename`: what it is saved as.
+        """
+        return await in_thread(
+            lambda: names.link_to_read(
+                self._peer, name, seconds=seconds, disposition=disposition, filename=filename
+            )
+        )
 
     async def cancel(self, upload: str) -> None:
         """Give up an upload that the server has, by its id there. Raises NotFound."""

@@ -7,18 +7,19 @@ other side cannot be trusted, which will not.
 from __future__ import annotations
 
 import base64
-import os
 import socket
 import ssl
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from towpath.client.surroundings import proxy_for, tls_context
+from towpath.client.surroundings import Trust, proxy_for, tls_context
 from towpath.client.wire import Connection
 from towpath.errors import ServerUnreachable, SettingsError, TransferError
 
 _PORTS = {"http": 80, "https": 443}
 _CONNECT_SECONDS = 15.0
+STRAIGHT = "none"
+"""In place of a proxy's URL: use none, whatever the environment says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,17 @@ def split(url: str) -> tuple[Origin, str]:
 
 
 class Dialer:
-    """Opens connections. `ca`: a PEM file to trust in place of the usual ones."""
+    """Opens connections. `proxy`: the URL of one, "none", or None: what the environment says."""
 
-    def __init__(self, *, ca: str | os.PathLike[str] | None, timeout: float) -> None:
-        self._ca = ca
+    def __init__(self, trust: Trust, *, timeout: float, proxy: str | None = None) -> None:
+        self._trust = trust
+        self._proxy = proxy
         self._timeout = timeout
         self._context: ssl.SSLContext | None = None
 
     def dial(self, origin: Origin) -> Connection:
-        """A fresh connection to `origin`, by way of a proxy if the environment names one."""
-        proxy = proxy_for(origin.scheme, origin.host)
+        """A fresh connection to `origin`, by way of a proxy if one is named."""
+        proxy = self.proxy(origin)
         try:
             if proxy is None:
                 sock, absolute = self._reach(origin.host, origin.port), ""
@@ -88,17 +90,23 @@ class Dialer:
             ) from error
         return Connection(sock, timeout=self._timeout, absolute=absolute)
 
+    def proxy(self, origin: Origin) -> str | None:
+        """The URL of the proxy that leads to `origin`; None: straight there."""
+        if self._proxy is not None:
+            return None if self._proxy == STRAIGHT else self._proxy
+        return proxy_for(origin.scheme, origin.host)
+
     def _reach(self, host: str, port: int) -> socket.socket:
         sock = socket.create_connection((host, port), min(self._timeout, _CONNECT_SECONDS))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     def _wrapped(self, sock: socket.socket, host: str) -> ssl.SSLSocket:
-        if self._context is None:
-            self._context = tls_context(self._ca)
         try:
+            if self._context is None:
+                self._context = tls_context(self._trust)
             return self._context.wrap_socket(sock, server_hostname=host)
-        except OSError:
+        except BaseException:
             sock.close()
             raise
 
@@ -106,7 +114,9 @@ class Dialer:
         """A socket to the proxy, and what requests say before their path."""
         parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
         if parts.scheme != "http" or not parts.hostname:
-            raise SettingsError(f"The proxy {proxy!r} cannot be used.", why="It is not http://.")
+            raise SettingsError(
+                f"The proxy at {parts.hostname} cannot be used.", why="It is not http://."
+            )
         sock = self._reach(parts.hostname, parts.port or 80)
         if origin.scheme == "http" and parts.username is None:
             return sock, f"http://{origin.authority}"

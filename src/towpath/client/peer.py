@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from towpath.client import words
 from towpath.client.dial import Dialer, Origin, split
+from towpath.client.surroundings import Trust
 from towpath.client.throttle import FREE, Pace
 from towpath.client.wire import Answer, Connection
 from towpath.errors import BadAnswer, Cut
@@ -64,6 +65,11 @@ class Exchange:
         self.send = connection.send
         self.current: Answer | None = None
 
+    @property
+    def interim(self) -> frozenset[int]:
+        """Statuses of the 1xx answers that have come so far."""
+        return frozenset(self._connection.interim)
+
     def answer(self) -> Answer:
         """Wait for the answer's head."""
         self.current = self._connection.answer()
@@ -91,11 +97,15 @@ class Peer:
         *,
         timeout: float = 60.0,
         ca: str | os.PathLike[str] | None = None,
+        cert: str | os.PathLike[str] | None = None,
+        cert_key: str | os.PathLike[str] | None = None,
+        proxy: str | None = None,
     ) -> None:
         self.url = url if url.endswith("/") else f"{url}/"
         self.origin, _ = split(self.url)
         self._token = token
-        self._dialer = Dialer(ca=ca, timeout=timeout)
+        trust = Trust(ca, cert, cert_key)
+        self._dialer = Dialer(trust, timeout=timeout, proxy=proxy)
         self._idle: list[tuple[Origin, Connection]] = []
         self._lock = threading.Lock()
         self._pace = FREE

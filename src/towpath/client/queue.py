@@ -60,6 +60,9 @@ class Job:
     limit: str | None = None
     token_file: str | None = None
     ca: str | None = None
+    cert: str | None = None
+    cert_key: str | None = None
+    proxy: str | None = None
     priority: int = 0  # higher goes first
     not_before: float = 0.0
     wish: Wish = Wish.RUN

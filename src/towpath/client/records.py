@@ -63,6 +63,14 @@ class UploadRecord(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRecord(_Record):
+    """An address that whoever has it may use until it expires: a secret."""
+
+    href: str
+    expires_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UploadResult:
     """An upload that is complete."""
 

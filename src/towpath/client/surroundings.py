@@ -6,13 +6,27 @@ Rules: this is the only file of the client that looks at the environment; nothin
 from __future__ import annotations
 
 import os
-import ssl
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from towpath.errors import SettingsError
 
+if TYPE_CHECKING:
+    import ssl
+
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+Location = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """PEM files: what to trust in place of the system's, and what to show of oneself."""
+
+    ca: Location | None = None
+    cert: Location | None = None
+    key: Location | None = None  # of `cert`, if it is not in that file
 
 
 def state_folder() -> Path:
@@ -24,6 +38,22 @@ def state_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "towpath"
     return Path.home() / ".local" / "state" / "towpath"
+
+
+def config_folder() -> Path:
+    """Where settings and tokens of the command line are kept."""
+    if given := os.environ.get("XDG_CONFIG_HOME"):
+        return Path(given) / "towpath"
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or Path.home()) / "towpath"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "towpath"
+    return Path.home() / ".config" / "towpath"
+
+
+def variable(name: str) -> str | None:
+    """A variable that sets something of the command line; None if it is not there or empty."""
+    return os.environ.get(name) or None
 
 
 def token() -> str | None:
@@ -52,13 +82,21 @@ def proxy_for(scheme: str, host: str) -> str | None:
     return None if not proxy or proxy_bypass(host) else proxy
 
 
-def tls_context(ca: str | os.PathLike[str] | None) -> ssl.SSLContext:
-    """What to trust: the file `ca` if given, else SSL_CERT_FILE, SSL_CERT_DIR or the system."""
+def tls_context(trust: Trust) -> ssl.SSLContext:
+    """What to trust: a file if it is given, else SSL_CERT_FILE, SSL_CERT_DIR or the system."""
+    import ssl  # noqa: PLC0415 - slow to import, and not all that look here need it
+
+    file = trust.ca
     try:
-        context = ssl.create_default_context(cafile=ca)
+        context = ssl.create_default_context(cafile=file)
+        if trust.cert is not None:
+            file = trust.cert
+            context.load_cert_chain(trust.cert, trust.key)
     except OSError as error:
         raise SettingsError(
-            f"The certificate file {ca} cannot be used.", why=f"{error}.", todo="Give a PEM file."
+            f"The certificate file {file} cannot be used.",
+            why=f"{error}.",
+            todo="Give PEM files: a certificate, and the key that belongs to it.",
         ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context

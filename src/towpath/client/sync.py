@@ -15,7 +15,13 @@ from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 from towpath.client.aio import AsyncClient, Location, absolute
 from towpath.client.progress import Progress
-from towpath.client.records import DownloadResult, NameRecord, UploadRecord, UploadResult
+from towpath.client.records import (
+    DownloadResult,
+    LinkRecord,
+    NameRecord,
+    UploadRecord,
+    UploadResult,
+)
 from towpath.client.resume import Note
 from towpath.client.throttle import Limit, Throttle
 from towpath.client.transfer import OnProgress, Transfer
@@ -133,6 +139,9 @@ class Client:
         chunk_size: int | None = None,
         verify: bool = True,
         ca: Location | None = None,
+        cert: Location | None = None,
+        cert_key: Location | None = None,
+        proxy: str | None = None,
         limit: Limit | Throttle = None,
     ) -> None:
         self._client = AsyncClient(
@@ -146,6 +155,9 @@ class Client:
             chunk_size=chunk_size,
             verify=verify,
             ca=ca,
+            cert=cert,
+            cert_key=cert_key,
+            proxy=proxy,
             limit=limit,
         )
         self._loop = _Loop()
@@ -257,6 +269,18 @@ class Client:
     def remove(self, name: str) -> None:
         """Take a name away. Raises NotFound."""
         self._loop.call(self._client.remove(name))
+
+    def move(self, name: str, to: str, *, on_conflict: str = "fail") -> str:
+        """Call `name` `to` instead; what it is called then. Raises NotFound, NameConflict."""
+        return self._loop.call(self._client.move(name, to, on_conflict=on_conflict))
+
+    def link(
+        self, name: str, *, seconds: int | None = None, disposition: str = "", filename: str = ""
+    ) -> LinkRecord:
+        """An address that reads the object without a token; see AsyncClient."""
+        return self._loop.call(
+            self._client.link(name, seconds=seconds, disposition=disposition, filename=filename)
+        )
 
     def cancel(self, upload: str) -> None:
         """Give up an upload that the server has, by its id there. Raises NotFound."""

@@ -11,7 +11,7 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import h11
 
@@ -52,6 +52,7 @@ class Connection:
         self._pace = FREE
         self.timeout = timeout
         self.idle_since = time.monotonic()
+        self.interim: set[int] = set()  # statuses of 1xx answers to the last request
         self.closed = False
 
     def request(
@@ -63,6 +64,7 @@ class Connection:
         """
         self._h11 = h11.Connection(h11.CLIENT)
         self._head = None
+        self.interim = set()
         self._method = method
         self._check, self._pace = check, pace
         head = self._h11.send(
@@ -95,6 +97,11 @@ class Connection:
             self.closed = True
             self._selector.close()
             self._sock.close()
+
+    @property
+    def certificate(self) -> Mapping[str, object]:
+        """What the other side showed of itself by TLS, as `ssl` tells it; {} without TLS."""
+        return (self._sock.getpeercert() or {}) if isinstance(self._sock, ssl.SSLSocket) else {}
 
     @property
     def is_stale(self) -> bool:
@@ -170,6 +177,8 @@ class Connection:
                 if isinstance(event, h11.Response):
                     self._head = event
                     return True
+                if isinstance(event, h11.InformationalResponse):
+                    self.interim.add(event.status_code)
         except h11.RemoteProtocolError as error:
             raise BadAnswer("What came back is not HTTP.", why=f"{error}.") from error
         return False

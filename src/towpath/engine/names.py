@@ -1,21 +1,25 @@
-"""What names point to, and what lies in a folder of them.
+"""What names point to, what lies in a folder of them, and how one becomes another.
 
 Rules: a caller with a prefix sees only names that begin with it, and the folders that lead there; a
-folder is where a name goes on behind a slash: it has no row of its own. Functions block.
+folder is where a name goes on behind a slash: it has no row of its own; a name moves in one commit,
+so that its object is never without one. Functions block.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from towpath.core.caller import Caller
-from towpath.core.model import Name, Object
-from towpath.errors import NotFound
-from towpath.ledger.base import Ledger, Query
+from towpath.core.model import Name, Object, OnConflict, Outbox
+from towpath.core.names import alternatives, check_name
+from towpath.engine.release import forget_name
+from towpath.errors import Duplicate, Forbidden, NameConflict, NotFound, Stale
+from towpath.ledger.base import Add, Change, Ledger, Query, Remove, Update
 
 Entries = list[tuple[Name, Object]]
 
 _PAGE = 1000
+_MOST_TRIES = 10_000
 _LAST = "\U0010ffff"  # behind every character that a name may have
 
 
@@ -105,4 +109,56 @@ def no_such_name() -> NotFound:
         "There is no object of that name.",
         why="It never was, it was removed, or you may not see it.",
         todo="List the names to see what there is.",
+    )
+
+
+def move_name(
+    ledger: Ledger, caller: Caller, path: str, to: str, rule: OnConflict, *, now: int
+) -> tuple[Name, list[Outbox]]:
+    """Call what `path` points to `to` instead: the name as it is now, and what to unlink.
+
+    `rule` says what to do when `to` is taken; what is replaced goes with its last name. Raises
+    NotFound, Forbidden, Malformed for what cannot be a name, NameConflict.
+    """
+    to = check_name(to, field="path")
+    if not caller.reaches(to):
+        raise Forbidden(
+            "You may not use that name.",
+            why=f"Your names begin with “{caller.prefix}”.",
+            todo="Choose a name there.",
+        )
+    places = alternatives(to)
+    place = next(places)
+    for _ in range(_MOST_TRIES):
+        found = pointed(ledger, caller, path)
+        if found is None:
+            raise no_such_name()
+        name = found[0]
+        if place == name.path:
+            return name, []
+        taken = ledger.get(Name, caller.tenant, place)
+        if taken is not None and rule is OnConflict.FAIL:
+            raise _taken(place)
+        if taken is not None and rule is OnConflict.KEEP_BOTH:
+            place = next(places)
+            continue
+        moved = replace(name, path=place, updated_at=now, version=taken.version if taken else 0)
+        changes: list[Change] = [Add(moved)]
+        leftovers: list[Outbox] = []
+        if taken is not None:
+            gone, leftovers = forget_name(ledger, taken, now=now)
+            changes = [Update(moved), *gone]
+        try:
+            ledger.commit([Remove(Name, name.key, name.version), *changes])
+        except (Duplicate, Stale):
+            continue  # one of the two has moved in between: look at both again
+        return replace(moved, version=moved.version + 1), leftovers
+    raise _taken(to)
+
+
+def _taken(path: str) -> NameConflict:
+    return NameConflict(
+        f"The name “{path}” is taken.",
+        why="An object has it.",
+        todo="Choose another name, or say to replace that object or to keep both.",
     )

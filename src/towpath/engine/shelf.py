@@ -1,4 +1,4 @@
-"""The verbs on objects and names: read stat list forget. The caller comes first.
+"""The verbs on objects and names: read stat list move forget. The caller comes first.
 
 Rules: a foreign object is answered like one that does not exist; what a scrub found damaged is
 not served; verbs run on the event loop, store and ledger are asked in worker threads.
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from towpath.core.caller import Caller, Scope
-from towpath.core.model import Name, Object, Outbox, Segment
+from towpath.core.model import Name, Object, OnConflict, Outbox, Segment
 from towpath.core.ports import Clock
-from towpath.engine.names import Entries, list_names, no_such_name, pointed
+from towpath.engine.names import Entries, list_names, move_name, no_such_name, pointed
 from towpath.engine.release import forget_name, forget_object, unlink
 from towpath.engine.segments import segments
 from towpath.errors import NameConflict, NotFound, StoreLost
@@ -88,6 +88,17 @@ class Shelf:
         caller.require(Scope.REMOVE)
         await self._do(lambda: self._forget(caller, path, only))
 
+    async def move(
+        self, caller: Caller, path: str, to: str, rule: OnConflict = OnConflict.FAIL
+    ) -> Name:
+        """Call what a name points to `to` instead; the name as it is then.
+
+        `rule`: what to do when `to` is taken. Raises NotFound, Forbidden, Malformed, NameConflict.
+        """
+        caller.require(Scope.WRITE)
+        caller.require(Scope.REMOVE)
+        return await self._do(lambda: self._move(caller, path, to, rule))
+
     async def discard(self, caller: Caller, key: str) -> None:
         """Take an object and all its names away. Raises NotFound."""
         caller.require(Scope.REMOVE)
@@ -136,6 +147,12 @@ class Shelf:
             )
         changes, notes = forget_name(self._ledger, name, now=self._clock.now())
         self._let_go([Remove(Name, name.key, name.version), *changes], notes)
+
+    def _move(self, caller: Caller, path: str, to: str, rule: OnConflict) -> Name:
+        name, notes = move_name(self._ledger, caller, path, to, rule, now=self._clock.now())
+        for note in notes:
+            unlink(self._store, self._ledger, note)
+        return name
 
     def _discard(self, caller: Caller, key: str) -> None:
         made = self._own(caller, key)

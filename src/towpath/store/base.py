@@ -57,6 +57,7 @@ class Space:
     free: int | None
     total: int | None
     read_only: str = ""  # why it takes no writes; empty: it does
+    files: int | None = None  # that can still be made; None: it cannot be known, or has no bound
 
 
 class Reading(Protocol):

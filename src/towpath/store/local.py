@@ -213,7 +213,12 @@ class LocalStore:
         why = self._read_only
         if not why and room.f_flag & os.ST_RDONLY:
             why = "The disk is mounted read-only."
-        return Space(free=self._free(), total=room.f_blocks * room.f_frsize, read_only=why)
+        return Space(
+            free=self._free(),
+            total=room.f_blocks * room.f_frsize,
+            read_only=why,
+            files=room.f_favail if room.f_files else None,
+        )
 
     def close(self) -> None:
         """Let the directory go; whoever still writes is cut off. Idempotent."""

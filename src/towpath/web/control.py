@@ -18,7 +18,7 @@ from starlette.routing import Match, Route
 
 from towpath.core.caller import Caller
 from towpath.core.digest import CRC64NVME, crc_bytes
-from towpath.core.model import Name, Object, Upload, UploadState
+from towpath.core.model import Name, Object, OnConflict, Upload, UploadState
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
 from towpath.errors import Malformed, TooLarge, TowpathError
@@ -26,10 +26,10 @@ from towpath.protocol.download import etag
 from towpath.protocol.message import Reply
 from towpath.protocol.problem import problem, refuse
 from towpath.protocol.tus import read_metadata
-from towpath.protocol.values import MOST_BODY, read_object
+from towpath.protocol.values import MOST_BODY, missing, read_object, text
 from towpath.web.app import FILES
 from towpath.web.links import Links
-from towpath.web.openapi.forms import LINK_TO_READ, LINK_TO_WRITE
+from towpath.web.openapi.forms import LINK_TO_READ, LINK_TO_WRITE, MOVE
 
 
 def _time(milliseconds: int | None) -> str | None:
@@ -54,6 +54,15 @@ class NameRecord:
     damaged: bool
     href: str
     etag: str
+
+
+@dataclass(kw_only=True)
+class MovedRecord:
+    """What a name is called now, and the object that it points to."""
+
+    path: str
+    id: str
+    version: int
 
 
 @dataclass(kw_only=True)
@@ -156,6 +165,11 @@ def control(engine: Engine, shelf: Shelf, links: Links, *, about: Callable[[], A
     async def stat_name(caller: CallerIs, root: RootIs, path: Text) -> NameRecord:
         return _name(*await shelf.stat(caller, path), root + FILES)
 
+    @app.patch("/names/{path:path}", openapi_extra={"requestBody": MOVE})
+    async def move_name(caller: CallerIs, path: Text, said: Said) -> MovedRecord:
+        moved = await shelf.move(caller, path, *_destination(said))
+        return MovedRecord(path=moved.path, id=moved.object, version=moved.version)
+
     @app.delete("/names/{path:path}", status_code=204)
     async def forget_name(caller: CallerIs, path: Text) -> None:
         await shelf.forget(caller, path)
@@ -196,9 +210,8 @@ def control(engine: Engine, shelf: Shelf, links: Links, *, about: Callable[[], A
         return _link(root + FILES, key, *await links.to_write(caller, key, said))
 
     @app.get("/server")
-    async def tell_of_server() -> dict[str, Any]:
-        told: dict[str, Any] = await engine.do(about)
-        return told
+    async def tell_of_server(caller: CallerIs) -> dict[str, Any]:
+        return {**await engine.do(about), "caller": _who(caller)}
 
     _answer_errors(app)
     return app
@@ -214,6 +227,31 @@ def _states(text: str) -> list[UploadState]:
             why=f"It is one or several of {', '.join(UploadState)}.",
             todo="Correct it or leave it out.",
         ) from None
+
+
+def _destination(said: dict[str, object]) -> tuple[str, OnConflict]:
+    """Where a name is to go, and what to do when that is taken. Raises Malformed."""
+    path, rule = text(said, "path"), text(said, "on_conflict") or OnConflict.FAIL
+    if not path:
+        raise missing("path", "Say what the name is to be.")
+    if rule not in set(OnConflict):
+        raise Malformed(
+            "on_conflict cannot be read.",
+            field="on_conflict",
+            why=f"It is one of {', '.join(OnConflict)}.",
+            todo="Correct it or leave it out.",
+        )
+    return path, OnConflict(rule)
+
+
+def _who(caller: Caller) -> dict[str, object]:
+    """What the server knows of who asks."""
+    return {
+        "tenant": caller.tenant,
+        "subject": caller.subject,
+        "scopes": sorted(caller.scopes),
+        "prefix": caller.prefix,
+    }
 
 
 def _name(name: Name, made: Object, files: str) -> NameRecord:

@@ -33,6 +33,8 @@ _log = logging.getLogger("towpath")
 WARNING = "warning"
 """How a part begins that works, and may soon not."""
 
+_FEW_FILES = 100
+
 
 class Service:
     """A server's engine with what runs beside it, from its beginning to its end."""
@@ -155,6 +157,8 @@ class Service:
             parts["store"] = f"takes no writes: {space.read_only}"
         elif space.free is not None and space.free <= self.settings.min_free:
             parts["store"] = f"is full: {space.free} bytes are free"
+        elif space.files is not None and space.files < _FEW_FILES:
+            parts["store"] = f"is full: {space.files} more files can be made"
         try:
             self.ledger.get(Name, "", "")
         except Exception as error:  # noqa: BLE001  # whatever it is, it is told

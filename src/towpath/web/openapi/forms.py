@@ -339,6 +339,15 @@ LINK_TO_READ = said(
     ),
     description="How long it lives, an hour; what a browser does with the object and calls it.",
 )
+MOVE = said(
+    json_of(
+        record(
+            {"path": ANY_TEXT}, {"on_conflict": maybe(texts("keep-both", "replace", "fail", ""))}
+        )
+    ),
+    required=True,
+    description="What the name is to be; what to do when that is taken, fail if it is not said.",
+)
 
 SCHEMAS: Values = {
     "MemoryStats": record(
