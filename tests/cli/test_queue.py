@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
+from towpath.cli.stored import canonical, keep_token
 from towpath.client.queue import Queue
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -278,6 +279,16 @@ def test_a_token_in_a_file_reaches_its_server_and_no_record(
     kept = [path for path in runner.folder.rglob("*") if path.is_file()]
     assert len(kept) >= 2
     assert not any("s3cret" in path.read_text() for path in kept)
+
+
+def test_a_token_that_login_kept_reaches_its_server(
+    run: Run, server: FakeServer, runner: Runner, big: Path
+) -> None:
+    server.token = "s3cret-of-login"
+    keep_token(canonical(server.url), server.token)
+    assert run("put", big, "--detach").code == 0
+    assert run("wait").code == 0
+    assert server.named("big.bin").complete
 
 
 def test_a_token_of_the_shell_does_not_reach_the_worker(
