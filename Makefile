@@ -56,8 +56,19 @@ check: setup  ## style, types, layers, budgets: all that needs no running
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/tidy
 
+# Tests that share no machine-wide thing and measure nothing: several processes run them at once.
+APART := $(wildcard $(addprefix tests/,cli client codec core docs engine fuzz ledger protocol store testing uds3))
+PYTEST := $(BIN)/python -m pytest -m "not slow" --ignore=tests/tidy
+
 test: setup setup-system setup-node check  ## check, then the fast tier of the tests
-	$(BIN)/python -m pytest -m "not slow" --ignore=tests/tidy $(ARGS)
+ifneq ($(findstring tests/,$(ARGS)),)
+	$(PYTEST) $(ARGS)
+else
+	@failed=; set -x; \
+	$(PYTEST) -n logical --maxprocesses 4 --dist loadfile $(APART) $(ARGS) || [ $$? = 5 ] || failed=1; \
+	$(PYTEST) $(addprefix --ignore=,$(APART)) $(ARGS) || [ $$? = 5 ] || failed=1; \
+	exit $${failed:-0}
+endif
 
 test-slow: setup setup-system setup-node  ## the full counts; a run that was stopped goes on where it was
 	$(BIN)/python tests/slow.py $(ARGS)
