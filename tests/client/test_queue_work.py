@@ -13,7 +13,7 @@ from tests.client.conftest import sample
 from tests.client.fake import FakeServer
 from towpath.client import Client
 from towpath.client.progress import Direction, TransferState
-from towpath.client.queue import Job, Queue, Wish
+from towpath.client.queue import Job, Queue, Report, Wish
 from towpath.client.queue_work import Worker
 from towpath.client.resume import Notebook, transfer_id
 from towpath.client.throttle import Throttle
@@ -30,6 +30,7 @@ class Yard:
         self.files = folder
         self.queue = Queue(self.state / "queue")
         self.retries = 0
+        self.clients: list[Client] = []
 
     def add(self, name: str, size: int = SIZE, **rest: Any) -> Job:
         """Queue a file of random bytes."""
@@ -49,9 +50,15 @@ class Yard:
         )
 
     def connect(self, job: Job, throttle: Throttle) -> Client:
-        return Client(
-            job.server, state_dir=self.state, retries=self.retries, limit=throttle, timeout=10
+        client = Client(
+            job.server,
+            state_dir=self.queue.notebook,
+            retries=self.retries,
+            limit=throttle,
+            timeout=10,
         )
+        self.clients.append(client)
+        return client
 
     def run(self, halt: threading.Event | None = None, **rest: Any) -> None:
         """Be a worker until nothing is left to do."""
@@ -241,3 +248,26 @@ def test_those_who_were_queued_together_share_a_limit(yard: Yard, server: FakeSe
     began = time.monotonic()
     yard.run()
     assert time.monotonic() - began > 0.4
+
+
+def test_a_worker_that_is_killed_before_it_tells_of_the_end_has_nothing_sent_again(
+    yard: Yard, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.add("a", size=1_000_000)
+    tell = Queue.tell
+
+    def die(queue: Queue, report: Report, *, durable: bool = True) -> None:
+        if report.state is TransferState.COMPLETE:
+            raise OSError("killed")
+        tell(queue, report, durable=durable)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Queue, "tell", die)
+        with pytest.raises(OSError, match="killed"):
+            yard.run()
+    yard.clients.pop().close()  # a process would be gone
+    assert yard.states() == {"a": "running"}
+    yard.run()
+    assert yard.states() == {"a": "complete"}
+    assert (server.received, len(server.uploads)) == (1_000_000, 1)
+    assert not list(yard.state.rglob("*.note"))

@@ -25,6 +25,7 @@ from towpath.errors import StateConflict, TransferError
 if TYPE_CHECKING:
     from towpath.client import Client
     from towpath.client.queue import Job, Queue
+    from towpath.client.resume import Notebook
     from towpath.client.throttle import Throttle
 
 LOG_BYTES = 1024 * 1024  # of one log file; there are two
@@ -78,10 +79,10 @@ def work(queue: Queue, halt: threading.Event) -> None:
             if not _alone(queue, held):
                 _log.info("Process %d leaves: another one works.", os.getpid())
                 return
-            Worker(queue, partial(connect, queue.folder.parent), exit_code).run(halt)
+            Worker(queue, partial(connect, queue.notebook), exit_code).run(halt)
 
 
-def connect(state_dir: Path, job: Job, throttle: Throttle) -> Client:
+def connect(notebook: Notebook, job: Job, throttle: Throttle) -> Client:
     """The client for one job."""
     from towpath.cli.options import Caller
     from towpath.cli.output import Output
@@ -99,7 +100,7 @@ def connect(state_dir: Path, job: Job, throttle: Throttle) -> Client:
         progress="none",
     )
     return caller.client(
-        state_dir=state_dir,
+        state_dir=notebook,
         parallel=job.parallel,
         chunk_size=job.chunk_size,
         retries=job.retries,

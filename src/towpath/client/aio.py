@@ -60,7 +60,7 @@ class AsyncClient:
         url: str,
         token: str | None = None,
         *,
-        state_dir: Location | None = None,
+        state_dir: Location | Notebook | None = None,
         timeout: float = 60.0,
         retries: int = 10,
         deadline: float | None = None,
@@ -77,7 +77,9 @@ class AsyncClient:
         self._throttle = said if isinstance(said, Throttle) else Throttle(said)
         peer = Peer(url, token, timeout=timeout, ca=ca, cert=cert, cert_key=cert_key, proxy=proxy)
         self._peer = peer.paced(Pace(self._throttle))
-        self._notebook = Notebook(Path(state_dir) if state_dir is not None else state_folder())
+        if not isinstance(state_dir, Notebook):
+            state_dir = Notebook(state_folder() if state_dir is None else Path(state_dir))
+        self._notebook = state_dir
         self._patience = partial(Patience, retries, deadline)
         self._gate = asyncio.Semaphore(parallel)
         self._chunk_size = chunk_size

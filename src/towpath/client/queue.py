@@ -17,6 +17,7 @@ from pathlib import Path
 
 from towpath.client.filelock import hold
 from towpath.client.progress import TransferState
+from towpath.client.resume import Notebook
 from towpath.client.sealed import seal, unseal
 from towpath.errors import StateConflict
 
@@ -101,6 +102,29 @@ def state_of(job: Job, report: Report) -> TransferState:
 _Seen = tuple[tuple[int, int], Job | None]  # when and which file it was, and what it said
 
 
+class Aside(Notebook):
+    """Notes of the queue's transfers: one that is done with is kept until its report is.
+
+    Whoever is killed between the two has the server asked, and sends nothing again.
+    """
+
+    def __init__(self, folder: Path, kept: Path) -> None:
+        super().__init__(folder)
+        self._kept = kept
+
+    def remove(self, note_id: str) -> None:
+        """Set it aside."""
+        self._kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            self._path(note_id).replace(self._kept / f"{note_id}.note")
+
+    def restore(self, note_id: str) -> None:
+        """Remember again what was set aside, unless there is a newer note."""
+        if not self._path(note_id).exists():
+            with suppress(FileNotFoundError):
+                (self._kept / f"{note_id}.note").replace(self._path(note_id))
+
+
 class Queue:
     """The jobs in a folder."""
 
@@ -160,6 +184,13 @@ class Queue:
         """Keep a report. For the worker alone."""
         path = self._reports / f"{report.id}.json"
         seal(path, VERSION, asdict(report), durable=durable)
+        if report.state.is_final:
+            path.with_suffix(".note").unlink(missing_ok=True)
+
+    @property
+    def notebook(self) -> Aside:
+        """What the worker's transfers are remembered in."""
+        return Aside(self.folder.parent, self._reports)
 
     def forget(self, job: Job) -> None:
         """Take a job that is done from the list."""

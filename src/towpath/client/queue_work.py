@@ -112,6 +112,7 @@ class Worker:
 
     def _begin(self, job: Job) -> None:
         report = self._report(job)
+        self._queue.notebook.restore(job.id)
         try:
             client = self._connect(job, self._throttle(job))
         except TowpathError as error:

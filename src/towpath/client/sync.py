@@ -22,7 +22,7 @@ from towpath.client.records import (
     UploadRecord,
     UploadResult,
 )
-from towpath.client.resume import Note
+from towpath.client.resume import Note, Notebook
 from towpath.client.throttle import Limit, Throttle
 from towpath.client.transfer import OnProgress, Transfer
 
@@ -131,7 +131,7 @@ class Client:
         url: str,
         token: str | None = None,
         *,
-        state_dir: Location | None = None,
+        state_dir: Location | Notebook | None = None,
         timeout: float = 60.0,
         retries: int = 10,
         deadline: float | None = None,
