@@ -20,6 +20,8 @@ TowpathError
 ├── Vetoed                 a hook said no, with a reason
 ├── Unanswered             whoever had to be asked or told did not answer as it should
 ├── DigestMismatch         bytes are not the bytes that were announced
+├── Unreadable             what is stored is not of the form that it should have
+│   └── WrongKey           it is encrypted, and not for the keys that were given
 ├── StoreError             the store could not do it
 │   ├── StoreFull          no space or quota left; what is durable stays
 │   ├── StoreReadOnly      the store takes no more writes until looked at
@@ -198,6 +200,18 @@ class DigestMismatch(TowpathError):
     """Bytes are not the bytes that were announced."""
 
     code = "digest-mismatch"
+
+
+class Unreadable(TowpathError):
+    """What is stored is not of the form that it should have, or goes beyond a limit."""
+
+    code = "unreadable"
+
+
+class WrongKey(Unreadable):
+    """It is encrypted, and not for the keys that were given."""
+
+    code = "wrong-key"
 
 
 class StoreError(TowpathError):

@@ -19,7 +19,15 @@ def test_the_help_names_every_command(run: Run, snapshot: Snapshot) -> None:
     snapshot("help", ran.out)
 
 
-INNER = ("config get", "config set", "config unset", "config path", "token new")
+INNER = (
+    "config get",
+    "config set",
+    "config unset",
+    "config path",
+    "keys new",
+    "keys wrap",
+    "token new",
+)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *INNER])

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 import towpath
+from tests.client.coding import MIXED, another
 from tests.client.fake import FakeServer, serving
+from towpath.client.peer import Peer
+from towpath.testing.server import Server
 
 Carry = Callable[..., Any]
 
@@ -54,6 +57,32 @@ def big(tmp_path: Path) -> Path:
     """A file of a few blocks whose bytes do not repeat."""
     path = tmp_path / "big.bin"
     path.write_bytes(sample(5_000_001))
+    return path
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("real") / "data") as server:
+        yield server
+
+
+@pytest.fixture
+def client(real: Server, state: Path) -> Iterator[towpath.Client]:
+    with another(real, state) as client:
+        yield client
+
+
+@pytest.fixture
+def peer(real: Server) -> Iterator[Peer]:
+    peer = Peer(real.url)
+    yield peer
+    peer.done_with()
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    path = tmp_path / "mixed.bin"
+    path.write_bytes(MIXED)
     return path
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from towpath.codec.cdc import CUTS
 from towpath.core.command import Append, Cancel, Complete, Create, NewUpload
 from towpath.core.digest import SIZES
 from towpath.core.model import OnConflict, UploadState
@@ -69,6 +70,12 @@ def writes(draw: st.DrawFn) -> Write:
     )
 
 
+@st.composite
+def runs(draw: st.DrawFn) -> tuple[int, int, int]:
+    start = draw(SIZE)
+    return start, start + draw(st.integers(1, ranges.MOST_COPIED // 9)), draw(SIZE)
+
+
 def declaration(total: int) -> Write:
     return Write(offset=total, length=0, sequential=False, declares=total, when_filled=True)
 
@@ -82,6 +89,10 @@ COMMANDS = st.one_of(
     ),
     st.builds(Complete, key=KEYS),
     st.builds(Cancel, key=KEYS),
+    st.builds(
+        ranges.Copy, key=KEYS, source=KEYS, runs=st.lists(runs(), min_size=1, max_size=9).map(tuple)
+    ),
+    st.builds(ranges.Map, key=KEYS, cut=st.sampled_from(list(CUTS.values()))),
 )
 TOLD = st.builds(
     ranges.Told,

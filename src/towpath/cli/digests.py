@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.exits import OK, PARTLY
+from towpath.cli.keyfiles import opening_options, opens
 from towpath.cli.options import Caller, caller_options, output_options
 from towpath.cli.output import Output
 from towpath.errors import (
@@ -69,17 +70,22 @@ def hash_files(output: Output, paths: tuple[str, ...], algorithms: tuple[str, ..
 @click.argument("name")
 @click.argument("path", default="", type=click.Path())
 @click.option("--read", is_flag=True, help="Read what is stored, and compare that.")
+@opening_options
 @caller_options
-def verify(caller: Caller, name: str, path: str, read: bool) -> None:
+def verify(caller: Caller, name: str, path: str, read: bool, **said_of_keys: Any) -> None:  # noqa: ANN401 - as click has parsed it
     """Hold the file PATH against what the server has under NAME.
 
     Compares length and every digest that the server knows. Without PATH it tells whether the
     server has found the object damaged; --read fetches all of its bytes, keeps none, and compares
-    them with the digest. Exit code 6: they differ.
+    them with the digest. Exit code 6: they differ. Of a compressed file, and of an encrypted one
+    with its key, the file itself is compared; else what is stored.
     """
     if path and read:
         raise click.UsageError("--read is for what is stored; it goes without PATH.")
-    peer = caller.peer()
+    from towpath.client.coded_peer import Decoding
+
+    keys = opens(said_of_keys, caller.output)
+    peer = Decoding(caller.peer(), keys, sealed=bool(keys))
     try:
         said = _facts(peer, name)
         if path:

@@ -35,6 +35,8 @@ _TABLE: dict[type[BaseException], int] = {
     errors.LimitReached: LIMIT,
     errors.Interrupted: TEMPORARY,
     errors.DigestMismatch: INTEGRITY,
+    errors.Unreadable: INTEGRITY,
+    errors.WrongKey: NOT_AUTHORISED,
     errors.SourceChanged: INTEGRITY,
     errors.StoreFull: LIMIT,
     errors.StoreReadOnly: TEMPORARY,

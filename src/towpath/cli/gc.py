@@ -24,7 +24,8 @@ from towpath.client.surroundings import state_folder
 from towpath.errors import StateConflict, TransferError
 
 _WEEK = 7 * 86400
-_LEFTOVERS = ("*.new", "*.damaged", "*.lock")
+_LEFTOVERS = ("*.new", "*.damaged", "*.lock", "*.chunks")
+_WITH_NOTE = (".lock", ".chunks")  # of a note, as long as there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _all(notebook: Notebook, folders: tuple[Path, ...]) -> Iterator[Find]:
     ids = {note.id for note in notes}
     for pattern in _LEFTOVERS:
         for path in sorted(notebook.folder.glob(pattern)):
-            if path.suffix != ".lock" or path.stem not in ids:  # else its note decides
+            if path.suffix not in _WITH_NOTE or path.stem not in ids:
                 yield _of_file("leftover", path)
     for folder in folders:
         for path in sorted(folder.rglob("*.part")):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, carry
+from towpath.cli.keyfiles import opening_options, opens
 from towpath.cli.options import Caller, limit_option, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_downloads
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
 @limit_option
+@opening_options
 @DRY_RUN
 @transfer_options
 def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
@@ -43,7 +45,11 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         return plan_downloads(caller, wanted, target, overwrite=said["overwrite"])
     if folder:
         Path(target).mkdir(parents=True, exist_ok=True)
-    keep = {"overwrite": said["overwrite"], "restart": said["restart"]}
+    keep = {
+        "overwrite": said["overwrite"],
+        "restart": said["restart"],
+        "keys": opens(said, caller.output),
+    }
     client = caller.client(
         parallel=said["parallel"],
         retries=said["retries"],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, carry
+from towpath.cli.keyfiles import locks, sealing_options
 from towpath.cli.options import Caller, Size, limit_option, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.queue_put import detach, is_detached, queue_options
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     type=click.Choice(["keep-both", "replace", "fail"]),
     help="When the name is taken; keep-both by default.",
 )
+@click.option("--delta", is_flag=True, help="Send only what the file of that name has not.")
 @click.option("--restart", is_flag=True, help="Forget what was sent before.")
 @click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option(
@@ -42,18 +44,22 @@ if TYPE_CHECKING:
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
 @limit_option
 @queue_options
+@sealing_options
 @DRY_RUN
 @transfer_options
 def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Upload files and folders.
 
     DEST is a name on the server; `folder/` keeps the files' own names. If it stops, the same
-    command goes on where it was. PATH may be - for stdin, with --name.
+    command goes on where it was. PATH may be - for stdin, with --name. With --delta a file
+    replaces the one of its name, and only what has changed is sent.
     """
     sources, dest = split_destination(paths, said["dest"])
-    keep = {
+    keep: dict[str, Any] = {
         "metadata": metadata(said["meta"]),
         "on_conflict": said["on_conflict"] or "",
+        "compress": "auto" if said["compress"] else "no",
+        "encrypt": locks(said, caller.output),
     }
     detached = is_detached(said)
     if "-" in sources:
@@ -61,6 +67,8 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
             raise click.UsageError("What comes on stdin cannot be read later: leave --detach out.")
         if said["dry_run"]:
             raise click.UsageError("What comes on stdin is not known before: no --dry-run with -.")
+        if said["delta"]:
+            raise click.UsageError("What comes on stdin is read once: no --delta with -.")
         if len(sources) > 1 or not (said["name"] or dest):
             raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
         caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
@@ -75,7 +83,10 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
             return detach(caller, pairs, keep, said)
         if said["dry_run"]:
             return plan_uploads(caller, (pair for each in sources for pair in files(each, dest)))
-        jobs = _jobs(sources, dest, {**keep, "restart": said["restart"]}, caller)
+        keep |= {"restart": said["restart"], "delta": said["delta"]}
+        if said["delta"]:  # a new version of it
+            keep["on_conflict"] = said["on_conflict"] or "replace"
+        jobs = _jobs(sources, dest, keep, caller)
     client = caller.client(
         parallel=said["parallel"],
         chunk_size=said["chunk_size"],

@@ -1,7 +1,7 @@
 """The client: uploads and downloads that survive cuts and restarts, over HTTP.
 
-Rules: imports only errors and core from the rest of Towpath; imports and works on Linux, macOS and
-Windows; each name is fetched when it is first used, so that a command pays for what it needs.
+Rules: imports only errors, core, codec and protocol from the rest of Towpath; works on Linux, macOS
+and Windows; each name is fetched when it is first used, so that a command pays for what it needs.
 """
 
 from __future__ import annotations

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from uuid import uuid4
 
 from towpath.client import names
+from towpath.client.coded import Coded, coding_of, compress_of, give_up, metadata_of, rewrap
+from towpath.client.coded_peer import Decoding
 from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
 from towpath.client.peer import Peer, Reply, expect
@@ -35,6 +37,9 @@ from towpath.client.throttle import Limit, Pace, Throttle
 from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
 from towpath.errors import BadAnswer, Malformed, NotFound
+
+if TYPE_CHECKING:
+    from towpath.codec.keys import Locks, Opens
 
 Make = Callable[[Control, Meter], Flow[Any]]
 Location = str | os.PathLike[str]
@@ -113,7 +118,7 @@ class AsyncClient:
         """Another limit for all transfers together, from now on. Raises SettingsError."""
         self._throttle.set_limit(limit)
 
-    def upload(
+    def upload(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
         self,
         source: Location | BinaryIO,
         name: str | None = None,
@@ -121,22 +126,37 @@ class AsyncClient:
         metadata: Mapping[str, str] | None = None,
         on_conflict: str = "",
         restart: bool = False,
+        compress: str = "no",
+        encrypt: Sequence[Locks] = (),
+        delta: bool = False,
         progress: OnProgress | None = None,
     ) -> Transfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped.
 
         `name`: what it is called on the server; by default as here, `folder/` puts it there.
         `on_conflict`: keep-both, replace or fail. `restart`: forget what was sent before.
+        `compress`: "auto" compresses each chunk that becomes shorter by it. `encrypt`: key files,
+        passphrases and recipients (towpath.codec.keys), any of which can read the file then.
+        `delta`: read the file first, and send only what the object of that name has not.
         An open binary file is read once from where it is: such an upload needs a name and
-        cannot go on in another process. Raises Malformed for a source without a name.
+        cannot go on in another process, nor be coded. Raises Malformed for a source without a name.
         """
         keep = dict(metadata or {})
+        coding = coding_of(compress, encrypt)
+        if delta and coding is not None:
+            raise Malformed("A file cannot be coded if only its changes are sent.", field="delta")
         if not isinstance(source, (str, os.PathLike)):
+            if coding is not None:
+                raise Malformed("A stream cannot be compressed or encrypted.", field="source")
             return self._stream(source, name, keep, on_conflict, progress)
         path = absolute(source)
         name = name_for(name, Path(path).name)
+        key = transfer_id(Direction.UPLOAD, self._peer.url, name, path)
+        if delta:
+            sync = self._delta(key, path, name, keep, on_conflict=on_conflict, restart=restart)
+            return self._start(key, Direction.UPLOAD, sync, progress)
         task = UploadTask(
-            id=transfer_id(Direction.UPLOAD, self._peer.url, name, path),
+            id=key,
             path=path,
             name=name,
             metadata=keep,
@@ -145,14 +165,14 @@ class AsyncClient:
             verify=self._verify,
             chunk_size=self._chunk_size,
         )
-        return self._start(
-            task.id,
-            Direction.UPLOAD,
-            lambda control, meter: Upload(
-                task, self._peer.paced(control.pace), self._notebook, control, meter
-            ),
-            progress,
-        )
+
+        def make(control: Control, meter: Meter) -> Flow[UploadResult]:
+            peer = self._peer.paced(control.pace)
+            if coding is not None:
+                return Coded(task, coding, peer, self._notebook, control, meter)
+            return Upload(task, peer, self._notebook, control, meter)
+
+        return self._start(task.id, Direction.UPLOAD, make, progress)
 
     def download(
         self,
@@ -161,12 +181,14 @@ class AsyncClient:
         *,
         overwrite: bool = False,
         restart: bool = False,
+        keys: Sequence[Opens] = (),
         progress: OnProgress | None = None,
     ) -> Transfer[DownloadResult]:
         """Start to download an object, or go on where an earlier call for it stopped.
 
         `name`: its name on the server, or its URL. `path`: a file; `folder/` puts it there.
         An existing file is replaced only with `overwrite`. `restart`: forget what came before.
+        `keys`: what may open an encrypted file; what is compressed is undone by itself.
         """
         local = os.fspath(path)
         target = absolute(local)
@@ -184,7 +206,11 @@ class AsyncClient:
             task.id,
             Direction.DOWNLOAD,
             lambda control, meter: Download(
-                task, self._peer.paced(control.pace), self._notebook, control, meter
+                task,
+                Decoding(self._peer.paced(control.pace), keys),
+                self._notebook,
+                control,
+                meter,
             ),
             progress,
         )
@@ -196,8 +222,10 @@ class AsyncClient:
         return self.upload(
             note.path,
             note.name,
-            metadata=note.metadata,
+            metadata=metadata_of(note),
             on_conflict=note.on_conflict,
+            compress=compress_of(note),
+            delta=bool(note.etag),
             progress=progress,
         )
 
@@ -208,8 +236,9 @@ class AsyncClient:
 
     async def forget(self, note: Note) -> None:
         """Give an unfinished transfer up: remove what is half done, here and at the server."""
-        transfer = self.resume(note)
-        await transfer.cancel()
+        if not await in_thread(partial(give_up, self._peer, self._notebook, note)):
+            transfer = self.resume(note)
+            await transfer.cancel()
 
     async def names(self, prefix: str = "", *, page: int = 1000) -> AsyncIterator[NameRecord]:
         """The names that begin with `prefix`, in order; `page` of them a request."""
@@ -223,6 +252,13 @@ class AsyncClient:
         query = {"state": ",".join(states), "limit": page}
         async for found in self._pages("uploads", "uploads", **query):
             yield UploadRecord.read(found)
+
+    async def rewrap(self, name: str, keys: Sequence[Opens], encrypt: Sequence[Locks]) -> None:
+        """From now on an encrypted file is for `encrypt`, and for no others; no data moves.
+
+        `keys`: what opens it as it is. Raises NotFound, WrongKey, Unreadable.
+        """
+        await in_thread(partial(rewrap, self._peer, name, keys, encrypt))
 
     async def stat(self, name: str) -> NameRecord:
         """What the server knows of a name. Raises NotFound."""
@@ -256,6 +292,29 @@ class AsyncClient:
     async def server(self) -> Mapping[str, Any]:
         """What the server says of itself."""
         return (await self._ask("GET", "server")).json()
+
+    def _delta(
+        self,
+        key: str,
+        path: str,
+        name: str,
+        metadata: Mapping[str, str],
+        *,
+        on_conflict: str,
+        restart: bool,
+    ) -> Make:
+        from towpath.client.delta import Delta, DeltaTask  # noqa: PLC0415 - slow to import
+
+        task = DeltaTask(
+            id=key,
+            path=path,
+            name=name,
+            metadata=metadata,
+            on_conflict=on_conflict,
+            restart=restart,
+            chunk_size=self._chunk_size,
+        )
+        return lambda control, meter: Delta(task, self._peer, self._notebook, control, meter)
 
     def _stream(
         self,

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from typing import Any, Self
 
 from towpath.errors import BadAnswer
+
+
+def milliseconds(rfc3339: str) -> int:
+    """A moment, in milliseconds since 1970. Raises BadAnswer."""
+    try:
+        return round(datetime.fromisoformat(rfc3339).timestamp() * 1000)
+    except ValueError as error:
+        raise BadAnswer(f"The server's time {rfc3339!r:.40} cannot be read.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +51,14 @@ class NameRecord(_Record):
     media_type: str | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     damaged: bool = False  # the server found bytes that are not the ones it took
+    modified_at: str | None = None  # of the file that was sent, if its sender said so
     href: str = ""
     etag: str = ""
+
+    @property
+    def modified(self) -> int | None:
+        """`modified_at` in milliseconds since 1970. Raises BadAnswer."""
+        return milliseconds(self.modified_at) if self.modified_at else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a client takes from where it runs: state folder, token, limit, proxies, certificates.
+"""What a client takes from where it runs: state folder, secrets, limit, proxies, certificates.
 
 Rules: this is the only file of the client that looks at the environment; nothing is remembered.
 """
@@ -69,6 +69,11 @@ def without_token() -> dict[str, str]:
 def speed_limit() -> str | None:
     """Bytes a second of a client, or its timetable, if the environment has one."""
     return os.environ.get("TOWPATH_LIMIT") or None
+
+
+def secret(name: str) -> str | None:
+    """The secret in the environment variable of that name; None if there is none."""
+    return os.environ.get(name)
 
 
 def proxy_for(scheme: str, host: str) -> str | None:

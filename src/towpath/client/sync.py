@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, BinaryIO, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Self, TypeVar
 
 from towpath.client.aio import AsyncClient, Location, absolute
 from towpath.client.progress import Progress
@@ -25,6 +25,9 @@ from towpath.client.records import (
 from towpath.client.resume import Note, Notebook
 from towpath.client.throttle import Limit, Throttle
 from towpath.client.transfer import OnProgress, Transfer
+
+if TYPE_CHECKING:
+    from towpath.codec.keys import Locks, Opens
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -187,7 +190,7 @@ class Client:
         """Another limit for all transfers together, from now on. Raises SettingsError."""
         self._client.set_limit(limit)
 
-    def upload(
+    def upload(  # noqa: PLR0913 - the same as AsyncClient's
         self,
         source: Location | BinaryIO,
         name: str | None = None,
@@ -195,6 +198,9 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         on_conflict: str = "",
         restart: bool = False,
+        compress: str = "no",
+        encrypt: Sequence[Locks] = (),
+        delta: bool = False,
         progress: OnProgress | None = None,
     ) -> BlockingTransfer[UploadResult]:
         """Start to upload a file, or go on where an earlier call for it stopped."""
@@ -208,6 +214,9 @@ class Client:
                 metadata=metadata,
                 on_conflict=on_conflict,
                 restart=restart,
+                compress=compress,
+                encrypt=encrypt,
+                delta=delta,
                 progress=progress,
             )
 
@@ -220,6 +229,7 @@ class Client:
         *,
         overwrite: bool = False,
         restart: bool = False,
+        keys: Sequence[Opens] = (),
         progress: OnProgress | None = None,
     ) -> BlockingTransfer[DownloadResult]:
         """Start to download an object, or go on where an earlier call for it stopped.
@@ -231,7 +241,7 @@ class Client:
 
         async def start() -> Transfer[DownloadResult]:
             return self._client.download(
-                name, target, overwrite=overwrite, restart=restart, progress=progress
+                name, target, overwrite=overwrite, restart=restart, keys=keys, progress=progress
             )
 
         return BlockingTransfer(self._loop, self._loop.call(start()))
@@ -261,6 +271,10 @@ class Client:
     ) -> Iterator[UploadRecord]:
         """The uploads that the server has in one of `states`."""
         return self._loop.each(self._client.uploads(states, page=page))
+
+    def rewrap(self, name: str, keys: Sequence[Opens], encrypt: Sequence[Locks]) -> None:
+        """From now on an encrypted file is for `encrypt`, and for no others; no data moves."""
+        self._loop.call(self._client.rewrap(name, keys, encrypt))
 
     def stat(self, name: str) -> NameRecord:
         """What the server knows of a name. Raises NotFound."""

@@ -5,6 +5,7 @@ Who asks was settled before; the caller stands in the scope. Times are RFC 3339,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +53,7 @@ class NameRecord:
     media_type: str | None
     digests: dict[str, str]
     damaged: bool
+    modified_at: str | None
     href: str
     etag: str
 
@@ -265,9 +267,27 @@ def _name(name: Name, made: Object, files: str) -> NameRecord:
         media_type=made.media_type,
         digests={CRC64NVME: crc_bytes(made.crc).hex()},
         damaged=made.damaged,
+        modified_at=_modified(made.metadata),
         href=f"{files}/{made.id}",
         etag=etag(made),
     )
+
+
+def _modified(metadata: str) -> str | None:
+    """When the sender's file was last changed, if it said so with `mtime`, in milliseconds."""
+    try:
+        said = json.loads(metadata) if metadata.startswith("{") else read_metadata(metadata)
+        return _time(int(said["mtime"]))
+    except (
+        TowpathError,
+        ValueError,
+        TypeError,
+        KeyError,
+        ArithmeticError,
+        OSError,
+        RecursionError,
+    ):
+        return None
 
 
 def _upload(upload: Upload, files: str) -> UploadRecord:

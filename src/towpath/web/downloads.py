@@ -23,6 +23,7 @@ from towpath.protocol.problem import problem
 from towpath.web.body import Send, send_object, send_reading, send_reply, start_of
 from towpath.web.intake import query_of
 from towpath.web.links import Links
+from towpath.web.unpacked import for_reader, is_packed
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -66,7 +67,10 @@ class Downloads:
             if not self._follow or "follow" not in query_of(head):
                 raise
             return await self._arriving(caller, head, key)
-        return Whole(self._delivery(head, opened), opened)
+        varies = is_packed(opened)
+        opened = await for_reader(head, opened)
+        whole = Whole(self._delivery(head, opened), opened)
+        return whole.with_fields(("vary", "accept")) if varies else whole
 
     def _delivery(self, head: Head, opened: Opened) -> Delivery:
         seconds, name, kind = self._cache_seconds, opened.name, "attachment"
@@ -138,23 +142,23 @@ class Arriving:
             await send_reply(scope, send, self._reply)
             return
         self._followers.add(self)
-        gone = asyncio.ensure_future(_gone(receive))
+        leaving = asyncio.ensure_future(gone(receive))
         try:
             await send(start_of(self._reply))
             # Some servers hold the head back until the body begins.
             await send({"type": "http.response.body", "body": b"", "more_body": True})
-            await self._send_pieces(scope, send, gone)
+            await self._send_pieces(scope, send, leaving)
         finally:
             self._followers.discard(self)
-            gone.cancel()
+            leaving.cancel()
 
-    async def _send_pieces(self, scope: Scope, send: Send, gone: asyncio.Future[None]) -> None:
+    async def _send_pieces(self, scope: Scope, send: Send, leaving: asyncio.Future[None]) -> None:
         at, end = self._start, self._end
         while end is None or at < end:
             waiting = asyncio.ensure_future(self._following.until_there(at, end))
-            both: set[asyncio.Future[Any]] = {waiting, gone}
+            both: set[asyncio.Future[Any]] = {waiting, leaving}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
+            if leaving.done():
                 waiting.cancel()
                 await asyncio.gather(waiting, return_exceptions=True)
                 return
@@ -178,7 +182,7 @@ def _without_length(scope: Scope, end: int | None) -> Scope:
     return scope if end is not None else {**scope, "extensions": {}}
 
 
-async def _gone(receive: Receive) -> None:
+async def gone(receive: Receive) -> None:
     """Return when the reader has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

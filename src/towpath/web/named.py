@@ -33,6 +33,7 @@ from towpath.web.downloads import Whole
 from towpath.web.form_source import FormSource, open_form
 from towpath.web.intake import Sourcing, query_of
 from towpath.web.log import upload_id
+from towpath.web.unpacked import for_reader, is_packed
 
 Check = Callable[[], None]
 
@@ -71,8 +72,11 @@ class Named:
         if found is None:
             raise no_such_name()
         opened = await self._shelf.open(caller, found[1].id)
+        varies = is_packed(opened)
+        opened = await for_reader(head, opened)
         delivery = deliver(head, opened.object, found[0].path, boundary=secrets.token_hex(16))
-        return Whole(_by_its_address(delivery), opened)
+        whole = Whole(_by_its_address(delivery), opened)
+        return whole.with_fields(("vary", "accept")) if varies else whole
 
     async def _forget(self, caller: Caller, head: Head) -> Reply:
         caller.require(Scope.REMOVE)

@@ -13,7 +13,8 @@ from towpath.core.caller import Caller, Scope
 from towpath.core.command import Append, Cancel, Complete, Create
 from towpath.core.model import Object, UploadState
 from towpath.core.ports import Source
-from towpath.core.transfer import declare, refuse_beyond
+from towpath.core.transfer import Write, declare, refuse_beyond
+from towpath.engine.copying import CopySource, require_proof
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf, held
 from towpath.errors import NotFound, StateConflict, StoreLost
@@ -22,6 +23,7 @@ from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import refuse
 from towpath.web.intake import HERE, Sourcing, query_of, read_json, repeat
 from towpath.web.log import upload_id
+from towpath.web.reuse import Mapped, Places
 
 
 class Ranges:
@@ -30,12 +32,13 @@ class Ranges:
     def __init__(self, engine: Engine, shelf: Shelf) -> None:
         self._engine = engine
         self._shelf = shelf
+        self._places = Places()
 
     def refuse(self, error: BaseException) -> Reply:
         """The reply to an error."""
         return refuse(error)
 
-    async def answer(self, caller: Caller, head: Head, source: Sourcing) -> Reply:
+    async def answer(self, caller: Caller, head: Head, source: Sourcing) -> Reply | Mapped:
         """Do what the request asks for. Raises what the engine raises."""
         values: dict[str, object] = dict(query_of(head)) if head.method == "GET" else {}
         if ranges.has_values(head):
@@ -53,6 +56,11 @@ class Ranges:
                 return ranges.render(command, await self._told(caller, upload.id), head)
         upload_id.set(command.key)
         match command:
+            case ranges.Map():
+                opened = await self._shelf.open(caller, command.key)
+                return Mapped(self._engine, opened, command.cut, self._places)
+            case ranges.Copy():
+                await self._copy(caller, command)
             case Append():
                 await self._append(caller, command, source)
             case Complete():
@@ -66,6 +74,23 @@ class Ranges:
                 page = ranges.page(told, extent, after=command.after, limit=command.limit)
                 return ranges.render(command, page, head)
         return ranges.render(command, await self._told(caller, command.key), head)
+
+    async def _copy(self, caller: Caller, command: ranges.Copy) -> None:
+        """Fill the ranges from the object, one after the other, as if its bytes were sent."""
+        upload, _ = await self._engine.inspect(caller, command.key)
+        require_proof(upload)
+        opened = await self._shelf.open(caller, command.source)
+        sources = [CopySource(opened, start, end) for start, end, _ in command.runs]
+        with self._places.place():
+            for source, (_, _, at) in zip(sources, command.runs, strict=True):
+                await self._copy_run(caller, command.key, at, source)
+
+    async def _copy_run(self, caller: Caller, key: str, at: int, source: CopySource) -> None:
+        write = Write(offset=at, length=source.length, sequential=False, when_filled=True)
+        try:
+            await self._append(caller, Append(key=key, write=write), lambda: source)
+        finally:
+            await self._engine.do(source.close)
 
     async def _append(self, caller: Caller, command: Append, source: Sourcing) -> None:
         """Write the range, or hold it against what is there if nothing is missing any more."""

@@ -3,6 +3,7 @@
     POST   /       JSON: an upload         PUT   /{id}           a range of it (Content-Range)
     GET    /{id}   its extent, in pages    POST  /{id}/complete  once its name is free, say
     DELETE /{id}   gives it up             POST  /have           which SHA-256 may I read here
+    POST   /{id}/copy  fills ranges of it from an object here    GET  /{id}/chunks  an object's map
 
 Rules: an upload completes when it is filled; a chunk with a digest counts whole or not at all, and
 a coded chunk needs one; a repeat of durable bytes is a success. docs/reference/ranges.md is exact.
@@ -19,14 +20,20 @@ from towpath.protocol.ranges.requests import (
     has_values,
     parse,
 )
+from towpath.protocol.ranges.reuse import MAP_TYPE, MOST_COPIED, MOST_COPIES, Copy, Map
 
 __all__ = [
+    "MAP_TYPE",
+    "MOST_COPIED",
+    "MOST_COPIES",
     "NAME",
     "Answer",
     "Command",
+    "Copy",
     "Have",
     "Held",
     "Look",
+    "Map",
     "Page",
     "Told",
     "asks",

@@ -20,6 +20,7 @@ from towpath.errors import Malformed
 from towpath.protocol.fields import LARGEST, read_body_length, read_key, read_media_type
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem
+from towpath.protocol.ranges.reuse import Copy, Map, describe_copy, parse_copy, parse_map
 from towpath.protocol.values import size, text
 
 NAME = "ranges"
@@ -52,13 +53,15 @@ class Have:
     digests: tuple[bytes, ...]
 
 
-Command = Create | Append | Look | Complete | Cancel | Have
+Command = Create | Append | Look | Complete | Cancel | Have | Copy | Map
 
 _VERBS = {
     "collection": "POST",
     "have": "POST",
     "upload": "GET, PUT, DELETE",
     "complete": "POST",
+    "copy": "POST",
+    "chunks": "GET",
 }
 
 
@@ -71,14 +74,14 @@ def place(head: Head) -> str | None:
             return "have"
         case [_]:
             return "upload"
-        case [_, "complete"]:
-            return "complete"
+        case [_, "complete" | "copy" | "chunks" as word]:
+            return word
     return None
 
 
 def has_values(head: Head) -> bool:
     """True if the request's body is a JSON object."""
-    return head.method == "POST" and place(head) in {"collection", "have"}
+    return head.method == "POST" and place(head) in {"collection", "have", "copy"}
 
 
 def asks(head: Head) -> bool:
@@ -106,6 +109,10 @@ def parse(head: Head, values: Mapping[str, object]) -> Command | Reply:
             return Cancel(key=read_key(key))
         case "POST", "complete":
             return Complete(key=read_key(key))
+        case "POST", "copy":
+            return parse_copy(read_key(key), values)
+        case "GET", "chunks":
+            return parse_map(read_key(key), values)
     return _wrong_address(head, where)
 
 
@@ -311,6 +318,10 @@ def compose(command: Command, *, base: str = "", coding: str | None = None) -> t
             path = f"/{command.key}/complete"
         case Cancel():
             method, path = "DELETE", f"/{command.key}"
+        case Copy():
+            path, body = f"/{command.key}/copy", json.dumps(describe_copy(command)).encode()
+        case Map():
+            method, path, query = "GET", f"/{command.key}/chunks", f"cut={command.cut.name}"
     if body:
         fields = {"content-type": "application/json", "content-length": str(len(body))}
     return Head(method=method, path=path, fields=fields, base=base, query=query), body

@@ -38,6 +38,7 @@ _TOLD: Values = {
     "digests": {"type": "object", "additionalProperties": TEXT},
 }
 _RUNS = list_of({"type": "array", "items": maybe(SIZE), "minItems": 2, "maxItems": 2})
+_TRIPLE: Values = {"type": "array", "items": SIZE, "minItems": 3, "maxItems": 3}
 _UPLOAD = json_of(record(_TOLD))
 _HELD = json_of(record({"have": list_of(record({"sha-256": TEXT, "id": TEXT, "length": SIZE}))}))
 
@@ -112,6 +113,29 @@ RANGES: Values = {
             "Complete what its name kept from being complete",
             parameters=[_KEY],
             answers={200: answer("It is complete.", _UPLOAD)},
+        )
+    },
+    "/ranges/{id}/copy": {
+        "post": _call(
+            "Fill ranges of an upload from an object that is here",
+            "The upload was begun with digests. Answered when all of it is durable.",
+            parameters=[_KEY],
+            body=said(
+                json_of(record({"from": TEXT, "ranges": list_of(_TRIPLE)})),
+                required=True,
+            ),
+            answers={200: answer("It is durable.", _UPLOAD)},
+        )
+    },
+    "/ranges/{id}/chunks": {
+        "get": _call(
+            "See where an object is cut by its content",
+            "36 bytes a chunk: its length (big-endian, 4 bytes) and its SHA-256.",
+            parameters=[
+                in_path("id", "The id of an object."),
+                in_query("cut", TEXT, "How to cut: v1-256k, v1-1m or v1-4m."),
+            ],
+            answers={200: answer("All chunks, in order.", bytes_of())},
         )
     },
 }

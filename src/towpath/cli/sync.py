@@ -1,0 +1,247 @@
+"""`towpath sync`: make one side what the other is, and carry only what differs.
+
+Rules: neither side is listed first: both are gone through name by name; nothing is removed unless
+that was asked for, and never because a folder could not be read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.cli.carry import Begin, Job, News, carry
+from towpath.cli.exits import OK, PARTLY
+from towpath.cli.options import Caller, transfer_options
+from towpath.cli.plan import DRY_RUN
+from towpath.errors import NameConflict, NotFound, TowpathError, TransferError
+
+if TYPE_CHECKING:
+    from towpath.client import BlockingTransfer, Client, NameRecord
+    from towpath.client.syncing import Step
+    from towpath.client.syncing_choice import Choice
+    from towpath.client.syncing_walk import Walk
+
+_PAGE = 300  # names of one answer, which is at most 1 MiB
+
+
+@click.command()
+@click.argument("source")
+@click.argument("dest")
+@click.option("--delete", is_flag=True, help="Remove from DEST what SOURCE has not.")
+@click.option("--checksum", is_flag=True, help="Compare bytes; else sizes and times are compared.")
+@DRY_RUN
+@click.option("--include", multiple=True, metavar="PATTERN", help="Only what fits one of these.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Nothing that fits this.")
+@click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
+@transfer_options
+def sync(caller: Caller, source: str, dest: str, **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
+    """Make the files of DEST what those of SOURCE are.
+
+    One of them is a folder here, the other one a folder on the server, written with a colon:
+    `towpath sync photos :backup/photos`, and back by `towpath sync :backup/photos photos`.
+
+    Of a file that has changed only the new content is sent. Patterns are `*.tmp`, `cache` (in any
+    folder) or `build/**/*.o` (from the top).
+    """
+    from towpath.client.syncing_choice import Choice
+
+    if source.startswith(":") == dest.startswith(":"):
+        raise click.UsageError("One side is the server's: write it with a colon, as :backup/.")
+    try:
+        choice = Choice(said["include"], said["exclude"])
+    except ValueError as error:
+        raise click.UsageError(f"A pattern cannot be read: {error}.") from error
+    folder = Path(dest if source.startswith(":") else source)
+    if not folder.is_dir() and (folder.exists() or not source.startswith(":")):
+        raise NotFound(f"There is no folder {folder}.", todo="Check the path.")
+    client = caller.client(parallel=said["parallel"], retries=said["retries"])
+    sides = _Sides(caller, client, source, dest, choice, checksum=said["checksum"])
+    if said["dry_run"]:
+        with client:
+            sides.say(delete=said["delete"])
+        return sides.code(OK)
+    jobs = sides.jobs(delete=said["delete"])
+    show, parallel = caller.show(), said["parallel"]
+    code = carry(client, jobs, output=caller.output, show=show, parallel=parallel)
+    return sides.code(code)
+
+
+class _Sides:
+    """Both sides, and what is done about them."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        client: Client,
+        source: str,
+        dest: str,
+        choice: Choice,
+        *,
+        checksum: bool,
+    ) -> None:
+        from towpath.client.syncing_walk import Walk
+
+        self._output = caller.output
+        self._client = client
+        self._choice = choice
+        self._checksum = checksum
+        self._up = dest.startswith(":")
+        folder, there = (source, dest) if self._up else (dest, source)
+        self._root = os.path.abspath(folder)  # noqa: PTH100 - links are kept
+        self._prefix = f"{there[1:].strip('/')}/".lstrip("/")
+        self._walk: Walk = Walk(self._root, choice, self._fail)
+        self._failed = self._kept = self._removed = 0
+
+    def jobs(self, *, delete: bool) -> Iterator[Job]:
+        """The transfers; what is to be removed goes while they are asked for."""
+        from towpath.client.syncing import Act
+
+        for step in self._steps(delete=delete):
+            if step.act is Act.KEEP:
+                self._kept += 1
+            elif step.act is Act.REMOVE:
+                self._remove(step)
+            elif step.act is Act.SEND:
+                yield Job(step.name, self._send(step), lambda result: str(result.name))
+            else:
+                yield Job(step.name, self._fetch(step), self._fetched(step))
+        if self._kept or self._removed:
+            self._output.say(f"{self._kept} the same, {self._removed} removed.")
+
+    def say(self, *, delete: bool) -> None:
+        """What would be done, a line each."""
+        from towpath.client.syncing import Act
+
+        for step in self._steps(delete=delete):
+            if step.act is not Act.KEEP:
+                self._output.record(
+                    "plan",
+                    action=step.act.value,
+                    path=os.path.join(self._root, step.name),  # noqa: PTH118 - only shown
+                    name=self._prefix + step.name,
+                    total_bytes=_size(step),
+                )
+                self._output.line(f"{step.act.value:<10}{step.name}")
+
+    def code(self, carried: int) -> int:
+        """The exit code for all."""
+        return PARTLY if self._failed and carried == OK else carried
+
+    def _steps(self, *, delete: bool) -> Iterator[Step]:
+        from towpath.client import syncing
+
+        there = syncing.listed(self._names(), self._prefix, self._choice)
+        here = self._walk if self._up or Path(self._root).is_dir() else ()
+        if self._up:
+            differs = syncing.by_content if self._checksum else syncing.sent_before
+            steps = syncing.to_server(here, there, self._judged(differs))
+        else:
+            differs = syncing.by_content if self._checksum else syncing.fetched_before
+            steps = syncing.to_folder(here, there, self._judged(differs))
+        for step in steps:
+            if step.act is not syncing.Act.REMOVE or (delete and self._is_gone(step)):
+                yield step
+
+    def _names(self) -> Iterator[NameRecord]:
+        return self._client.names(self._prefix, page=_PAGE)
+
+    def _judged(self, differs: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+        """A file that cannot be read differs: its transfer says what is wrong with it."""
+
+        def judge(here: Any, there: Any) -> bool:  # noqa: ANN401 - what syncing compares
+            with suppress(TowpathError):
+                return differs(here, there)
+            return True
+
+        return judge
+
+    def _is_gone(self, step: Step) -> bool:
+        """Whether what SOURCE has not is gone: not just unseen, and no unfinished download."""
+        if self._up:
+            return not any(step.name.startswith(prefix) for prefix in self._walk.missed)
+        return not step.name.endswith(".part")
+
+    def _fail(self, about: str, error: TowpathError) -> None:
+        self._failed += 1
+        self._output.error(error, about=about)
+
+    def _send(self, step: Step) -> Begin:
+        def begin(client: Client, news: News) -> BlockingTransfer[Any]:
+            path, name = step.here.path if step.here else "", self._prefix + step.name
+            return client.upload(path, name, on_conflict="replace", delta=True, progress=news)
+
+        return begin
+
+    def _fetch(self, step: Step) -> Begin:
+        def begin(client: Client, news: News) -> BlockingTransfer[Any]:
+            from towpath.client.syncing import place
+
+            path = Path(place(self._root, step.name))
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise NameConflict(
+                    f"{path.parent} cannot be a folder.", why=f"{error.strerror}."
+                ) from error
+            name = self._prefix + step.name
+            return client.download(name, path, overwrite=True, progress=news)
+
+        return begin
+
+    def _fetched(self, step: Step) -> Callable[[Any], str]:
+        def settle(result: Any) -> str:  # noqa: ANN401 - a DownloadResult
+            if step.there is not None and step.there.modified is not None:
+                at = step.there.modified * 1_000_000
+                try:
+                    os.utime(result.path, ns=(at, at))
+                except OSError as error:
+                    self._fail(result.path, _no_time(error))
+            return str(result.path)
+
+        return settle
+
+    def _remove(self, step: Step) -> None:
+        name = self._prefix + step.name
+        try:
+            if step.there is not None:
+                self._client.remove(name)
+            elif step.here is not None:
+                _unlink(Path(self._root), Path(step.here.path))
+        except TowpathError as error:
+            self._fail(name, error)
+        else:
+            self._removed += 1
+            self._output.record("removed", name=step.name)
+            self._output.say(f"Removed {step.name}.")
+
+
+def _size(step: Step) -> int:
+    """Bytes of what would be carried or removed."""
+    mine = step.there if step.act == "download" else step.here
+    side = mine or step.here or step.there
+    return side.size if side else 0
+
+
+def _no_time(error: OSError) -> TransferError:
+    return TransferError("Its time could not be set.", why=f"{error.strerror}.")
+
+
+def _unlink(root: Path, path: Path) -> None:
+    """Remove a file, and the folders that are empty then. Raises TransferError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise TransferError(f"{path} cannot be removed.", why=f"{error.strerror}.") from error
+    for folder in path.parents:
+        if folder == root or root not in folder.parents:
+            return
+        try:
+            folder.rmdir()
+        except OSError:  # there is something in it
+            return

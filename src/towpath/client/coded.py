@@ -1,0 +1,234 @@
+"""What a coded transfer is: how its chunks are coded, and the small objects that go with it.
+
+Rules: the record of a file's keys is durable before the first chunk leaves; no key is ever written
+here, nor said in an address.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from towpath.client.peer import Peer, Reply, expect
+from towpath.codec import MEDIA_TYPES
+from towpath.errors import Malformed, NotFound, StateConflict, Unreadable
+
+if TYPE_CHECKING:
+    from towpath.client.coded_upload import CodedUpload
+    from towpath.client.control import Control
+    from towpath.client.progress import Meter
+    from towpath.client.records import UploadResult
+    from towpath.client.resume import Note, Notebook
+    from towpath.client.retry import Patience
+    from towpath.client.upload import UploadTask
+    from towpath.codec.keys import Locks, Opens
+    from towpath.codec.record import KeyRecord
+
+CHUNK = 4 * 1024 * 1024  # plain bytes; each worker holds one, twice
+_BLOCK = 1024 * 1024  # bytes sent at once
+_MOST_CHUNKS = 1_000_000  # of one file; larger files get larger chunks
+_SMALLEST, _LARGEST = 64 * 1024, 64 * 1024 * 1024
+_LONGEST_SEGMENT, _LONGEST_NAME = 255, 1024  # bytes that a server takes
+
+Fields = Mapping[str, str]
+
+AS_STORED = {"Accept": ", ".join(MEDIA_TYPES)}
+"""Asks the server for chunks: others get a file that is only compressed undone."""
+
+NOTED = "towpath-coding"
+"""The metadata that says how an upload is coded: a run that would code it otherwise notices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How a file is coded on its way. `locks`: whom its key is wrapped for; empty: it is open."""
+
+    compresses: bool
+    locks: tuple[Locks, ...] = ()
+
+    @property
+    def noted(self) -> str:
+        """What is remembered of it."""
+        words = [*(["zstd"] if self.compresses else []), *(["sealed"] if self.locks else [])]
+        return " ".join(words)
+
+
+def coding_of(compress: str, encrypt: Sequence[Locks]) -> Coding | None:
+    """How a file shall be coded; None: not at all. Raises Malformed."""
+    if compress not in ("auto", "no"):
+        raise Malformed("compress is neither auto nor no.", field="compress")
+    if compress == "no" and not encrypt:
+        return None
+    return Coding(compress == "auto", tuple(encrypt))
+
+
+def compress_of(note: Note) -> str:
+    """How an unfinished upload is compressed. Raises StateConflict if it needs its keys again."""
+    said = note.metadata.get(NOTED)
+    if said is None:
+        return "no"
+    if "sealed" in said.split():
+        raise StateConflict(
+            f"The upload of {note.path} is encrypted.",
+            why="Its keys are kept nowhere.",
+            todo="Start it again as before, with its keys: it goes on where it was.",
+        )
+    return "auto"
+
+
+def give_up(peer: Peer, notebook: Notebook, note: Note) -> bool:
+    """Remove what is half done of a coded upload, here and at the server; False: it is none."""
+    if NOTED not in note.metadata:
+        return False
+    from towpath.client.coded_upload import discard  # noqa: PLC0415 - slow to import
+
+    with notebook.lock(note.id):
+        discard(peer, notebook, note.id)
+    return True
+
+
+def metadata_of(note: Note) -> dict[str, str]:
+    """What its caller gave an unfinished upload to keep."""
+    return {key: value for key, value in note.metadata.items() if key != NOTED}
+
+
+class Coded:
+    """A coded upload whose code is loaded in the thread that carries it."""
+
+    def __init__(
+        self,
+        task: UploadTask,
+        coding: Coding,
+        peer: Peer,
+        notebook: Notebook,
+        control: Control,
+        meter: Meter,
+    ) -> None:
+        self._rest = (task, coding, peer, notebook, control, meter)
+        self._upload: CodedUpload | None = None
+
+    def run(self, patience: Patience) -> UploadResult:
+        """Carry it through."""
+        return self._loaded().run(patience)
+
+    def discard(self) -> None:
+        """Give it up, here and at the server."""
+        self._loaded().discard()
+
+    def _loaded(self) -> CodedUpload:
+        from towpath.client.coded_upload import CodedUpload  # noqa: PLC0415 - slow to import
+
+        if self._upload is None:
+            self._upload = CodedUpload(*self._rest)
+        return self._upload
+
+
+def chunk_size(length: int, asked: int | None) -> int:
+    """Plain bytes of each chunk of a file of `length` bytes."""
+    if asked is not None:
+        return max(_SMALLEST, min(asked, _LARGEST))
+    needed = -(-length // _MOST_CHUNKS)
+    return min(_LARGEST, max(CHUNK, needed))
+
+
+def record_name(name: str, file_id: bytes) -> str:
+    """What the record of a file's keys is called.
+
+    It is beside the object, so that who may write the one may write the other.
+    """
+    end = f".{file_id[:4].hex()}.keys"
+    folder, slash, last = name.rpartition("/")
+    room = min(_LONGEST_SEGMENT, _LONGEST_NAME - len((folder + slash).encode())) - len(end)
+    return f"{folder}{slash}{last.encode()[: max(room, 1)].decode(errors='ignore')}{end}"
+
+
+def put_record(peer: Peer, name: str, record: KeyRecord, *, etag: str | None) -> None:
+    """Store a record. `etag`: of the one that it replaces; None: there must be none."""
+    data = record.render()
+    condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
+    fields = {"Content-Type": "application/json", **condition}
+    url = _address(peer, name)
+    with peer.open("PUT", url, fields, length=len(data)) as exchange:
+        exchange.send(memoryview(data))
+        expect(exchange.reply())
+
+
+def get_record(peer: Peer, name: str, file_id: bytes) -> tuple[KeyRecord, str]:
+    """The record of that name, and its ETag. Raises Unreadable if it is another file's."""
+    from towpath.codec.record import KeyRecord  # noqa: PLC0415 - only what is encrypted needs it
+
+    try:
+        reply = expect(peer.ask("GET", _address(peer, name), again=True))
+    except NotFound as error:
+        raise NotFound(
+            "The record of the file's keys is not there.",
+            why=f"It was called {name}.",
+            todo="Put it back: without it nobody can read the file.",
+        ) from error
+    record = KeyRecord.parse(reply.body)
+    if record.file_id != file_id:
+        raise Unreadable(
+            f"{name} has the keys of another file.", todo="Put the right record in its place."
+        )
+    return record, reply.fields.get("etag", "")
+
+
+def remove_record(peer: Peer, name: str) -> None:
+    """Take a record away, if it is there."""
+    peer.ask("DELETE", _address(peer, name), again=True)
+
+
+def rewrap(peer: Peer, name: str, keys: Sequence[Opens], locks: Sequence[Locks]) -> None:
+    """Wrap the keys of the file of that name for `locks`, and for no others.
+
+    Raises NotFound, WrongKey, and Unreadable when it is not encrypted.
+    """
+    from towpath.client.coded_object import tail_of  # noqa: PLC0415 - slow to import
+
+    found = expect(peer.ask("GET", peer.api("names", name), again=True)).json()
+    head = None
+    if found.get("media_type") in MEDIA_TYPES:
+        head = tail_of(peer, peer.address(str(found.get("href"))), lambda: None)[0].head
+    if head is None or not head.sealed:
+        raise Unreadable(f"{name} is not encrypted.", todo="Send it again, with --encrypt.")
+    record, etag = get_record(peer, head.record, head.file_id)
+    put_record(peer, head.record, record.rewrapped(keys, locks), etag=etag)
+
+
+def _address(peer: Peer, name: str) -> str:
+    return peer.address(f"names/{quote(name, safe='/')}")
+
+
+# --- chunks, as the ranges dialect carries them --------------------------------------------------
+
+
+def chunk_fields(start: int, end: int, crc: int, *, whole: int | None = None) -> Fields:
+    """The fields of a coded chunk at start <= b < end. `whole`: it is the last one, of so many."""
+    digest = base64.b64encode(crc.to_bytes(8, "big")).decode()
+    return {
+        "Content-Range": f"bytes {start}-{end - 1}/{'*' if whole is None else whole}",
+        "Content-Digest": f"crc64nvme=:{digest}:",
+        "Chunk-Coding": "towpath-1",
+    }
+
+
+def send_chunk(
+    peer: Peer,
+    url: str,
+    fields: Fields,
+    chunk: memoryview,
+    *,
+    check: Callable[[], None],
+    moved: Callable[[int], None],
+) -> Reply:
+    """PUT a chunk; the answer comes when all of it is durable."""
+    with peer.open("PUT", url, fields, length=len(chunk), check=check) as exchange:
+        for at in range(0, len(chunk), _BLOCK):
+            block = chunk[at : at + _BLOCK]
+            if not exchange.send(block):
+                break
+            moved(len(block))
+        return exchange.reply()

@@ -1,0 +1,82 @@
+"""What a client remembers of a coded upload: the rows of the chunks that it sent.
+
+Rules: a row is written before its chunk leaves, so that what the server has is known here; a row of
+a chunk that did not arrive is overwritten; rows beyond a torn one are not read. No key is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+from towpath.codec.manifest import ROW, Chunk, Table, row_of
+from towpath.core.digest import crc
+
+_HEAD = struct.Struct(">8s16sIBBH")  # magic, file id, chunk size, sealed, 0, bytes of the name
+_CRC = 8
+_MAGIC = b"towrows1"
+_ANY_KEY = 256  # how many file keys there are is not known here
+
+
+class Journal:
+    """The rows of one upload in one file. `record`: the name of its keys' record, or empty."""
+
+    def __init__(self, path: Path, file_id: bytes, chunk: int, record: str) -> None:
+        self._path = path
+        self.file_id = file_id
+        self.chunk = chunk
+        self.record = record
+        self.table = Table(sealed=bool(record))
+        self._rows_at = 0
+
+    @classmethod
+    def begin(cls, path: Path, file_id: bytes, chunk: int, record: str) -> Journal:
+        """A new one, in place of any that there was."""
+        journal = cls(path, file_id, chunk, record)
+        name = record.encode()
+        head = _HEAD.pack(_MAGIC, file_id, chunk, bool(record), 0, len(name)) + name
+        head += crc(memoryview(head)).to_bytes(_CRC, "big")
+        journal._rows_at = len(head)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            path.chmod(0o600)
+            file.write(head)
+            file.flush()
+            os.fsync(file.fileno())
+        return journal
+
+    @classmethod
+    def load(cls, path: Path) -> Journal | None:
+        """The one that is there; None if there is none that can be used."""
+        try:
+            data = path.read_bytes()
+            magic, file_id, chunk, _, _, length = _HEAD.unpack_from(data)
+        except (FileNotFoundError, struct.error):
+            return None
+        rows_at = _HEAD.size + length + _CRC
+        head, check = data[: rows_at - _CRC], data[rows_at - _CRC : rows_at]
+        if magic != _MAGIC or crc(memoryview(head)).to_bytes(_CRC, "big") != check:
+            return None
+        journal = cls(path, file_id, chunk, head[_HEAD.size :].decode())
+        journal._rows_at = rows_at
+        rows = data[rows_at:]
+        journal.table = Table(
+            sealed=bool(journal.record), rows=rows[: len(rows) // ROW.size * ROW.size]
+        )
+        journal.table.cut(journal.table.sound(_ANY_KEY))  # a power cut may have left anything
+        return journal
+
+    def put(self, row: Chunk) -> None:
+        """Remember a chunk before it is sent; one that was there is written over."""
+        new = row.index == len(self.table)
+        if new:
+            self.table.append(row)
+        else:
+            self.table.put(row)
+        at = self._rows_at + row.index * ROW.size
+        with self._path.open("r+b") as file:
+            if new:
+                file.truncate(at)  # of rows that were cut
+            file.seek(at)
+            file.write(row_of(row))

@@ -1,0 +1,224 @@
+"""Send the chunks of one file that the server has not yet, over a few connections.
+
+Rules: chunks are read one after the other, coded and sent side by side, and given their places in
+order, because each one's follows from those before it; memory is one chunk a worker, plain and
+coded; a row is in the journal before its chunk leaves; what was coded before and did not arrive is
+coded again in the same place, with a new salt.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from towpath.client import coded
+from towpath.client.coded_journal import Journal
+from towpath.client.control import Control
+from towpath.client.peer import Peer, Reply, expect
+from towpath.client.progress import Meter
+from towpath.client.resume import Source
+from towpath.client.together import together
+from towpath.codec.chunks import Coder, Place
+from towpath.codec.manifest import Chunk, Table
+from towpath.errors import BadAnswer, Cut, SourceChanged
+
+WORKERS = 3
+_READ = 1024 * 1024  # bytes at once, between two looks at `check`
+
+Runs = Sequence[tuple[int, int]]
+"""Ranges start <= b < end of coded bytes."""
+
+
+class Vanished(Exception):
+    """The upload is gone, or the server has bytes of it that nobody here knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The file that is sent, open, as it was when the upload began."""
+
+    file: io.FileIO
+    path: str
+    source: Source
+
+
+def missing(table: Table, offset: int, durable: Callable[[], Runs]) -> list[Chunk]:
+    """The rows whose chunks the server has not, though it has later ones; rows behind these go.
+
+    `offset`: the end of what it has without a gap. `durable`: asks for all that it has. Raises
+    Vanished when it has what no row tells of.
+    """
+    count = table.rows_of_stored(offset)
+    if count is None:
+        raise Vanished
+    if count == len(table):
+        return []
+    holes: list[Chunk] = []
+    runs, end = durable(), count
+    for index in range(count, len(table)):
+        row = table[index]
+        inside = [
+            (max(start, row.stored_start), min(stop, row.stored_end))
+            for start, stop in runs
+            if start < row.stored_end and stop > row.stored_start
+        ]
+        if inside == [(row.stored_start, row.stored_end)]:
+            end = index + 1
+        elif inside:
+            raise Vanished
+        else:
+            holes.append(row)
+    if runs and max(stop for _, stop in runs) > table.stored_length:
+        raise Vanished
+    table.cut(end)
+    return [row for row in holes if row.index < end]
+
+
+class Sending:
+    """One run over the chunks that are missing."""
+
+    def __init__(
+        self, local: Local, journal: Journal, peer: Peer, url: str, control: Control, meter: Meter
+    ) -> None:
+        self._local = local
+        self._journal = journal
+        self._peer = peer
+        self._url = url
+        self._control = control
+        self._meter = meter
+        self._turn = threading.Lock()  # to take a chunk and read it
+        self._order = threading.Condition()  # to give it its place, and remember that
+        self._broken = False  # a chunk could not be coded: those behind it have no place
+        self._left: deque[Chunk] = deque()
+        self._next = (0, 0)  # number and start of the next chunk behind the last row
+        self._count = threading.Lock()  # to touch the meter and what follows
+        self.durable = 0  # plain bytes that the server is known to have
+
+    def all(
+        self,
+        holes: Sequence[Chunk],
+        coder: Callable[[int], Coder],
+        progress: Callable[[], None],
+    ) -> None:
+        """Send what fills `holes`, then what is behind the last row.
+
+        `coder`: makes one, for chunks of so many plain bytes. `progress`: told of each chunk.
+        """
+        table, size = self._journal.table, min(self._journal.chunk, self._local.source.size)
+        self.durable = table.length - sum(row.length for row in holes)
+        self._left, self._next, self._broken = deque(holes), (len(table), table.length), False
+        workers = [(coder(size), memoryview(bytearray(size))) for _ in range(WORKERS)]
+
+        def step(worker: int) -> bool:
+            try:
+                return self._one(*workers[worker], progress)
+            except BaseException:
+                with self._order:
+                    self._broken = True
+                    self._order.notify_all()
+                raise
+
+        together(WORKERS, step)
+
+    def _one(self, coder: Coder, room: memoryview, progress: Callable[[], None]) -> bool:
+        """Carry the next chunk; False if there is none, or if another one could not be coded."""
+        with self._turn:
+            hole = self._left.popleft() if self._left else None
+            place, length = self._place(hole, len(room))
+            if not length:
+                return False
+            self._read(room[:length], place.start)
+        row, chunk = coder.code(room[:length], place)
+        placed = self._placed(row, hole)
+        if placed is None:
+            return False
+        self._send(placed, chunk)
+        with self._count:
+            self.durable += row.length
+            progress()
+        return True
+
+    def _place(self, hole: Chunk | None, size: int) -> tuple[Place, int]:
+        """Where the next chunk stands in the file, and its length; 0 behind the last one."""
+        whole = self._local.source.size
+        if hole is not None:
+            final = hole.end == whole
+            return Place(index=hole.index, start=hole.start, final=final), hole.length
+        index, start = self._next
+        length = min(size, whole - start)
+        self._next = index + 1, start + length
+        return Place(index=index, start=start, final=start + length == whole), length
+
+    def _read(self, room: memoryview, start: int) -> None:
+        """Read a chunk, and see that the file is what it was."""
+        local, filled = self._local, 0
+        local.file.seek(start)
+        while filled < len(room):
+            self._control.check()
+            taken = local.file.readinto(room[filled : filled + _READ])
+            if not taken:
+                raise SourceChanged(f"{local.path} has become shorter while it was read.")
+            filled += taken
+        local.source.insist(Source.of(os.fstat(local.file.fileno())), local.path)
+
+    def _placed(self, row: Chunk, hole: Chunk | None) -> Chunk | None:
+        """The row with its place in the object, remembered; None if those before it failed."""
+        table = self._journal.table
+        with self._order:
+            while hole is None and len(table) < row.index and not self._broken:
+                self._order.wait()
+            if self._broken:
+                return None
+            if hole is not None and row.stored_length != hole.stored_length:
+                raise Vanished  # another zstd than before: it fits no more
+            start = table.stored_length if hole is None else hole.stored_start
+            row = replace(row, stored_start=start)
+            self._journal.put(row)
+            self._order.notify_all()
+        return row
+
+    def _send(self, row: Chunk, chunk: memoryview) -> None:
+        """Send one chunk. If it does not arrive, it will be coded again."""
+        sent = 0
+
+        def moved(count: int) -> None:
+            nonlocal sent
+            with self._count:
+                before = row.length * sent // row.stored_length
+                sent += count
+                plain = row.length * sent // row.stored_length - before
+                self._meter.at(self._meter.transferred + plain - count)
+                self._meter.moved(count)
+
+        fields = coded.chunk_fields(row.stored_start, row.stored_end, row.stored_crc)
+        expect(self.put(fields, chunk, moved))
+
+    def put(self, fields: coded.Fields, chunk: memoryview, moved: Callable[[int], None]) -> Reply:
+        """PUT a range; the answer comes when all of it is durable. Raises Cut if it is damaged."""
+        reply = coded.send_chunk(
+            self._peer, self._url, fields, chunk, check=self._control.check, moved=moved
+        )
+        if reply.status == 422:  # and none of its bytes was kept
+            raise Cut("A chunk did not arrive as it was sent.")
+        return reply
+
+
+def durable_runs(peer: Peer, url: str, after: int, check: Callable[[], None]) -> Runs:
+    """What the server has of the upload from the byte `after` on."""
+    found: list[tuple[int, int]] = []
+    following: object = after
+    while isinstance(following, int):
+        page = expect(peer.ask("GET", f"{url}?after={following}", check=check, again=True)).json()
+        try:
+            found += [(int(start), int(end)) for start, end in page["durable"]]
+            following = page["next"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadAnswer("The server's list of ranges cannot be read.") from error
+        if isinstance(following, int) and following <= after:
+            raise BadAnswer("The server's list of ranges has no end.")
+        after = following if isinstance(following, int) else after
+    return found

@@ -1,0 +1,95 @@
+"""Sealed messages: Cobblestone-256 (C2SP chunked-encryption, version 1), one message a chunk.
+
+Rules: each message has a salt of its own, drawn anew each time, so that coding a chunk a second
+time under the same key gives away nothing; the context says of which file, which chunk and whether
+it is the last one, so that no message can stand in another's place; nothing is handed out before
+the whole message is proven.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import struct
+
+from towpath.errors import DigestMismatch
+
+FILE_KEY = 32
+"""Bytes of the key that seals the chunks of one file."""
+
+FILE_ID = 16
+"""Bytes of the random number that stands for one file."""
+
+_HEADER = 56  # salt and commitment to the key
+_SEGMENT, _TAG = 16 * 1024, 16
+_CHUNK = struct.Struct(">16s16sQB")
+_MANIFEST = struct.Struct(">16s16s32s")
+
+
+def new_file_key() -> bytes:
+    """A random key for one file."""
+    return secrets.token_bytes(FILE_KEY)
+
+
+def new_file_id() -> bytes:
+    """A random id for one file."""
+    return secrets.token_bytes(FILE_ID)
+
+
+def sealed_length(length: int) -> int:
+    """Bytes of the sealed message of `length` bytes."""
+    return _HEADER + length + _TAG * (length // _SEGMENT + 1)
+
+
+def chunk_context(file_id: bytes, index: int, *, final: bool) -> bytes:
+    """What the sealed chunk `index` of a file is bound to."""
+    return _CHUNK.pack(b"towpath chunk 1", file_id, index, final)
+
+
+def manifest_context(file_id: bytes, head: bytes) -> bytes:
+    """What a file's sealed manifest is bound to: also the open `head` before it."""
+    return _MANIFEST.pack(b"towpath table 1", file_id, hashlib.sha256(head).digest())
+
+
+class Sealer:
+    """Seals messages into one buffer, which the next message overwrites."""
+
+    def __init__(self, longest: int) -> None:
+        # as much as update_into asks for, so that it never allocates
+        self._room = memoryview(bytearray(longest + longest // 1024 + _SEGMENT + 128))
+
+    def seal(self, key: bytes, context: bytes, plain: memoryview) -> memoryview:
+        """The sealed message; valid until the next call."""
+        from cryptography.cobblestone import Cobblestone256Encryptor  # noqa: PLC0415 - slow
+
+        encryptor = Cobblestone256Encryptor(key, context)
+        written = encryptor.update_into(plain, self._room)
+        last = encryptor.finalize()
+        end = written + len(last)
+        self._room[written:end] = last
+        return self._room[:end]
+
+
+class Opener:
+    """Opens messages into one buffer, which the next message overwrites."""
+
+    def __init__(self, longest: int) -> None:
+        self._room = memoryview(bytearray(longest + _SEGMENT + 128))
+
+    def open(self, key: bytes, context: bytes, sealed: memoryview) -> memoryview:
+        """The plain message; valid until the next call. Raises DigestMismatch."""
+        from cryptography.cobblestone import Cobblestone256Decryptor  # noqa: PLC0415 - slow
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - slow
+
+        decryptor = Cobblestone256Decryptor(key, context)
+        try:
+            written = decryptor.update_into(sealed, self._room)
+            last = decryptor.finalize()
+        except InvalidTag:
+            raise DigestMismatch(
+                "A sealed message cannot be opened.",
+                why="It was changed or cut, belongs to another place, or has another key.",
+            ) from None
+        end = written + len(last)
+        self._room[written:end] = last
+        return self._room[:end]

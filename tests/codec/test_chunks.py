@@ -1,0 +1,70 @@
+"""Chunks there and back: proven, each in its place."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.codec.sample import FILE, KEY, TEXT, Sample
+from towpath.codec.chunks import Decoder
+from towpath.codec.encrypt import sealed_length
+from towpath.codec.manifest import Coding
+from towpath.errors import DigestMismatch
+
+PIECE = st.one_of(st.binary(min_size=1, max_size=300), st.just(TEXT))
+
+
+def decode(sample: Sample, index: int, stored: bytes, key: bytes = KEY) -> bytes:
+    keys = [key] if sample.sealed else []
+    decoder = Decoder(FILE, keys, chunks=len(sample.table))
+    return bytes(decoder.decode(sample.table[index], memoryview(stored)))
+
+
+@given(st.lists(PIECE, max_size=5), st.booleans(), st.booleans())
+def test_chunks_come_back(cuts: list[bytes], sealed: bool, compresses: bool) -> None:
+    sample = Sample(cuts, sealed, compresses)
+    for index, plain in enumerate(cuts):
+        assert decode(sample, index, sample.chunks[index]) == plain
+
+
+def test_a_chunk_is_compressed_only_where_it_helps() -> None:
+    sample = Sample([TEXT, bytes(range(256))], sealed=False)
+    assert [sample.table[i].coding for i in range(2)] == [Coding.ZSTD, Coding.RAW]
+    assert sample.table[0].stored_length < len(TEXT) // 10
+    assert sample.table[1].stored_length == 256 + 9 + 3
+    assert Sample([TEXT], compresses=False).table[0].stored_length == sealed_length(len(TEXT))
+
+
+def test_what_is_sealed_shows_nothing_of_its_bytes() -> None:
+    assert b"the same words" not in Sample([TEXT], compresses=False).stored
+
+
+def test_a_chunk_that_is_coded_again_has_another_salt() -> None:
+    assert Sample([TEXT]).chunks[0] != Sample([TEXT]).chunks[0]
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@given(st.data())
+def test_a_changed_or_cut_chunk_is_refused(sealed: bool, data: st.DataObject) -> None:
+    sample = Sample([TEXT, b"second"], sealed)
+    stored = bytearray(sample.chunks[0])
+    at = data.draw(st.integers(0, len(stored) - 1))
+    if data.draw(st.booleans()):
+        del stored[at:]
+    else:
+        stored[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(DigestMismatch, match="Chunk 0 is damaged") as refused:
+        decode(sample, 0, bytes(stored))
+    assert "not the bytes that were written" in refused.value.why
+
+
+def test_a_chunk_in_anothers_place_is_refused() -> None:
+    sample = Sample([b"a" * 50, b"b" * 50, b"c" * 50])
+    with pytest.raises(DigestMismatch, match="Chunk 1"):
+        decode(sample, 1, sample.chunks[0])
+
+
+def test_a_chunk_of_another_key_is_refused() -> None:
+    sample = Sample([TEXT])
+    with pytest.raises(DigestMismatch) as refused:
+        decode(sample, 0, sample.chunks[0], key=KEY[::-1])
+    assert "another key" in refused.value.why
