@@ -1,0 +1,160 @@
+"""Bytes that come out: into a file of this machine, `NAME.part` first, its name at last.
+
+Rules: the final name never stands for bytes that were not checked; what was there before stands
+until then. Memory holds one block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from towpath.core.digest import crc
+from towpath.errors import NotFound
+from towpath.store.base import Reading
+from towpath.uds3.carrier import Job
+from towpath.uds3.control import Control
+from towpath.uds3.errors import ChecksumMismatchError
+from towpath.uds3.records import sync_folder
+
+_BLOCK = 1 << 20
+
+
+class _FileReading:
+    """Bytes of a plain file, block by block."""
+
+    file: tuple[int, int, int] | None = None
+
+    def __init__(self, path: Path, start: int, end: int) -> None:
+        self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by `close`
+        self._at = start
+        self._end = end
+
+    def __iter__(self) -> Iterator[memoryview]:
+        block = memoryview(bytearray(_BLOCK))
+        self._file.seek(self._at)
+        while self._at < self._end:
+            count = self._file.readinto(block[: self._end - self._at])
+            if not count:
+                return
+            self._at += count
+            yield block[:count]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Something that can be read: what it is, how long, its CRC64NVME if that is known."""
+
+    id: str
+    length: int
+    crc: int | None
+    read: Callable[[int, int], Reading]
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """A plain file. Raises NotFound."""
+        try:
+            stat = path.stat()
+        except FileNotFoundError as error:
+            raise NotFound(f"There is no file {path}.", todo="Check the path.") from error
+        state = f"{stat.st_size}-{stat.st_mtime_ns}"
+        return cls(state, stat.st_size, None, lambda start, end: _FileReading(path, start, end))
+
+    def is_sound(self, algorithm: str | None, checksum: str | None) -> bool:
+        """Read all of it, and tell whether its checksums are these."""
+        hasher = None
+        if algorithm is not None and checksum is not None:
+            hasher = hashlib.new(algorithm, usedforsecurity=False)
+        value, count = 0, 0
+        with closing(self.read(0, self.length)) as reading:
+            for block in reading:
+                value, count = crc(block, value), count + len(block)
+                if hasher is not None:
+                    hasher.update(block)
+        same = hasher is None or hasher.hexdigest() == checksum
+        return count == self.length and same and self.crc in (None, value)
+
+
+def part_of(path: Path) -> Path:
+    """Where bytes lie until they are whole."""
+    return path.with_name(path.name + ".part")
+
+
+def fetch(origin: Origin, job: Job) -> None:
+    """Bring what is missing, check all of it, and give it its name."""
+    record, target = job.record, Path(job.record.path)
+    resumes = record.document_id == origin.id and not job.restart
+    record.document_id, record.total = origin.id, origin.length
+    part = part_of(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(part, "r+b" if resumes and part.exists() else "w+b", buffering=0) as file:  # noqa: PTH123
+        handle = file.fileno()
+        start = min(record.transferred, os.fstat(handle).st_size) if resumes else 0
+        os.ftruncate(handle, start)
+        record.resumed_from = record.transferred = at = start
+        job.moved()
+        value = _prefix(part, start, job.control)
+        with closing(origin.read(start, origin.length)) as reading:
+            for block in reading:
+                job.control.check()
+                _write(handle, block, at)
+                value, at = crc(block, value), at + len(block)
+                if at - record.transferred >= record.chunk_size:
+                    os.fsync(handle)
+                    record.transferred = at
+                    job.moved()
+        _require(at == origin.length and origin.crc in (None, value), part, record.address)
+        os.fsync(handle)
+    record.transferred, record.crc = at, f"{value:016x}"
+    part.replace(target)
+    sync_folder(target.parent)
+
+
+def place(origin: Origin, target: Path, control: Control) -> None:
+    """Copy an object to a file of this machine."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = part_of(target)
+    value = at = 0
+    with open(part, "wb", buffering=0) as file:  # noqa: PTH123 - unbuffered
+        with closing(origin.read(0, origin.length)) as reading:
+            for block in reading:
+                control.check()
+                _write(file.fileno(), block, at)
+                value, at = crc(block, value), at + len(block)
+        _require(at == origin.length and origin.crc in (None, value), part, str(target))
+        os.fsync(file.fileno())
+    part.replace(target)
+    sync_folder(target.parent)
+
+
+def _require(sound: bool, part: Path, what: str) -> None:
+    if not sound:
+        part.unlink(missing_ok=True)
+        raise ChecksumMismatchError(
+            f"What came of {what} are not the bytes that are stored.",
+            todo="They were removed; download it again.",
+        )
+
+
+def _prefix(part: Path, end: int, control: Control) -> int:
+    """The CRC64NVME of the first bytes of a file."""
+    value = 0
+    with closing(_FileReading(part, 0, end)) as reading:
+        for block in reading:
+            control.check()
+            value = crc(block, value)
+    return value
+
+
+def _write(handle: int, block: memoryview, at: int) -> None:
+    while block:
+        count = os.pwrite(handle, block, at)
+        block, at = block[count:], at + count
