@@ -323,17 +323,15 @@ class FakeServer:
     def _get(
         self, sock: socket.socket, fields: dict[str, str], upload: Upload, fault: Fault | None
     ) -> bool:
-        known, start, status = facts(upload), 0, 200
+        known, start, end, status = facts(upload), 0, upload.size, 200
         etag = known["ETag"]
         if fields.get("if-match", etag) != etag:
             return self._problem(sock, 412, "precondition", "It is another object")
-        end = upload.size
         if "range" in fields and fields.get("if-range", etag) == etag:
             first, _, last = fields["range"][6:].partition("-")
             start, end, status = int(first), min(end, int(last or end) + 1), 206
             known["Content-Range"] = f"bytes {start}-{end - 1}/{upload.size}"
-        body = bytes(upload.data[start:end])
-        known["Content-Length"] = str(len(body))
+        known["Content-Length"] = str(len(body := bytes(upload.data[start:end])))
         if not self.digests:
             del known["Repr-Digest"]
         if fault is not None and fault.kind == "wrong-digest":
@@ -342,8 +340,8 @@ class FakeServer:
             Path(fault.body.decode()).touch()
         if fault is not None and fault.kind in ("replaced", "removed"):
             upload.crc ^= 1  # another object, to whoever compares ETags
-            if fault.kind == "removed":
-                del self.uploads[upload.id]
+        if fault is not None and fault.kind == "removed":
+            del self.uploads[upload.id]
         if fault is not None and fault.kind in ("cut", "reset", "replaced", "removed"):
             self._answer(sock, status, known, body[: fault.at])
             self._end(sock, fault.kind)
@@ -353,8 +351,7 @@ class FakeServer:
                 self.received += fault.at
                 self.moved.notify_all()
             self.release.wait(20)
-            sock.sendall(body[fault.at :])
-            return True
+            return sock.sendall(body[fault.at :]) is None
         return self._answer(sock, status, known, body)
 
     # -- the control API

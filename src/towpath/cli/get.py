@@ -12,7 +12,7 @@ import click
 from towpath.cli.carry import Job, News, carry
 from towpath.cli.keyfiles import opening_options, opens
 from towpath.cli.landing import Folder
-from towpath.cli.options import Caller, many_options, transfer_options
+from towpath.cli.options import Caller, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_downloads
 from towpath.cli.pour import pour
 from towpath.cli.same import is_same, same_options, there
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @many_options
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@limit_option
 @opening_options
 @DRY_RUN
 @transfer_options
@@ -91,6 +92,7 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         connections=said["connections"],
         retries=said["retries"],
         verify=not said["no_verify"],
+        limit=said["limit"],
     )
     return carry(
         client,
@@ -117,7 +119,9 @@ def _to_stdout(caller: Caller, names: list[str], said: dict[str, Any]) -> int:
         raise click.UsageError("--json is not for stdout: only the bytes go there.")
     if opens(said, caller.output):
         raise click.UsageError("`towpath cat` opens encrypted files for stdout.")
-    client = caller.client(retries=said["retries"], verify=not said["no_verify"])
+    client = caller.client(
+        retries=said["retries"], verify=not said["no_verify"], limit=said["limit"]
+    )
     return pour(client, names, output=caller.output, show=caller.show())
 
 

@@ -45,6 +45,31 @@ class Size(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class Rate(click.ParamType[str]):
+    """A rate such as 20M, or a timetable of rates."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - as click hands it over
+        from towpath.core.timetable import Timetable
+
+        try:
+            Timetable.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+limit_option = click.option(
+    "--limit",
+    envvar="TOWPATH_LIMIT",
+    type=Rate(),
+    metavar="RATE",
+    help="Bytes a second for all together: 20M, or a timetable such as "
+    "'08:00,512k 23:00,off'; else TOWPATH_LIMIT.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """What the shared options say. `explicit`: the URL was written on the command line."""

@@ -17,8 +17,9 @@ import click
 
 from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.keyfiles import locks, sealing_options
-from towpath.cli.options import Caller, Size, many_options, transfer_options
+from towpath.cli.options import Caller, Size, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
+from towpath.cli.queue_put import detach, is_detached, queue_options
 from towpath.cli.same import is_same, same_options, there
 from towpath.cli.select import LINKS, Found, Selecting, Walk, rules_given, selection_options
 from towpath.client.aio import name_for
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 @click.option("--chunk-size", type=Size(), help="Bytes of one request at most; by default as fits.")
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@limit_option
+@queue_options
 @sealing_options
 @DRY_RUN
 @transfer_options
@@ -80,17 +83,14 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         compress="auto" if said["compress"] else "no",
         encrypt=locks(said, caller.output),
     )
-    stdin = "-" in sources
-    if stdin and (len(sources) > 1 or not (said["name"] or dest)):
-        raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
-    if said["name"] and not stdin:
-        raise click.UsageError("--name is for stdin; for a file, give the name as DEST.")
-    if stdin and said["delta"]:
-        raise click.UsageError("What comes on stdin is read once: no --delta with -.")
+    detached, stdin = is_detached(said), "-" in sources
+    _check_stdin(sources, dest, said, stdin=stdin)
     walk = Walk(rules_given(said["include"], said["exclude"]), said["links"])
+    if detached:
+        found = ((each.path, each.name) for source in sources for each in walk.files(source, dest))
+        how = {"metadata": keep.metadata, "on_conflict": keep.on_conflict}
+        return detach(caller, found, how, said)
     if said["dry_run"]:
-        if stdin:
-            raise click.UsageError("What comes on stdin is not known before: no --dry-run with -.")
         return plan_uploads(caller, lambda client: _planned(client, walk, sources, dest, keep))
     client = caller.client(
         parallel=said["parallel"],
@@ -98,6 +98,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         chunk_size=said["chunk_size"],
         retries=said["retries"],
         verify=not said["no_verify"],
+        limit=said["limit"],
     )
     if stdin:
         caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
@@ -107,6 +108,24 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
             caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
         jobs = _jobs(client, walk, sources, dest, keep)
     return carry(client, jobs, output=caller.output, show=caller.show(), parallel=said["parallel"])
+
+
+def _check_stdin(
+    sources: list[str], dest: str | None, said: dict[str, Any], *, stdin: bool
+) -> None:
+    """Raises UsageError for what makes no sense with stdin, or only with it."""
+    if not stdin:
+        if said["name"]:
+            raise click.UsageError("--name is for stdin; for a file, give the name as DEST.")
+        return
+    if len(sources) > 1 or not (said["name"] or dest):
+        raise click.UsageError("Reading stdin: give - alone, and --name for what it is called.")
+    if said["detach"]:
+        raise click.UsageError("What comes on stdin cannot be read later: leave --detach out.")
+    if said["delta"]:
+        raise click.UsageError("What comes on stdin is read once: no --delta with -.")
+    if said["dry_run"]:
+        raise click.UsageError("What comes on stdin is not known before: no --dry-run with -.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,14 @@ import click
 from towpath.cli.amounts import size
 from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.exits import OK
-from towpath.cli.options import Caller, caller_options, many_options, transfer_options
+from towpath.cli.options import (
+    Caller,
+    caller_options,
+    limit_option,
+    many_options,
+    transfer_options,
+)
+from towpath.cli.queue import resume_jobs, show_jobs, undone
 from towpath.client.progress import rfc3339
 from towpath.client.resume import Note, Notebook
 from towpath.client.surroundings import state_folder
@@ -27,11 +34,18 @@ if TYPE_CHECKING:
 @click.option("--forget", metavar="ID", help="Give one up, here and on the server.")
 @caller_options
 def transfers(caller: Caller, forget: str | None) -> int:
-    """List what is not finished: first on this machine, then on the server."""
+    """List what is not finished: the queue, what stopped here, and what the server has.
+
+    What was done or failed in the queue is listed too, for a while.
+    """
     notes = list(Notebook(state_folder()).all())
     if forget is not None:
-        return _forget(caller, find(notes, forget))
+        return _forget(caller, find(outside_the_queue(), forget))
+    show_jobs(caller.output, row)
+    queued = undone()
     for note in notes:
+        if note.id in queued:
+            continue
         caller.output.record("transfer", **facts(note))
         caller.output.line(row(note.id, note.direction, note.offset, note.length, shown(note)))
     known = {note.url.rpartition("/")[2] for note in notes}
@@ -53,13 +67,17 @@ def transfers(caller: Caller, forget: str | None) -> int:
 @click.option("--all", "every", is_flag=True, help="All that this machine remembers.")
 @many_options
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
+@limit_option
 @transfer_options
 def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Go on with a transfer that stopped; `towpath transfers` lists the IDs.
 
-    The first characters of an ID are enough, and none are needed when there is only one.
+    The first characters of an ID are enough, and none are needed when there is only one. What was
+    paused in the queue goes on there.
     """
-    notes = list(Notebook(state_folder()).all())
+    notes = outside_the_queue()
+    if resume_jobs(caller.output, transfer, every=every, alone=not notes) and not every:
+        return OK
     if not every:
         notes = [find(notes, transfer)]
     elif not notes:
@@ -76,6 +94,7 @@ def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # n
             parallel=said["parallel"],
             connections=said["connections"],
             retries=said["retries"],
+            limit=said["limit"],
         )
         code = (
             carry(
@@ -88,6 +107,18 @@ def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # n
             or code
         )
     return code
+
+
+def outside_the_queue() -> list[Note]:
+    """What stopped on this machine and is nobody's but ours to go on with."""
+    notes = Notebook(state_folder()).all()
+    queued = undone()
+    return [note for note in notes if note.id not in queued]
+
+
+def give_up(caller: Caller, start: str) -> None:
+    """Forget the transfer whose id begins so, here and on the server. Raises NotFound."""
+    _forget(caller, find(outside_the_queue(), start))
 
 
 def find(notes: list[Note], start: str) -> Note:

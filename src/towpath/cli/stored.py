@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 import click
 
-from towpath.cli.options import DEFAULT_URL, FILE, Size
+from towpath.cli.options import DEFAULT_URL, FILE, Rate, Size
 from towpath.cli.show import WAYS
 from towpath.client.surroundings import config_folder
 from towpath.errors import SettingsError
@@ -47,6 +47,7 @@ SETTINGS: Mapping[str, Setting] = {
     "parallel": Setting(click.IntRange(1, 64), "4", "transfers at once"),
     "retries": Setting(click.IntRange(0), "10", "failures in a row that are borne"),
     "chunk_size": Setting(Size(), "", "bytes of one request"),
+    "limit": Setting(Rate(), "", "bytes a second", "TOWPATH_LIMIT"),
 }
 
 

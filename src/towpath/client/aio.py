@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Self
 from towpath.client import names
 from towpath.client.coded import Coded, coding_of, compress_of, give_up, metadata_of, rewrap
 from towpath.client.coded_peer import Decoding
+from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
 from towpath.client.memory import SHARED, Memory
 from towpath.client.opening import Make, Opening
 from towpath.client.peer import Peer, Reply, expect
-from towpath.client.progress import Direction, TransferState
+from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import (
     DownloadResult,
     LinkRecord,
@@ -34,8 +35,9 @@ from towpath.client.retry import Patience
 from towpath.client.sinks import Sink
 from towpath.client.sources import Content, feed_of
 from towpath.client.stream import forget_stream, is_stream, refuse_stream
-from towpath.client.surroundings import state_folder
-from towpath.client.transfer import OnProgress, Transfer, in_thread
+from towpath.client.surroundings import speed_limit, state_folder
+from towpath.client.throttle import Limit, Pace, Throttle
+from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
 from towpath.errors import BadAnswer, Malformed, NotFound
 
@@ -55,9 +57,11 @@ class AsyncClient(Opening):
     `connections`: of one transfer of 16 MiB or more; by default as many as help, up to 8; 1 sends
     in order. `chunk_size`: bytes of one request at most. `memory`: bytes that files pass through,
     by default 32 MiB for all clients of the process. `verify`: compare checksums from end to
-    end. `ca`: a PEM file to trust in place of the system's.
-    `cert`, `cert_key`: PEM files of a certificate to show and its key. `proxy`: the URL of one, or
-    none; by default what the environment says.
+    end. `ca`: a PEM file to trust in place of the system's. `cert`, `cert_key`: PEM files of a
+    certificate to show and its key. `proxy`: the URL of one, or none; by default what the
+    environment says. `limit`: bytes a second for all transfers together, or a text such as `20M`
+    or `08:00,512k 19:00,10M 23:00,off` by local time; by default what TOWPATH_LIMIT says. Clients
+    that are given the same Throttle share it.
     """
 
     def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
@@ -65,7 +69,7 @@ class AsyncClient(Opening):
         url: str,
         token: str | None = None,
         *,
-        state_dir: Location | None = None,
+        state_dir: Location | Notebook | None = None,
         timeout: float = 60.0,
         retries: int = 10,
         deadline: float | None = None,
@@ -78,11 +82,15 @@ class AsyncClient(Opening):
         cert: Location | None = None,
         cert_key: Location | None = None,
         proxy: str | None = None,
+        limit: Limit | Throttle = None,
     ) -> None:
-        self._peer = Peer(
-            url, token, timeout=timeout, ca=ca, cert=cert, cert_key=cert_key, proxy=proxy
-        )
-        self._notebook = Notebook(Path(state_dir) if state_dir is not None else state_folder())
+        said = speed_limit() if limit is None else limit
+        self._throttle = said if isinstance(said, Throttle) else Throttle(said)
+        peer = Peer(url, token, timeout=timeout, ca=ca, cert=cert, cert_key=cert_key, proxy=proxy)
+        self._peer = peer.paced(Pace(self._throttle))
+        if not isinstance(state_dir, Notebook):
+            state_dir = Notebook(state_folder() if state_dir is None else Path(state_dir))
+        self._notebook = state_dir
         self._patience = partial(Patience, retries, deadline)
         self._gate = asyncio.Semaphore(parallel)
         self._connections = connections
@@ -118,6 +126,10 @@ class AsyncClient(Opening):
         await self._leave_streams()
         self._transfers.clear()
         self._peer.done_with()
+
+    def set_limit(self, limit: Limit) -> None:
+        """Another limit for all transfers together, from now on. Raises SettingsError."""
+        self._throttle.set_limit(limit)
 
     def upload(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
         self,
@@ -162,10 +174,9 @@ class AsyncClient(Opening):
         path = absolute(source)
         name = name_for(name, Path(path).name)
         key = transfer_id(Direction.UPLOAD, self._peer.url, name, path)
-        make: Make
         if delta:
-            make = self._delta(key, path, name, keep, on_conflict=on_conflict, restart=restart)
-            return self._start(key, Direction.UPLOAD, make, progress)
+            sync = self._delta(key, path, name, keep, on_conflict=on_conflict, restart=restart)
+            return self._start(key, Direction.UPLOAD, sync, progress)
         task = UploadTask(
             id=key,
             path=path,
@@ -177,9 +188,13 @@ class AsyncClient(Opening):
             chunk_size=self._chunk_size,
             connections=self._connections,
         )
-        make = partial(Upload, task, self._peer, self._notebook, memory=self._memory)
-        if coding is not None:
-            make = partial(Coded, task, coding, self._peer, self._notebook)
+
+        def make(control: Control, meter: Meter) -> Flow[UploadResult]:
+            peer = self._peer.paced(control.pace)
+            if coding is not None:
+                return Coded(task, coding, peer, self._notebook, control, meter)
+            return Upload(task, peer, self._notebook, control, meter, memory=self._memory)
+
         return self._start(task.id, Direction.UPLOAD, make, progress)
 
     def download(
@@ -221,8 +236,13 @@ class AsyncClient(Opening):
         return self._start(
             task.id,
             Direction.DOWNLOAD,
-            partial(
-                Download, task, Decoding(self._peer, keys), self._notebook, memory=self._memory
+            lambda control, meter: Download(
+                task,
+                Decoding(self._peer.paced(control.pace), keys),
+                self._notebook,
+                control,
+                meter,
+                memory=self._memory,
             ),
             progress,
         )
@@ -346,6 +366,7 @@ class AsyncClient(Opening):
             name,
             direction,
             make,
+            pace=Pace(self._throttle),
             patience=self._patience,
             gate=gate or self._gate,
             on_progress=progress,

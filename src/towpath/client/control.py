@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from enum import Enum
 
+from towpath.client.throttle import FREE, Pace
+
 SLICE = 0.2  # seconds that a wait may last without a look at `check`
 
 
@@ -28,9 +30,10 @@ class Stopped(Exception):
 
 
 class Control:
-    """A wish, passed from any thread to one worker."""
+    """A wish, passed from any thread to one worker. `pace`: how fast it may go."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace = FREE) -> None:
+        self.pace = pace
         self._asked = threading.Event()
         self._why: Stop | None = None
 

@@ -138,7 +138,8 @@ class Opening:
         made: list[StreamUpload] = []
 
         def make(control: Control, meter: Meter) -> StreamUpload:
-            made.append(StreamUpload(task, self._peer, self._notebook, control, meter))
+            peer = self._peer.paced(control.pace)
+            made.append(StreamUpload(task, peer, self._notebook, control, meter))
             return made[0]
 
         transfer = self._start(task.id, Direction.UPLOAD, make, progress, gate)
@@ -151,7 +152,9 @@ class Opening:
         return self._start(
             task.id,
             Direction.DOWNLOAD,
-            lambda control, meter: SinkDownload(task, self._peer, control, meter),
+            lambda control, meter: SinkDownload(
+                task, self._peer.paced(control.pace), control, meter
+            ),
             progress,
         )
 

@@ -6,6 +6,7 @@ threads, from several at once.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import threading
@@ -18,6 +19,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 from towpath.client import words
 from towpath.client.dial import Dialer, Origin, split
 from towpath.client.surroundings import Trust
+from towpath.client.throttle import FREE, Pace
 from towpath.client.wire import Answer, Connection
 from towpath.errors import BadAnswer, Cut
 
@@ -106,6 +108,13 @@ class Peer:
         self._dialer = Dialer(trust, timeout=timeout, proxy=proxy)
         self._idle: list[tuple[Origin, Connection]] = []
         self._lock = threading.Lock()
+        self._pace = FREE
+
+    def paced(self, pace: Pace) -> Peer:
+        """The same server over the same connections, with bodies that go no faster than `pace`."""
+        other = copy.copy(self)
+        other._pace = pace  # noqa: SLF001 - a copy of ourselves
+        return other
 
     def address(self, reference: str, base: str | None = None) -> str:
         """A reference from the server as a URL, on https if the server itself is.
@@ -148,7 +157,7 @@ class Peer:
             self._give(origin, used) if reusable else used.close()
 
         try:
-            connection.request(method, target, head.items(), check)
+            connection.request(method, target, head.items(), check, self._pace)
         except BaseException:
             connection.close()
             raise
@@ -180,7 +189,8 @@ class Peer:
     def done_with(self) -> None:
         """Close the idle connections."""
         with self._lock:
-            idle, self._idle = self._idle, []
+            idle = self._idle.copy()
+            self._idle.clear()
         for _, connection in idle:
             connection.close()
 

@@ -1,4 +1,4 @@
-"""What a client takes from where it runs: a folder for state, secrets, proxies, certificates.
+"""What a client takes from where it runs: state folder, secrets, limit, proxies, certificates.
 
 Rules: this is the only file of the client that looks at the environment; nothing is remembered.
 """
@@ -59,6 +59,16 @@ def variable(name: str) -> str | None:
 def token() -> str | None:
     """The caller's token, if the environment has one."""
     return os.environ.get("TOWPATH_TOKEN") or None
+
+
+def without_token() -> dict[str, str]:
+    """The environment for a process that is to have no token from it."""
+    return {name: value for name, value in os.environ.items() if name != "TOWPATH_TOKEN"}
+
+
+def speed_limit() -> str | None:
+    """Bytes a second of a client, or its timetable, if the environment has one."""
+    return os.environ.get("TOWPATH_LIMIT") or None
 
 
 def secret(name: str) -> str | None:

@@ -34,9 +34,10 @@ from towpath.client.records import (
     UploadRecord,
     UploadResult,
 )
-from towpath.client.resume import Note
+from towpath.client.resume import Note, Notebook
 from towpath.client.sinks import Sink
 from towpath.client.sources import Content
+from towpath.client.throttle import Limit, Throttle
 from towpath.client.transfer import OnProgress, Transfer
 from towpath.client.writer import AsyncWriter, ObjectWriter
 from towpath.errors import StateConflict
@@ -145,6 +146,10 @@ class BlockingTransfer(Generic[R]):
         """Go on after a pause."""
         self._loop.call(self._transfer.resume())
 
+    def set_limit(self, limit: Limit) -> None:
+        """Bytes a second for this transfer from now on, beside what its client allows."""
+        self._transfer.set_limit(limit)
+
     def cancel(self, *, cleanup: bool = True) -> None:
         """End it for good. `cleanup`: also remove what is half done, here and at the server."""
         self._loop.call(self._transfer.cancel(cleanup=cleanup))
@@ -158,7 +163,7 @@ class Client:
         url: str,
         token: str | None = None,
         *,
-        state_dir: Location | None = None,
+        state_dir: Location | Notebook | None = None,
         timeout: float = 60.0,
         retries: int = 10,
         deadline: float | None = None,
@@ -171,6 +176,7 @@ class Client:
         cert: Location | None = None,
         cert_key: Location | None = None,
         proxy: str | None = None,
+        limit: Limit | Throttle = None,
     ) -> None:
         self._client = AsyncClient(
             url,
@@ -188,6 +194,7 @@ class Client:
             cert=cert,
             cert_key=cert_key,
             proxy=proxy,
+            limit=limit,
         )
         self._loop = _Loop()
 
@@ -213,6 +220,10 @@ class Client:
                 self._loop.call(self._client.close())
         finally:
             self._loop.end()
+
+    def set_limit(self, limit: Limit) -> None:
+        """Another limit for all transfers together, from now on. Raises SettingsError."""
+        self._client.set_limit(limit)
 
     def upload(  # noqa: PLR0913 - the same as AsyncClient's
         self,

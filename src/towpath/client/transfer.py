@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 from towpath.client.control import Control, Stop, Stopped
 from towpath.client.progress import Direction, Meter, Progress, TransferState
 from towpath.client.retry import Patience
+from towpath.client.throttle import Limit, Pace
 from towpath.errors import Interrupted, TowpathError
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Transfer(Generic[R]):
         direction: Direction,
         make: Callable[[Control, Meter], Flow[R]],
         *,
+        pace: Pace,
         patience: Callable[[], Patience],
         gate: asyncio.Semaphore,
         on_progress: OnProgress | None = None,
@@ -61,7 +63,7 @@ class Transfer(Generic[R]):
         self._asked, self._go_on, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._gate = gate
         self._patience = patience
-        self._control = Control()
+        self._control = Control(pace)
         self._meter = Meter(transfer_id, direction, self._tell)
         self._progress = self._meter.snapshot()
         self._closing = self.collected = False
@@ -122,6 +124,14 @@ class Transfer(Generic[R]):
         self._control.renew()
         self._asked.clear()
         self._go_on.set()
+
+    def set_limit(self, limit: Limit) -> None:
+        """Bytes a second for this transfer from now on, beside what its client allows.
+
+        A number, or a text such as `20M` or `08:00,512k 23:00,off`; None lifts it. Any thread
+        may ask. Raises SettingsError.
+        """
+        self._control.pace.set_limit(limit)
 
     async def cancel(self, *, cleanup: bool = True) -> None:
         """End it for good. `cleanup`: also remove what is half done, here and at the server."""

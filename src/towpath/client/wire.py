@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 import h11
 
 from towpath.client.control import SLICE
+from towpath.client.throttle import FREE, Pace
 from towpath.errors import BadAnswer, Cut
 
 RECEIVE = 64 * 1024  # bytes taken at once for heads and for bodies without a length
@@ -48,18 +49,24 @@ class Connection:
         self._head: h11.Response | None = None
         self._method = ""
         self._check: Check = lambda: None
+        self._pace = FREE
         self.timeout = timeout
         self.idle_since = time.monotonic()
         self.interim: set[int] = set()  # statuses of 1xx answers to the last request
         self.closed = False
 
-    def request(self, method: str, target: str, fields: Fields, check: Check) -> None:
-        """Send the head of a request; `check` may raise at any later wait of this exchange."""
+    def request(
+        self, method: str, target: str, fields: Fields, check: Check, pace: Pace = FREE
+    ) -> None:
+        """Send the head of a request; `check` may raise at any later wait of this exchange.
+
+        `pace` bounds how fast the bodies go.
+        """
         self._h11 = h11.Connection(h11.CLIENT)
         self._head = None
         self.interim = set()
         self._method = method
-        self._check = check
+        self._check, self._pace = check, pace
         head = self._h11.send(
             h11.Request(method=method, target=self._absolute + target, headers=list(fields))
         )
@@ -69,7 +76,7 @@ class Connection:
     def send(self, block: memoryview) -> bool:
         """Send a block of the body. False: the server has answered already, so send no more."""
         parts = self._h11.send_with_data_passthrough(h11.Data(data=block))  # type: ignore[arg-type]
-        return all(self._push(memoryview(part)) for part in parts or ())
+        return all(self._push_paced(memoryview(part)) for part in parts or ())
 
     def answer(self) -> Answer:
         """Wait for the head of the answer; 1xx answers are passed over."""
@@ -103,6 +110,14 @@ class Connection:
 
     def receive_into(self, view: memoryview) -> int:
         """Wait for bytes of the body and put them into `view`; 0 means the end of the stream."""
+        allowed, taken = self.allow(len(view)), 0
+        try:
+            taken = self._receive(view[:allowed])
+        finally:
+            self._pace.give_back(allowed - taken)
+        return taken
+
+    def _receive(self, view: memoryview) -> int:
         while True:
             try:
                 return self._sock.recv_into(view)
@@ -110,6 +125,18 @@ class Connection:
                 self._wait(_READ)
             except OSError as error:
                 raise _lost(error) from error
+
+    def allow(self, wanted: int) -> int:
+        """Wait until bytes of a body may move; return how many of those that are `wanted`."""
+        return self._pace.take(wanted, self._check)
+
+    def _push_paced(self, view: memoryview) -> bool:
+        while view:
+            allowed = self.allow(len(view))
+            if not self._push(view[:allowed]):
+                return False
+            view = view[allowed:]
+        return True
 
     def _push(self, view: memoryview) -> bool:
         """Send all of `view`; False as soon as an answer's head is here."""
@@ -215,6 +242,8 @@ class Answer:
             return 0
         if self._rest:
             taken = min(len(view), len(self._rest), self._left or len(self._rest))
+            if self._left is not None:  # what h11 found is counted already
+                taken = self._connection.allow(taken)
             view[:taken] = self._rest[:taken]
             self._rest = self._rest[taken:]
         else:

@@ -1,0 +1,63 @@
+"""A JSON object in a file: replaced whole, versioned, checksummed.
+
+Rules: what is read is what was once written, or nothing; with `durable`, also after a power cut. A
+file that is torn is set aside, so that nobody trips over it twice. Only its owner may read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from towpath.client.resume import sync_folder
+
+_log = logging.getLogger(__name__)
+
+
+def seal(path: Path, version: int, body: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Write `body` in the place of what was there. Makes the folder if there is none."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = json.dumps({"version": version, "checksum": _checksum(body), "body": body})
+    handle, beside = tempfile.mkstemp(prefix=f"{path.stem}.", suffix=".new", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def unseal(path: Path, version: int) -> dict[str, Any] | None:
+    """What was written there; None if there is nothing, or nothing that can be read."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        found = None
+    body = found.get("body") if isinstance(found, dict) else None
+    if not isinstance(body, dict) or found["checksum"] != _checksum(body):
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        _log.warning("A record was damaged; it lies at %s now.", aside)
+        return None
+    if found["version"] != version:
+        _log.warning("%s was written by another version of Towpath; it is left alone.", path)
+        return None
+    return body
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,273 @@
+"""A worker on real transfers: order, wishes, failures, and what it leaves when it stops."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client.conftest import sample
+from tests.client.fake import FakeServer
+from towpath.client import Client
+from towpath.client.progress import Direction, TransferState
+from towpath.client.queue import Job, Queue, Report, Wish
+from towpath.client.queue_work import Worker
+from towpath.client.resume import Notebook, transfer_id
+from towpath.client.throttle import Throttle
+
+SIZE = 20_000_000
+
+
+class Yard:
+    """A queue, its state folder, and workers for it."""
+
+    def __init__(self, server: FakeServer, folder: Path) -> None:
+        self.server = server
+        self.state = folder / "state"
+        self.files = folder
+        self.queue = Queue(self.state / "queue")
+        self.retries = 0
+        self.clients: list[Client] = []
+
+    def add(self, name: str, size: int = SIZE, **rest: Any) -> Job:
+        """Queue a file of random bytes."""
+        path = self.files / name
+        path.write_bytes(sample(size))
+        job_id = transfer_id(Direction.UPLOAD, self.server.url, name, str(path))
+        return self.queue.add(
+            Job(
+                id=job_id,
+                batch=rest.pop("batch", name),
+                server=self.server.url,
+                path=str(path),
+                name=name,
+                size=size,
+                **rest,
+            )
+        )
+
+    def connect(self, job: Job, throttle: Throttle) -> Client:
+        client = Client(
+            job.server,
+            state_dir=self.queue.notebook,
+            retries=self.retries,
+            limit=throttle,
+            timeout=10,
+        )
+        self.clients.append(client)
+        return client
+
+    def run(self, halt: threading.Event | None = None, **rest: Any) -> None:
+        """Be a worker until nothing is left to do."""
+        worker = Worker(self.queue, self.connect, lambda _: 1, **rest)
+        worker.run(halt or threading.Event())
+
+    @contextmanager
+    def working(self, **rest: Any) -> Iterator[threading.Event]:
+        """A worker in a thread; at the end it is told to stop."""
+        halt = threading.Event()
+        thread = threading.Thread(target=self.run, args=(halt,), kwargs=rest)
+        thread.start()
+        try:
+            yield halt
+        finally:
+            halt.set()
+            thread.join(20)
+            self.server.release.set()
+            assert not thread.is_alive()
+
+    def wait_until(self, there: Callable[[], bool]) -> None:
+        ends = time.monotonic() + 20
+        while not there():
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+
+    def states(self) -> dict[str, str]:
+        return {job.name: str(self.queue.state(job)) for job in self.queue.jobs()}
+
+
+@pytest.fixture
+def yard(server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Yard:
+    monkeypatch.setattr("towpath.client.queue_work._LOOK", 0.02)
+    monkeypatch.setattr("towpath.client.queue_work._FIRST", 0.05)
+    monkeypatch.setattr("towpath.client.queue_work._LONGEST", 0.1)
+    return Yard(server, tmp_path)
+
+
+def created(server: FakeServer) -> list[str]:
+    """The names of uploads in the order in which they began."""
+    return [upload.metadata["name"] for upload in server.uploads.values()]
+
+
+def test_the_queue_is_worked_off_highest_priority_first(yard: Yard, server: FakeServer) -> None:
+    for name, priority in (("low", -1), ("middle", 0), ("high", 7), ("next", 0)):
+        yard.add(name, priority=priority)
+    yard.run(parallel=1)
+    assert created(server) == ["high", "middle", "next", "low"]
+    assert set(yard.states().values()) == {"complete"}
+    for name in ("low", "middle", "high", "next"):
+        assert bytes(server.named(name).data) == (yard.files / name).read_bytes()
+    assert all(yard.queue.report(job).verified for job in yard.queue.jobs())
+
+
+def test_a_start_time_is_waited_for(yard: Yard, server: FakeServer) -> None:
+    begins = time.time() + 0.8
+    yard.add("later", priority=9, not_before=begins)
+    yard.add("now")
+    yard.run(parallel=1)
+    assert created(server) == ["now", "later"]
+    assert time.time() >= begins
+
+
+def test_a_higher_priority_takes_the_place_of_a_lower_one(yard: Yard, server: FakeServer) -> None:
+    server.fail("PATCH", "hold", at=SIZE // 2)
+    yard.add("low")
+    with yard.working(parallel=1):
+        server.wait_for(SIZE // 2)
+        yard.add("high", priority=1)
+        yard.wait_until(lambda: yard.states()["high"] == "complete")
+        yard.wait_until(lambda: yard.states()["low"] == "complete")
+    assert server.received == 2 * SIZE
+
+
+def test_a_pause_keeps_what_got_through_and_ends_the_worker(yard: Yard, server: FakeServer) -> None:
+    server.fail("PATCH", "hold", at=SIZE // 2)
+    job = yard.add("a")
+    with yard.working():
+        server.wait_for(SIZE // 2)
+        yard.queue.wish(job, Wish.PAUSE)
+        yard.wait_until(lambda: yard.states()["a"] == "paused")
+    assert not yard.queue.has_work
+    server.release.set()
+    yard.queue.wish(job, Wish.RUN)
+    yard.run()
+    assert yard.states() == {"a": "complete"}
+    assert server.received == SIZE
+
+
+def test_a_cancelled_job_is_gone_here_and_there(yard: Yard, server: FakeServer) -> None:
+    server.fail("PATCH", "hold", at=SIZE // 2)
+    job = yard.add("a")
+    with yard.working():
+        server.wait_for(SIZE // 2)
+        yard.queue.wish(job, Wish.CANCEL)
+        yard.wait_until(lambda: yard.states()["a"] == "cancelled")
+    assert server.uploads == {}
+    assert list(Notebook(yard.state).all()) == []
+
+
+def test_a_job_that_stopped_is_cancelled_at_the_server_too(yard: Yard, server: FakeServer) -> None:
+    job = yard.add("a", limit="4MB")  # so that not all of it is on its way
+    with yard.working():
+        server.wait_for(1_000_000)
+        yard.queue.wish(job, Wish.PAUSE)
+        yard.wait_until(lambda: yard.states()["a"] == "paused")
+    assert len(server.uploads) == 1
+    yard.queue.wish(job, Wish.CANCEL)
+    yard.run()
+    assert (yard.states(), server.uploads) == ({"a": "cancelled"}, {})
+    assert list(Notebook(yard.state).all()) == []
+
+
+def test_what_may_pass_is_tried_again_later(yard: Yard, server: FakeServer) -> None:
+    for _ in range(3):
+        server.fail("POST", "status", status=503)
+    job = yard.add("a")
+    yard.run()
+    assert yard.states() == {"a": "complete"}
+    assert yard.queue.report(job).attempts == 3
+
+
+def test_attempts_in_a_row_are_bounded(
+    yard: Yard, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towpath.client.queue_work.ATTEMPTS", 3)
+    for _ in range(5):
+        server.fail("POST", "status", status=503)
+    job = yard.add("a")
+    yard.run()
+    report = yard.queue.report(job)
+    assert (report.state, report.attempts, report.exit_code) == (TransferState.FAILED, 3, 1)
+    assert report.error
+    assert len(server.faults) == 2
+
+
+def test_attempts_that_get_something_through_count_anew(
+    yard: Yard, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towpath.client.queue_work.ATTEMPTS", 2)
+    for _ in range(4):
+        server.fail("PATCH", "cut", at=500_000)
+    yard.add("a")
+    yard.run()
+    assert yard.states() == {"a": "complete"}
+
+
+def test_what_cannot_work_fails_at_once_and_the_others_go_on(
+    yard: Yard, server: FakeServer
+) -> None:
+    job = yard.add("gone")
+    (yard.files / "gone").unlink()
+    yard.add("there")
+    yard.run()
+    assert yard.states() == {"gone": "failed", "there": "complete"}
+    report = yard.queue.report(job)
+    assert (report.code, "no file" in report.error) == ("not-found", True)
+
+
+def test_a_worker_that_is_told_to_stop_leaves_its_jobs_for_the_next(
+    yard: Yard, server: FakeServer
+) -> None:
+    server.fail("PATCH", "hold", at=SIZE // 2)
+    yard.add("a")
+    with yard.working():
+        server.wait_for(SIZE // 2)
+    assert yard.states() == {"a": "queued"}
+    yard.run()
+    assert yard.states() == {"a": "complete"}
+    assert server.received == SIZE
+
+
+def test_a_restart_is_made_once(yard: Yard, server: FakeServer) -> None:
+    server.fail("PATCH", "hold", at=SIZE // 2)
+    job = yard.add("a", restart=True)
+    with yard.working():
+        server.wait_for(SIZE // 2)
+        yard.wait_until(lambda: yard.queue.report(job).begun)
+    yard.run()
+    assert yard.states() == {"a": "complete"}
+    assert server.received == SIZE
+
+
+def test_those_who_were_queued_together_share_a_limit(yard: Yard, server: FakeServer) -> None:
+    for name in ("a", "b", "c"):
+        yard.add(name, size=600_000, batch="one", limit="3MB")
+    began = time.monotonic()
+    yard.run()
+    assert time.monotonic() - began > 0.4
+
+
+def test_a_worker_that_is_killed_before_it_tells_of_the_end_has_nothing_sent_again(
+    yard: Yard, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.add("a", size=1_000_000)
+    tell = Queue.tell
+
+    def die(queue: Queue, report: Report, *, durable: bool = True) -> None:
+        if report.state is TransferState.COMPLETE:
+            raise OSError("killed")
+        tell(queue, report, durable=durable)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Queue, "tell", die)
+        with pytest.raises(OSError, match="killed"):
+            yard.run()
+    yard.clients.pop().close()  # a process would be gone
+    assert yard.states() == {"a": "running"}
+    yard.run()
+    assert yard.states() == {"a": "complete"}
+    assert (server.received, len(server.uploads)) == (1_000_000, 1)
+    assert not list(yard.state.rglob("*.note"))
