@@ -1,7 +1,7 @@
 """A small server that speaks the wire faithfully and fails on demand, for tests of the client.
 
-Rules: threads and plain sockets, so that it can cut a connection at any byte; what it received is
-durable at once; a fault is used once, by the first request that it fits.
+Rules: plain sockets, so that a connection can be cut at any byte; what came is durable at once; a
+fault is used once, by the first request that it fits.
 """
 
 from __future__ import annotations
@@ -351,7 +351,8 @@ class FakeServer:
                 self.received += fault.at
                 self.moved.notify_all()
             self.release.wait(20)
-            return sock.sendall(body[fault.at :]) is None
+            sock.sendall(body[fault.at :])
+            return True
         return self._answer(sock, status, known, body)
 
     # -- the control API
