@@ -294,9 +294,7 @@ class FakeServer:
                 if fault.kind == "hold":
                     self.release.wait(20)
                 if fault.kind == "informational":
-                    sock.sendall(
-                        b"HTTP/1.1 104 Upload Resumption Supported\r\nUpload-Offset: 1\r\n\r\n"
-                    )
+                    sock.sendall(b"HTTP/1.1 104 Upload Resumption\r\nUpload-Offset: 1\r\n\r\n")
                     fault = None
             block = stream.read1(min(BLOCK, stop))
             if not block:
