@@ -5,6 +5,7 @@ TOWPATH_TEST_COMMAND replaces the program that whole-program tests start.
 
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,6 +40,12 @@ def seed_of_commit() -> int:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a failure seen under another commit be drawn again."""
     parser.addoption("--seed", type=int, default=None, help="draw samples from this number")
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start hear Ctrl-C, also if a background shell has us ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -1,5 +1,6 @@
 """`put --detach` and the commands for the queue, with real workers in the background."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cli.conftest import Run
@@ -64,9 +66,14 @@ def runner(environment: dict[str, str], server: FakeServer) -> Iterator[Runner]:
     found = Runner(Path(environment["XDG_STATE_HOME"]) / "towpath" / "queue")
     yield found
     server.release.set()
-    if (pid := found.pid) is not None:
-        os.kill(pid, signal.SIGTERM)
-        found.wait_for(alive=False)
+    home = environment["XDG_STATE_HOME"]
+    for process in psutil.process_iter():  # one may have just been started, and hold no lock yet
+        with contextlib.suppress(psutil.Error):
+            ours = process.environ().get("XDG_STATE_HOME") == home
+            if ours and "towpath.cli.queue_runner" in process.cmdline():
+                process.terminate()
+                process.wait(20)
+    found.wait_for(alive=False)
 
 
 def until(there: Callable[[], bool]) -> None:

@@ -123,6 +123,7 @@ class ClientCarrier:
                     timeout=self._rules.timeout,
                     retries=0,
                     parallel=self._rules.operations,
+                    connections=1,  # chunks are told of in order, and gone on with from one place
                     chunk_size=chunk_size or None,
                     verify=self._verify,
                 )
