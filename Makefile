@@ -35,7 +35,7 @@ $(NODE)/.up-to-date: tests/interop/package.json tests/interop/package-lock.json
 	else echo "==> npm is missing: tests against JavaScript clients will be skipped." >&2; fi
 
 # program:package, as Debian names it
-SYSTEM := chromium:chromium curl:curl mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs npm:npm
+SYSTEM := chromium:chromium curl:curl mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs npm:npm zstd:zstd
 
 setup-system:  ## installs the programs that tests start, where apt and root are at hand
 	@missing=; for pair in $(SYSTEM); do PATH="$$PATH:/usr/sbin:/sbin" command -v "$${pair%%:*}" >/dev/null \
