@@ -1,6 +1,6 @@
 """One upload by 8 connections beside one connection, with SHA-256 and without, interleaved.
 
-    python -m bench parallel [--mib 1024] [--rounds 9] [--chunk 8] [--data FOLDER]
+    python -m bench parallel [--mib 1024] [--rounds 9] [--chunk 32] [--data FOLDER]
 
 1 sha-256    one connection, one range, the digest computed on the way: the yardstick
 8 sha-256    8 connections, each takes the next chunk of the file
@@ -85,7 +85,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench parallel", description=__doc__)
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--chunk", type=int, default=8, help="MiB of one range")
+    parser.add_argument(
+        "--chunk", type=int, default=32, help="MiB of one range; each costs two commits"
+    )
     parser.add_argument("--data", type=Path, help="where the server keeps its bytes")
     given = parser.parse_args(arguments)
     length = given.mib * MIB

@@ -100,9 +100,9 @@ class GatedStore:
         self._pass("seal", handle)
         return self.inner.seal(handle, length, manifest)
 
-    def read(self, address: str, start: int, end: int) -> Reading:
+    def read(self, address: str, start: int, end: int, *, mapped: bool = False) -> Reading:
         self._pass("read", address)
-        return self.inner.read(address, start, end)
+        return self.inner.read(address, start, end, mapped=mapped)
 
     def remove(self, at: str, *, keep: bool = False) -> None:
         self._pass("remove", at)

@@ -34,9 +34,9 @@ class Counting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def read(self, address: str, start: int, end: int) -> Reading:
+    def read(self, address: str, start: int, end: int, *, mapped: bool = False) -> Reading:
         self.count += end - start
-        return self._inner.read(address, start, end)
+        return self._inner.read(address, start, end, mapped=mapped)
 
 
 async def counted(world: World) -> Callable[[], int]:
@@ -134,7 +134,7 @@ async def test_a_store_that_cannot_be_read_fails_the_chunk_and_not_the_upload(
     key = await begin(here)
     await here.write(key, 0, DATA[:-1])
 
-    def broken(*_: object) -> Reading:
+    def broken(*_: object, **__: object) -> Reading:
         raise StoreError("a fault")
 
     with monkeypatch.context() as patch:

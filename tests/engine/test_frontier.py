@@ -31,14 +31,14 @@ class Watched:
         self.failures = 0
         self.order: list[str] = []
 
-    def read(self, address: str, start: int, end: int) -> Reading:
+    def read(self, address: str, start: int, end: int, *, mapped: bool = False) -> Reading:
         assert self.gate.wait(10)
         if self.failures:
             self.failures -= 1
             raise StoreLost("a fault")
         self.read_bytes += end - start
         self.order.append(address)
-        return self._store.read(address, start, end)
+        return self._store.read(address, start, end, mapped=mapped)
 
 
 @pytest.fixture

@@ -332,11 +332,12 @@ def test_close_cuts_off_who_still_writes(root: Path) -> None:
 # Reading
 
 
+@pytest.mark.parametrize("mapped", [False, True])
 def test_an_object_that_became_shorter_is_noticed_while_it_is_read(
-    store: LocalStore, root: Path
+    store: LocalStore, root: Path, mapped: bool
 ) -> None:
     address = sealed(store, content(3 * MIB))
-    reading = store.read(address, 0, 3 * MIB)
+    reading = store.read(address, 0, 3 * MIB, mapped=mapped)
     os.truncate(root / "objects/ch" / KEY, MIB)
     with pytest.raises(StoreLost):
         list(reading)

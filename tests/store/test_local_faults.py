@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import mmap
 import os
 import resource
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from towpath.errors import StoreError, StoreFull, StoreReadOnly
+from towpath.store import reading
 from towpath.store.local import LocalStore
 from towpath.testing.store_words import KEY, OTHER, RECORD, blocks, content, fetch, sealed
 
@@ -148,6 +150,40 @@ def test_bytes_that_cannot_be_read_are_an_error(
 
 
 # Read-only
+
+
+def test_bytes_that_cannot_be_fetched_for_a_mapping_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(mmap.mmap):
+        def madvise(self, *_: int) -> None:
+            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+
+    store = LocalStore(tmp_path)
+    address = sealed(store, b"bytes")
+    monkeypatch.setattr(mmap, "mmap", Failing)
+    with pytest.raises(StoreError, match="EFAULT"):
+        fetch(store, address, 0, 5, mapped=True)
+    store.close()
+
+
+def test_a_kernel_that_cannot_fetch_what_it_maps_has_it_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalStore(tmp_path)
+    address = sealed(store, b"bytes")
+    monkeypatch.setattr(reading, "_POPULATE_READ", 9999)  # no kernel knows this advice
+    reads: list[int] = []
+    preadv = os.preadv
+
+    def counted(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        reads.append(offset)
+        return preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", counted)
+    assert fetch(store, address, 1, 5, mapped=True) == b"ytes"
+    assert reads == [1]
+    store.close()
 
 
 def test_a_disk_mounted_read_only_is_refused_as_such(tiny_disk: Path) -> None:

@@ -21,13 +21,13 @@ from towpath.store.base import Store
 FOLLOWED = (SHA256,)
 """Algorithms that can be followed."""
 
-LAG = 32 << 20
+LAG = 64 << 20
 """Bytes that a prefix may be ahead of its hasher before its writers wait."""
 
 MOST_KEPT = 256
 """Hashers that are kept between chunks; beyond, the one that was used longest ago is forgotten."""
 
-_STEP = 4 << 20  # bytes from one saved state to the next
+_STEP = 8 << 20  # bytes hashed at once, from one saved state to the next
 
 
 class Frontier:
@@ -90,7 +90,7 @@ class Frontier:
             end = self._next()
             if end is None:
                 return
-            reading = self._store.read(self._handle, self._offset, end)
+            reading = self._store.read(self._handle, self._offset, end, mapped=True)
             try:
                 for block in reading:
                     self._hasher.update(block)

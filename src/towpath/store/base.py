@@ -122,10 +122,11 @@ class Store(Protocol):
         """
         ...
 
-    def read(self, address: str, start: int, end: int) -> Reading:
+    def read(self, address: str, start: int, end: int, *, mapped: bool = False) -> Reading:
         """Bytes start <= b < end of an object, or of an upload by its handle.
 
-        Raises NotFound, StoreLost when they are not all there, StoreError.
+        With `mapped` they may come as one block that lies in the page cache: for a few MiB that are
+        used up at once. Raises NotFound, StoreLost when they are not all there, StoreError.
         """
         ...
 

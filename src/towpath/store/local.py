@@ -27,7 +27,7 @@ from towpath.store.disk import refusal, sync_bytes
 from towpath.store.held import NOBODY, Held, HeldUploads
 from towpath.store.keys import OBJECTS, UPLOADS, behind, check_key, key_of, split
 from towpath.store.prealloc import WINDOW, Preallocation
-from towpath.store.reading import FileReading
+from towpath.store.reading import FileReading, MappedReading
 
 
 class LocalStore:
@@ -149,10 +149,11 @@ class LocalStore:
             self._held.drop(held)
         return f"{OBJECTS}/{key}"
 
-    def read(self, address: str, start: int, end: int) -> FileReading:
+    def read(self, address: str, start: int, end: int, *, mapped: bool = False) -> FileReading:
         """Bytes start <= b < end of an object, or of an upload by its handle.
 
-        Raises NotFound, StoreLost, StoreError.
+        With `mapped` they may come as one block that lies in the page cache: for a few MiB that are
+        used up at once. Raises NotFound, StoreLost, StoreError.
         """
         kind, key = split(address)
         with _said("The bytes cannot be opened."):
@@ -160,7 +161,7 @@ class LocalStore:
                 descriptor = self._dir.open(kind, key, os.O_RDONLY)
             except FileNotFoundError as error:
                 raise NotFound("The store holds nothing by that name.") from error
-            reading = FileReading(descriptor, start, end)
+            reading = (MappedReading if mapped else FileReading)(descriptor, start, end)
             try:
                 if not 0 <= start <= end <= os.fstat(descriptor).st_size:
                     raise StoreLost("The store does not hold all of these bytes.")

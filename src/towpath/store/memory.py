@@ -156,10 +156,10 @@ class MemoryStore:
                 del self._uploads[key]
         return f"{OBJECTS}/{key}"
 
-    def read(self, address: str, start: int, end: int) -> _Reading:
+    def read(self, address: str, start: int, end: int, *, mapped: bool = False) -> _Reading:
         """Bytes start <= b < end of an object, or of an upload by its handle.
 
-        Raises NotFound, StoreLost.
+        `mapped` changes nothing here: they are in memory. Raises NotFound, StoreLost.
         """
         kind, key = split(address)
         with self._lock:

@@ -160,14 +160,16 @@ class FaultyStore:
         self._after(fault, "seal")
         return address
 
-    def read(self, address: str, start: int, end: int) -> Reading:
+    def read(self, address: str, start: int, end: int, *, mapped: bool = False) -> Reading:
         """As the inner store, or a fault; SHORT fails while the bytes are iterated."""
         fault = self._plan.due("read")
         if fault is not None and fault.kind is Kind.SHORT:
-            return _ShortReading(self._store.read(address, start, end), self._plan, fault)
+            return _ShortReading(
+                self._store.read(address, start, end, mapped=mapped), self._plan, fault
+            )
         if fault is not None:
             self._plan.fail(fault, "read")
-        return self._store.read(address, start, end)
+        return self._store.read(address, start, end, mapped=mapped)
 
     def remove(self, at: str, *, keep: bool = False) -> None:
         """As the inner store, or a fault."""

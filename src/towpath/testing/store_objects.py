@@ -99,6 +99,7 @@ def check_any_range_can_be_read(make: Make) -> None:
             (65_535, 65_537),
         ):
             assert fetch(store, address, start, end) == data[start:end]
+            assert fetch(store, address, start, end, mapped=True) == data[start:end]
 
 
 def check_bytes_that_are_not_there_are_not_read(make: Make) -> None:

@@ -38,9 +38,9 @@ def blocks(data: bytes, size: int = 4096) -> Iterator[memoryview]:
     buffer[:] = bytes(size)
 
 
-def fetch(store: Store, address: str, start: int, end: int) -> bytes:
+def fetch(store: Store, address: str, start: int, end: int, *, mapped: bool = False) -> bytes:
     """Bytes start <= b < end of an object."""
-    reading = store.read(address, start, end)
+    reading = store.read(address, start, end, mapped=mapped)
     try:
         return b"".join(bytes(block) for block in reading)
     finally:
