@@ -1,15 +1,38 @@
-"""One budget of blocks, whoever uses them."""
+"""One budget, whoever uses it: blocks, pieces of any length, windows of streams."""
 
+import random
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from towpath.client.blocks import BLOCK
 from towpath.client.memory import Memory
 
+SOON = 10.0  # seconds
+
 
 def nobody() -> None:
     """No wish to stop."""
+
+
+@contextmanager
+def waiting(memory: Memory, length: int) -> Iterator[threading.Event]:
+    """Somebody who asks for a piece and gives it back; set once they have it."""
+    asked, got = threading.Event(), threading.Event()
+
+    def take() -> None:
+        with memory.piece(length, asked.set):
+            got.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert asked.wait(SOON)  # they stand in the queue
+    yield got
+    assert got.wait(SOON)
+    thread.join(SOON)
 
 
 def test_a_block_is_used_again() -> None:
@@ -23,24 +46,108 @@ def test_a_block_is_used_again() -> None:
 
 def test_who_finds_none_waits_for_one() -> None:
     memory = Memory(BLOCK)
-    got = threading.Event()
-
-    def take() -> None:
+    with ExitStack() as stack:
         with memory.block(nobody):
-            got.set()
-
-    with memory.block(nobody):
-        thread = threading.Thread(target=take)
-        thread.start()
-        assert not got.wait(0.1)
-    thread.join(10)
-    assert got.is_set()
+            got = stack.enter_context(waiting(memory, BLOCK))
+            assert not got.is_set()
+        assert got.wait(SOON)
 
 
-def test_who_waits_can_be_told_to_stop() -> None:
+def test_who_waits_can_be_told_to_stop_and_stands_in_nobody_s_way() -> None:
     def stop() -> None:
         raise InterruptedError
 
     memory = Memory(0)  # one block at least
     with memory.block(nobody), pytest.raises(InterruptedError), memory.block(stop):
         pass
+    with memory.block(nobody) as block:
+        assert len(block) == BLOCK
+
+
+def test_pieces_of_all_lengths_are_counted_together() -> None:
+    memory = Memory(8 * BLOCK)
+    with ExitStack() as stack:
+        with memory.piece(5 * BLOCK + 1, nobody) as piece, memory.counted(BLOCK, nobody):
+            assert len(piece) == 5 * BLOCK + 1
+            with memory.block(nobody):
+                got = stack.enter_context(waiting(memory, 1))
+                assert not got.is_set()
+            assert got.wait(SOON)
+
+
+def test_who_comes_first_is_served_first_however_much_they_want() -> None:
+    memory = Memory(4 * BLOCK)
+    with ExitStack() as stack:
+        with memory.block(nobody):
+            large = stack.enter_context(waiting(memory, 4 * BLOCK))
+            small = stack.enter_context(waiting(memory, BLOCK))
+            time.sleep(0.05)  # a block is free, but it is not their turn
+            assert not large.is_set()
+            assert not small.is_set()
+        assert large.wait(SOON)
+        assert small.wait(SOON)
+
+
+def test_more_than_the_budget_is_for_who_is_alone() -> None:
+    memory = Memory(2 * BLOCK)
+    with ExitStack() as stack:
+        with memory.block(nobody):
+            got = stack.enter_context(waiting(memory, 5 * BLOCK))
+            assert not got.is_set()
+        assert got.wait(SOON)
+    assert memory.holds(5 * BLOCK) == 1
+    assert memory.holds(1) == 2
+
+
+def test_a_stream_waits_for_nothing_and_leaves_half_to_the_others() -> None:
+    memory = Memory(8 * BLOCK)
+    with (
+        memory.window(3 * BLOCK) as first,
+        memory.window(3 * BLOCK) as second,
+        memory.window(3 * BLOCK) as third,
+    ):
+        assert [len(first), len(second), len(third)] == [3 * BLOCK, BLOCK, BLOCK]
+        with memory.piece(3 * BLOCK, nobody), memory.window(BLOCK) as fourth:
+            assert len(fourth) == BLOCK
+    with memory.piece(8 * BLOCK, nobody), memory.window(2 * BLOCK) as last:
+        assert len(last) == BLOCK
+    with memory.window(100) as small, memory.window(BLOCK, least=6 * BLOCK) as kept:
+        assert (len(small), len(kept)) == (100, 6 * BLOCK)
+
+
+def test_streams_that_stand_still_keep_nobody_from_going_on() -> None:
+    memory = Memory(2 * BLOCK)
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(memory.window(BLOCK))
+        with memory.piece(4 * BLOCK, nobody) as piece:
+            assert len(piece) == 4 * BLOCK
+
+
+def test_many_threads_never_hold_more_than_there_is(commit_seed: int) -> None:
+    memory, most = Memory(16 * BLOCK), 16
+    counting, held, peak = threading.Lock(), 0, 0
+
+    def work(seed: int) -> None:
+        nonlocal held, peak
+        dice = random.Random(seed)
+        for _ in range(60):
+            count = dice.randrange(1, 10)
+            with memory.piece(count * BLOCK - dice.randrange(BLOCK), nobody) as piece:
+                mark = dice.randbytes(8)
+                piece[:8] = mark
+                with counting:
+                    held += count
+                    peak = max(peak, held)
+                time.sleep(0)
+                assert piece[:8] == mark  # nobody else has it
+                with counting:
+                    held -= count
+
+    threads = [threading.Thread(target=work, args=(commit_seed + n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON)
+    assert held == 0
+    assert 9 <= peak <= most

@@ -1,12 +1,16 @@
-"""The memory that bytes of transfers pass through: blocks, from one budget for the process.
+"""The memory that bytes of transfers pass through: one budget for the process, counted in blocks.
 
-Rules: every block that bytes of a file pass through comes from here and goes back; who holds one
-waits for no other; a block is BLOCK bytes, and is used again and again.
+Rules: every block that bytes of a file pass through comes from here and goes back; whoever comes
+first is served first; who holds some waits for no more, and who holds the only ones gets what it
+needs, so that somebody always goes on. A stream, which may stand still for as long as its other
+side likes, waits for nothing, and all streams together leave half of the budget to the others.
 """
 
 from __future__ import annotations
 
+import mmap
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,35 +19,108 @@ from towpath.client.control import SLICE
 
 BUDGET = 32 * BLOCK
 
+Check = Callable[[], None]
+
 
 class Memory:
-    """At most `budget` bytes of blocks, and at least one block."""
+    """At most `budget` bytes, at least one block, and more only for who is alone."""
 
     def __init__(self, budget: int = BUDGET) -> None:
-        self._spare: list[bytearray] = []
-        self._unmade = max(1, budget // BLOCK)
-        self._freed = threading.Condition()
+        self._most = max(1, budget // BLOCK)
+        self._lent = 0  # blocks, to those who give them back by themselves
+        self._windows = 0  # blocks, to streams
+        self._spare: list[mmap.mmap] = []  # pieces to be used again, the oldest first
+        self._waiting: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    def holds(self, length: int) -> int:
+        """How many pieces of `length` bytes there can be at once, at least one."""
+        return max(1, self._most // _blocks(length))
 
     @contextmanager
-    def block(self, check: Callable[[], None]) -> Iterator[memoryview]:
-        """A block for the time of a `with`; waits for one, and `check` may raise meanwhile."""
-        block = self._take(check)
-        try:
-            yield memoryview(block)
-        finally:
-            with self._freed:
-                self._spare.append(block)
-                self._freed.notify()
+    def block(self, check: Check) -> Iterator[memoryview]:
+        """BLOCK bytes for the time of a `with`; waits for them, and `check` may raise meanwhile."""
+        with self.piece(BLOCK, check) as block:
+            yield block
 
-    def _take(self, check: Callable[[], None]) -> bytearray:
-        with self._freed:
-            while not self._spare and not self._unmade:
-                check()
-                self._freed.wait(SLICE)
-            if self._spare:
-                return self._spare.pop()
-            self._unmade -= 1
-        return bytearray(BLOCK)
+    @contextmanager
+    def piece(self, length: int, check: Check) -> Iterator[memoryview]:
+        """The same with `length` bytes, one behind the other. What was in them is still there."""
+        with self.counted(length, check):
+            piece = self._piece(max(1, length))
+            try:
+                yield memoryview(piece)[:length]
+            finally:
+                with self._changed:
+                    self._spare.append(piece)
+
+    @contextmanager
+    def counted(self, length: int, check: Check) -> Iterator[None]:
+        """The same for who brings the memory itself: it only counts."""
+        count = _blocks(length)
+        self._take(count, check)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._lent -= count
+                self._trim()
+                self._changed.notify_all()
+
+    @contextmanager
+    def window(self, length: int, *, least: int = 1) -> Iterator[memoryview]:
+        """Up to `length` bytes for a stream, at once: as many as can be spared.
+
+        One block, or `least`, there is in any case.
+        """
+        with self._changed:
+            free = min(self._most // 2, self._most - self._lent) - self._windows
+            count = max(_blocks(least), min(_blocks(length), free))
+            self._windows += count
+            self._trim()
+        try:
+            size = max(1, least, min(length, count * BLOCK))
+            yield memoryview(mmap.mmap(-1, size))
+        finally:
+            with self._changed:
+                self._windows -= count
+                self._changed.notify_all()
+
+    def _take(self, count: int, check: Check) -> None:
+        """Wait for a turn and for room."""
+        turn = object()
+        with self._changed:
+            self._waiting.append(turn)
+            try:
+                while self._waiting[0] is not turn or not self._has(count):
+                    check()
+                    self._changed.wait(SLICE)
+                self._lent += count
+            finally:
+                self._waiting.remove(turn)
+                self._changed.notify_all()
+
+    def _has(self, count: int) -> bool:
+        return not self._lent or self._lent + self._windows + count <= self._most
+
+    def _piece(self, length: int) -> mmap.mmap:
+        """A piece that was used before, or a new one in place of those that do not fit."""
+        with self._changed:
+            for at, spare in enumerate(self._spare):
+                if len(spare) == length:
+                    return self._spare.pop(at)
+            self._trim()
+        return mmap.mmap(-1, length)  # goes back to the system as soon as nobody has it
+
+    def _trim(self) -> None:
+        """Let spare pieces go for which there is no room any more."""
+        room = self._most - self._lent - self._windows
+        while self._spare and sum(_blocks(len(each)) for each in self._spare) > room:
+            del self._spare[0]
+
+
+def _blocks(length: int) -> int:
+    return max(1, -(-length // BLOCK))
 
 
 SHARED = Memory()

@@ -56,7 +56,8 @@ class Crew:
     """Carries ranges by `work`, which is called in several threads at once.
 
     `extent`: what is safe already, with its CRC. `unkept`: bytes that may be safe before they are
-    kept, where whoever dies loses what is not kept; None: no matter how many.
+    kept, where whoever dies loses what is not kept; None: no matter how many. `cut`: where a range
+    ends, of a start and about how many bytes; None: anywhere.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Crew:
         patience: Patience,
         control: Control,
         unkept: int | None = None,
+        cut: Callable[[int, int], int] | None = None,
     ) -> None:
         self._work = work
         self._pile = [(start, end, False) for start, end in missing]
@@ -80,6 +82,7 @@ class Crew:
         self._patience = patience
         self._control = control
         self._unkept = unkept
+        self._cut = cut
         self._kept = extent.total
         self._changed = threading.Condition()
         self._working: set[Attempt] = set()
@@ -189,7 +192,7 @@ class Crew:
     def _begin(self, now: float) -> Attempt:
         start, end, doubtful = heapq.heappop(self._pile)
         chunk = self._tuner.chunk(_ENDLESS if doubtful else self._left)
-        stop = min(end, start + chunk)
+        stop = min(end, start + chunk if self._cut is None else self._cut(start, chunk))
         if stop < end:
             heapq.heappush(self._pile, (stop, end, doubtful))
         self._left -= stop - start
