@@ -3,7 +3,8 @@
     python -m bench client_memory [--sizes 64,256,2048] [--ways plain,both] [--data FOLDER]
 
 Each `put` and `get` is a process of its own; what it grew is its peak over that of the same command
-for a file of 64 KiB. The budget of memory is the default, 32 MiB. Half of each file can be compressed.
+for a file of 64 KiB. The budget of memory is the default, 32 MiB. Half of each file can be
+compressed.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def peaks(folder: Path, server: Server, way: str, length: int) -> tuple[int, int
     make(source, length)
     up, down = WAYS[way]
     found = []
-    for words in (["put", str(source), "file", *up], ["get", "file", str(copy), *down]):
-        words = [str(folder / word) if word == "key" else word for word in words]
+    for said in (["put", str(source), "file", *up], ["get", "file", str(copy), *down]):
+        words = [str(folder / word) if word == "key" else word for word in said]
         where = {"TOWPATH_URL": server.url, "XDG_STATE_HOME": str(folder / "state")}
         command = [*TOWPATH, *words, "--progress", "none"]
         with Program(command, log=folder / "client.log", environment=where) as client:

@@ -1,4 +1,4 @@
-"""`towpath resume` of what is encrypted: with the key files that it had, or with keys given again."""
+"""`towpath resume` of what is encrypted: by the key files that it had, or by keys given again."""
 
 from __future__ import annotations
 

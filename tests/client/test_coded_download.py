@@ -97,9 +97,7 @@ def test_a_download_that_stopped_goes_on_from_the_chunks_that_are_here(
 
 
 @pytest.mark.parametrize("data", [MIXED, b""], ids=len)
-def test_a_sink_gets_the_file(
-    real: Server, client: Client, tmp_path: Path, data: bytes
-) -> None:
+def test_a_sink_gets_the_file(real: Server, client: Client, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
     name = f"poured-{len(data)}"
     client.upload(tmp_path / "a", name, compress="auto", encrypt=[KEY]).result()

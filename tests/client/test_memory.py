@@ -66,13 +66,16 @@ def test_who_waits_can_be_told_to_stop_and_stands_in_nobody_s_way() -> None:
 
 def test_pieces_of_all_lengths_are_counted_together() -> None:
     memory = Memory(8 * BLOCK)
-    with ExitStack() as stack:
-        with memory.piece(5 * BLOCK + 1, nobody) as piece, memory.counted(BLOCK, nobody):
-            assert len(piece) == 5 * BLOCK + 1
-            with memory.block(nobody):
-                got = stack.enter_context(waiting(memory, 1))
-                assert not got.is_set()
-            assert got.wait(SOON)
+    with (
+        ExitStack() as stack,
+        memory.piece(5 * BLOCK + 1, nobody) as piece,
+        memory.counted(BLOCK, nobody),
+    ):
+        assert len(piece) == 5 * BLOCK + 1
+        with memory.block(nobody):
+            got = stack.enter_context(waiting(memory, BLOCK))
+            assert not got.is_set()
+        assert got.wait(SOON)
 
 
 def test_who_comes_first_is_served_first_however_much_they_want() -> None:
@@ -96,7 +99,7 @@ def test_more_than_the_budget_is_for_who_is_alone() -> None:
             assert not got.is_set()
         assert got.wait(SOON)
     assert memory.holds(5 * BLOCK) == 1
-    assert memory.holds(1) == 2
+    assert memory.holds(BLOCK) == 2
 
 
 def test_a_stream_waits_for_nothing_and_leaves_half_to_the_others() -> None:
@@ -125,15 +128,15 @@ def test_streams_that_stand_still_keep_nobody_from_going_on() -> None:
 
 
 def test_many_threads_never_hold_more_than_there_is(commit_seed: int) -> None:
-    memory, most = Memory(16 * BLOCK), 16
-    counting, held, peak = threading.Lock(), 0, 0
+    memory, most = Memory(16 * BLOCK), 16 * BLOCK
+    counting, held, peak = threading.Lock(), 0, 0  # bytes
 
     def work(seed: int) -> None:
         nonlocal held, peak
         dice = random.Random(seed)
         for _ in range(60):
-            count = dice.randrange(1, 10)
-            with memory.piece(count * BLOCK - dice.randrange(BLOCK), nobody) as piece:
+            count = dice.randrange(BLOCK, 10 * BLOCK)
+            with memory.piece(count, nobody) as piece:
                 mark = dice.randbytes(8)
                 piece[:8] = mark
                 with counting:
@@ -150,4 +153,4 @@ def test_many_threads_never_hold_more_than_there_is(commit_seed: int) -> None:
     for thread in threads:
         thread.join(SOON)
     assert held == 0
-    assert 9 <= peak <= most
+    assert 8 * BLOCK < peak <= most

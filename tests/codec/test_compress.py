@@ -26,9 +26,9 @@ def compress(plain: memoryview) -> bytes | None:
     return None if packed is None else bytes(packed)
 
 
-def decompress(packed: bytes, length: int) -> bytes:
+def decompress(packed: bytes | memoryview, length: int) -> bytes:
     room = memoryview(bytearray(length + 1))
-    return bytes(codec.decompress(packed, length, room))
+    return bytes(codec.decompress(memoryview(packed), length, room))
 
 
 def framed(plain: bytes) -> bytes:
@@ -128,7 +128,10 @@ def test_a_chunk_of_any_length_keeps_what_zstd_makes_of_all_of_it_at_once() -> N
 
 
 def test_a_frame_that_wants_a_window_larger_than_the_chunk_is_refused() -> None:
-    wide = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.content_size_flag: 0}
+    wide: dict[int, int] = {
+        zstd.CompressionParameter.window_log: 27,
+        zstd.CompressionParameter.content_size_flag: 0,
+    }
     machine = zstd.ZstdCompressor(options=wide)
     packed = machine.compress(bytes(TEXT)) + machine.flush()
     with pytest.raises(DigestMismatch, match="cannot be undone"):

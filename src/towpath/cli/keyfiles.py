@@ -149,7 +149,9 @@ class Again:
         if lost or not all(path for _, path in note.keys) or not note.keys:
             raise StateConflict(
                 f"The upload of {note.path} is encrypted.",
-                why=f"{lost[0]} is no longer there." if lost else "Not all of its keys are in files.",
+                why=f"{lost[0]} is no longer there."
+                if lost
+                else "Not all of its keys are in files.",
                 todo="Give all of its keys again: --key-file, --recipient, --passphrase-file, "
                 "--passphrase-env, --ask-passphrase.",
             )

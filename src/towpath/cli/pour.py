@@ -31,8 +31,8 @@ def pour(
 ) -> int:
     """Write the bytes of `names` to stdout; return the exit code. The client is closed then.
 
-    `keys`: what may open those that are encrypted. Whoever reads them may leave at any time: that is
-    no failure.
+    `keys`: what may open those that are encrypted. Whoever reads may leave at any time: that is no
+    failure.
     """
     about = ""
     transfer: BlockingTransfer[DownloadResult] | None = None

@@ -183,7 +183,7 @@ def _jobs(notes: list[Note], keys: Again) -> Iterator[Job]:
         yield Job(
             label,
             _begin(note, keys),
-            lambda result: str(getattr(result, _DATA[type(result).__name__]))
+            lambda result: str(getattr(result, _DATA[type(result).__name__])),
         )
 
 

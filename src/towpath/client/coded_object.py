@@ -1,8 +1,8 @@
 """A coded object on the server, read as the file that it holds.
 
 Rules: what says how to read is read first, and bounded; only the chunks that have wanted bytes are
-fetched; no byte of a chunk is handed out before all of it is proven. Whoever reads holds the memory of
-one chunk, stored and plain, and needs no other.
+fetched; no byte of a chunk is handed out before all of it is proven. Whoever reads holds the memory
+of one chunk, stored and plain, and needs no other.
 """
 
 from __future__ import annotations

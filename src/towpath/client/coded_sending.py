@@ -2,8 +2,9 @@
 
 Rules: chunks are read one after the other, coded and sent side by side, and given their places in
 order, because each one's follows from those before it; a worker has its memory, one chunk plain and
-coded, before it takes a chunk, so that those that wait for a place wait for no memory; a row is in the journal before its chunk leaves; what was coded before and did not arrive is
-coded again in the same place, with a new salt.
+coded, before it takes a chunk, so that those who wait for a place wait for no memory; a row is in
+the journal before its chunk leaves; what was coded before and did not arrive is coded again in the
+same place, with a new salt.
 """
 
 from __future__ import annotations

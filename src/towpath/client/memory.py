@@ -1,9 +1,9 @@
-"""The memory that bytes of transfers pass through: one budget for the process, counted in blocks.
+"""The memory that bytes of transfers pass through: one budget for the process.
 
-Rules: every block that bytes of a file pass through comes from here and goes back; whoever comes
-first is served first; who holds some waits for no more, and who holds the only ones gets what it
-needs, so that somebody always goes on. A stream, which may stand still for as long as its other
-side likes, waits for nothing, and all streams together leave half of the budget to the others.
+Rules: all that bytes of a file pass through comes from here and goes back; whoever comes first is
+served first; who holds some waits for no more, and who is alone gets what it needs, so that
+somebody always goes on. A stream, which may stand still for as long as its other side likes, waits
+for nothing, and all streams together leave half of the budget to the others.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Check = Callable[[], None]
 
 
 class Memory:
-    """At most `budget` bytes, at least one block, and more only for who is alone."""
+    """At most `budget` bytes, at least BLOCK, and more only for who is alone."""
 
     def __init__(self, budget: int = BUDGET) -> None:
-        self._most = max(1, budget // BLOCK)
-        self._lent = 0  # blocks, to those who give them back by themselves
-        self._windows = 0  # blocks, to streams
+        self._most = max(BLOCK, budget)
+        self._lent = 0  # bytes, to those who give them back by themselves
+        self._windows = 0  # bytes, to streams
         self._spare: list[mmap.mmap] = []  # pieces to be used again, the oldest first
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
     def holds(self, length: int) -> int:
         """How many pieces of `length` bytes there can be at once, at least one."""
-        return max(1, self._most // _blocks(length))
+        return max(1, self._most // max(1, length))
 
     @contextmanager
     def block(self, check: Check) -> Iterator[memoryview]:
@@ -57,13 +57,12 @@ class Memory:
     @contextmanager
     def counted(self, length: int, check: Check) -> Iterator[None]:
         """The same for who brings the memory itself: it only counts."""
-        count = _blocks(length)
-        self._take(count, check)
+        self._take(length, check)
         try:
             yield
         finally:
             with self._changed:
-                self._lent -= count
+                self._lent -= length
                 self._trim()
                 self._changed.notify_all()
 
@@ -71,37 +70,36 @@ class Memory:
     def window(self, length: int, *, least: int = 1) -> Iterator[memoryview]:
         """Up to `length` bytes for a stream, at once: as many as can be spared.
 
-        One block, or `least`, there is in any case.
+        `least` there are in any case, and BLOCK if so many are wanted.
         """
         with self._changed:
             free = min(self._most // 2, self._most - self._lent) - self._windows
-            count = max(_blocks(least), min(_blocks(length), free))
+            count = max(1, least, min(length, max(free, BLOCK)))
             self._windows += count
             self._trim()
         try:
-            size = max(1, least, min(length, count * BLOCK))
-            yield memoryview(mmap.mmap(-1, size))
+            yield memoryview(mmap.mmap(-1, count))
         finally:
             with self._changed:
                 self._windows -= count
                 self._changed.notify_all()
 
-    def _take(self, count: int, check: Check) -> None:
+    def _take(self, length: int, check: Check) -> None:
         """Wait for a turn and for room."""
         turn = object()
         with self._changed:
             self._waiting.append(turn)
             try:
-                while self._waiting[0] is not turn or not self._has(count):
+                while self._waiting[0] is not turn or not self._has(length):
                     check()
                     self._changed.wait(SLICE)
-                self._lent += count
+                self._lent += length
             finally:
                 self._waiting.remove(turn)
                 self._changed.notify_all()
 
-    def _has(self, count: int) -> bool:
-        return not self._lent or self._lent + self._windows + count <= self._most
+    def _has(self, length: int) -> bool:
+        return not self._lent or self._lent + self._windows + length <= self._most
 
     def _piece(self, length: int) -> mmap.mmap:
         """A piece that was used before, or a new one in place of those that do not fit."""
@@ -115,12 +113,8 @@ class Memory:
     def _trim(self) -> None:
         """Let spare pieces go for which there is no room any more."""
         room = self._most - self._lent - self._windows
-        while self._spare and sum(_blocks(len(each)) for each in self._spare) > room:
+        while self._spare and sum(map(len, self._spare)) > room:
             del self._spare[0]
-
-
-def _blocks(length: int) -> int:
-    return max(1, -(-length // BLOCK))
 
 
 SHARED = Memory()

@@ -60,7 +60,7 @@ class Crew:
     ends, of a start and about how many bytes; None: anywhere.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
         self,
         work: Callable[[Attempt], None],
         missing: Iterable[tuple[int, int]],

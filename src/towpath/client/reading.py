@@ -101,6 +101,7 @@ class Reading:
         Raises NameConflict when the object was replaced, NotFound when it is gone, DigestMismatch
         at the end of an object that was read in order and is not what the server announced.
         """
+
         def into(answer: Answer, most: int) -> memoryview:
             return view[: answer.read_into(view[:most])]
 
