@@ -1,11 +1,10 @@
 """Carry what is no file by a path: a window of it at a time, kept until the server has it.
 
-Rules: runs in one worker thread; memory is one window, which waits for no other's; what a pause
-leaves in it is kept. A cut or a pause loses nothing, since the
-window is sent again from where the server stands. What the server has lost beyond the window can
-come again only from a source that rewinds, or, with a fingerprint, from its beginning in another
-run: then what the server has is read over, and counted in the checksum. An upload that nobody can
-go on with is removed from the server.
+Rules: runs in one worker thread; memory is one window, which waits for no other's. A cut loses
+nothing, since the window is sent again from where the server stands; nor does a pause, over which
+it is kept. What the server has lost beyond it can come again only from a source that rewinds, or,
+with a fingerprint, from its beginning in another run: then what the server has is read over, and
+counted in the checksum. An upload that nobody can go on with is removed from the server.
 """
 
 from __future__ import annotations
