@@ -24,7 +24,7 @@ def waiting(memory: Memory, length: int) -> Iterator[threading.Event]:
     asked, got = threading.Event(), threading.Event()
 
     def take() -> None:
-        with memory.piece(length, asked.set):
+        with memory.pieces(1, length, asked.set):
             got.set()
 
     thread = threading.Thread(target=take)
@@ -68,10 +68,10 @@ def test_pieces_of_all_lengths_are_counted_together() -> None:
     memory = Memory(8 * BLOCK)
     with (
         ExitStack() as stack,
-        memory.piece(5 * BLOCK + 1, nobody) as piece,
+        memory.pieces(1, 5 * BLOCK + 1, nobody) as (piece,),
         memory.counted(BLOCK, nobody),
     ):
-        assert len(piece) == 5 * BLOCK + 1
+        assert len(piece.view) == 5 * BLOCK + 1
         with memory.block(nobody):
             got = stack.enter_context(waiting(memory, BLOCK))
             assert not got.is_set()
@@ -110,9 +110,9 @@ def test_a_stream_waits_for_nothing_and_leaves_half_to_the_others() -> None:
         memory.window(3 * BLOCK) as third,
     ):
         assert [len(first), len(second), len(third)] == [3 * BLOCK, BLOCK, BLOCK]
-        with memory.piece(3 * BLOCK, nobody), memory.window(BLOCK) as fourth:
+        with memory.pieces(1, 3 * BLOCK, nobody), memory.window(BLOCK) as fourth:
             assert len(fourth) == BLOCK
-    with memory.piece(8 * BLOCK, nobody), memory.window(2 * BLOCK) as last:
+    with memory.pieces(1, 8 * BLOCK, nobody), memory.window(2 * BLOCK) as last:
         assert len(last) == BLOCK
     with memory.window(100) as small, memory.window(BLOCK, least=6 * BLOCK) as kept:
         assert (len(small), len(kept)) == (100, 6 * BLOCK)
@@ -123,8 +123,8 @@ def test_streams_that_stand_still_keep_nobody_from_going_on() -> None:
     with ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(memory.window(BLOCK))
-        with memory.piece(4 * BLOCK, nobody) as piece:
-            assert len(piece) == 4 * BLOCK
+        with memory.pieces(1, 4 * BLOCK, nobody) as (piece,):
+            assert len(piece.view) == 4 * BLOCK
 
 
 def test_many_threads_never_hold_more_than_there_is(commit_seed: int) -> None:
@@ -136,14 +136,14 @@ def test_many_threads_never_hold_more_than_there_is(commit_seed: int) -> None:
         dice = random.Random(seed)
         for _ in range(60):
             count = dice.randrange(BLOCK, 10 * BLOCK)
-            with memory.piece(count, nobody) as piece:
+            with memory.pieces(1, count, nobody) as (piece,):
                 mark = dice.randbytes(8)
-                piece[:8] = mark
+                piece.view[:8] = mark
                 with counting:
                     held += count
                     peak = max(peak, held)
                 time.sleep(0)
-                assert piece[:8] == mark  # nobody else has it
+                assert piece.view[:8] == mark  # nobody else has it
                 with counting:
                     held -= count
 
@@ -154,3 +154,18 @@ def test_many_threads_never_hold_more_than_there_is(commit_seed: int) -> None:
         thread.join(SOON)
     assert held == 0
     assert 8 * BLOCK < peak <= most
+
+
+def test_what_is_given_back_before_is_for_who_waits() -> None:
+    memory = Memory(4 * BLOCK)
+    with ExitStack() as stack, memory.pieces(2, 2 * BLOCK, nobody) as (first, second):
+        got = stack.enter_context(waiting(memory, 2 * BLOCK))
+        assert not got.is_set()
+        assert first.has(first.view[5:])
+        assert not first.has(second.view)
+        first.give_back()
+        first.give_back()
+        assert got.wait(SOON)
+        second.view[:] = bytes(2 * BLOCK)  # is still ours
+    with memory.pieces(1, 4 * BLOCK, nobody):
+        pass

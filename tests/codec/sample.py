@@ -15,7 +15,8 @@ TEXT = b"the same words again and again, " * 100
 
 def rooms_for(longest: int) -> Rooms:
     """Memory to code or undo chunks of so many plain bytes in."""
-    return Rooms.of(memoryview(bytearray(Rooms.needed(longest))))
+    size = Rooms.each(longest)
+    return Rooms(memoryview(bytearray(size)), memoryview(bytearray(size)))
 
 
 @dataclass

@@ -96,7 +96,7 @@ class CodedObject:
     @property
     def readers(self) -> int:
         """How many can read at once, by the memory that there is."""
-        return self._memory.holds(Rooms.needed(self.longest))
+        return self._memory.holds(2 * Rooms.each(self.longest))
 
     def cut(self, start: int, size: int) -> int:
         """Where a range of about `size` bytes from `start` on ends together with a chunk."""
@@ -111,10 +111,10 @@ class CodedObject:
         span = f"bytes={row.stored_start}-{last.stored_end - 1}"
         fields = {**coded.AS_STORED, "Range": span}
         with (
-            self._memory.piece(Rooms.needed(self.longest), check) as memory,
+            self._memory.pieces(2, Rooms.each(self.longest), check) as pieces,
             self._peer.open("GET", self.url, fields, check=check) as exchange,
         ):
-            rooms = Rooms.of(memory)
+            rooms = Rooms(*(piece.view for piece in pieces))
             answer = exchange.answer()
             _insist_on_part(answer, row, last)
             for index in range(row.index, last.index + 1):

@@ -2,9 +2,9 @@
 
 Rules: chunks are read one after the other, coded and sent side by side, and given their places in
 order, because each one's follows from those before it; a worker has its memory, one chunk plain and
-coded, before it takes a chunk, so that those who wait for a place wait for no memory; a row is in
-the journal before its chunk leaves; what was coded before and did not arrive is coded again in the
-same place, with a new salt.
+coded, before it takes a chunk, so that those who wait for a place wait for no memory, and one half
+of it while it sends; a row is in the journal before its chunk leaves; what was coded before and
+did not arrive is coded again in the same place, with a new salt.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from towpath.codec.chunks import Coder, Place, Rooms
 from towpath.codec.manifest import Chunk, Table
 from towpath.errors import BadAnswer, Cut, SourceChanged
 
-WORKERS = 3
+WORKERS = 4
 _READ = 1024 * 1024  # bytes at once, between two looks at `check`
 
 Runs = Sequence[tuple[int, int]]
@@ -138,8 +138,9 @@ class Sending:
 
     def _one(self, progress: Callable[[], None]) -> bool:
         """Carry the next chunk; False if there is none, or if another one could not be coded."""
-        with self._memory.piece(Rooms.needed(self._size), self._control.check) as memory:
-            rooms = Rooms.of(memory)
+        size, check = Rooms.each(self._size), self._control.check
+        with self._memory.pieces(2, size, check) as pieces:
+            rooms = Rooms(*(piece.view for piece in pieces))
             with self._turn:
                 hole = self._left.popleft() if self._left else None
                 place, length = self._place(hole)
@@ -148,6 +149,9 @@ class Sending:
                 plain = rooms.first[:length]
                 self._read(plain, place.start)
             row, chunk = self._coder.code(plain, place, rooms)
+            for piece in pieces:
+                if not piece.has(chunk):
+                    piece.give_back()
             placed = self._placed(row, hole)
             if placed is None:
                 return False

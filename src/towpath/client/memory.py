@@ -22,6 +22,25 @@ BUDGET = 32 * BLOCK
 Check = Callable[[], None]
 
 
+class Piece:
+    """Memory of a budget, all of `view`. What was in it before is still there."""
+
+    def __init__(self, memory: mmap.mmap, give: Callable[[mmap.mmap], None]) -> None:
+        self._memory: mmap.mmap | None = memory
+        self._give = give
+        self.view = memoryview(memory)
+
+    def has(self, view: memoryview) -> bool:
+        """True if `view` lies here."""
+        return view.obj is self.view.obj
+
+    def give_back(self) -> None:
+        """Nobody here uses it any more. Again is no error."""
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            self._give(memory)
+
+
 class Memory:
     """At most `budget` bytes, at least BLOCK, and more only for who is alone."""
 
@@ -40,31 +59,30 @@ class Memory:
     @contextmanager
     def block(self, check: Check) -> Iterator[memoryview]:
         """BLOCK bytes for the time of a `with`; waits for them, and `check` may raise meanwhile."""
-        with self.piece(BLOCK, check) as block:
-            yield block
+        with self.pieces(1, BLOCK, check) as (piece,):
+            yield piece.view
 
     @contextmanager
-    def piece(self, length: int, check: Check) -> Iterator[memoryview]:
-        """The same with `length` bytes, one behind the other. What was in them is still there."""
-        with self.counted(length, check):
-            piece = self._piece(max(1, length))
-            try:
-                yield memoryview(piece)[:length]
-            finally:
-                with self._changed:
-                    self._spare.append(piece)
+    def pieces(self, count: int, length: int, check: Check) -> Iterator[list[Piece]]:
+        """The same, `count` pieces of `length` bytes, any of which may be given back before."""
+        self._take(count * length, check)
+        pieces: list[Piece] = []
+        try:
+            pieces.extend(Piece(self._made(length), self._give) for _ in range(count))
+            yield pieces
+        finally:
+            for piece in pieces:
+                piece.give_back()
+            self._untake((count - len(pieces)) * length)
 
     @contextmanager
     def counted(self, length: int, check: Check) -> Iterator[None]:
-        """The same for who brings the memory itself: it only counts."""
+        """The same for who brings `length` bytes itself: it only counts."""
         self._take(length, check)
         try:
             yield
         finally:
-            with self._changed:
-                self._lent -= length
-                self._trim()
-                self._changed.notify_all()
+            self._untake(length)
 
     @contextmanager
     def window(self, length: int, *, least: int = 1) -> Iterator[memoryview]:
@@ -98,17 +116,28 @@ class Memory:
                 self._waiting.remove(turn)
                 self._changed.notify_all()
 
+    def _untake(self, length: int) -> None:
+        with self._changed:
+            self._lent -= length
+            self._trim()
+            self._changed.notify_all()
+
     def _has(self, length: int) -> bool:
         return not self._lent or self._lent + self._windows + length <= self._most
 
-    def _piece(self, length: int) -> mmap.mmap:
-        """A piece that was used before, or a new one in place of those that do not fit."""
+    def _made(self, length: int) -> mmap.mmap:
+        """What was used before, or a new one in place of those that do not fit."""
         with self._changed:
             for at, spare in enumerate(self._spare):
                 if len(spare) == length:
                     return self._spare.pop(at)
             self._trim()
         return mmap.mmap(-1, length)  # goes back to the system as soon as nobody has it
+
+    def _give(self, memory: mmap.mmap) -> None:
+        with self._changed:
+            self._spare.append(memory)
+        self._untake(len(memory))
 
     def _trim(self) -> None:
         """Let spare pieces go for which there is no room any more."""

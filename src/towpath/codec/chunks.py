@@ -11,28 +11,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from towpath.codec.compress import compress, decompress, framed, unframed
-from towpath.codec.encrypt import chunk_context, open_room, seal, sealed_length, unseal
+from towpath.codec.encrypt import chunk_context, open_room, sealed_length, sealing, unseal
 from towpath.codec.manifest import Chunk, Coding
 from towpath.core.digest import crc
 from towpath.errors import DigestMismatch
 
 
 class Rooms(NamedTuple):
-    """Two pieces of memory that a chunk is coded or undone in, each as long as the other."""
+    """Two pieces of memory that a chunk is coded or undone in."""
 
     first: memoryview
     second: memoryview
 
     @staticmethod
-    def needed(longest: int) -> int:
-        """Bytes of both rooms for chunks of at most `longest` plain bytes."""
-        return 2 * open_room(sealed_length(longest))
-
-    @classmethod
-    def of(cls, memory: memoryview) -> Rooms:
-        """The two halves of `memory`, which has as many bytes as are `needed`."""
-        middle = len(memory) // 2
-        return cls(memory[:middle], memory[middle:])
+    def each(longest: int) -> int:
+        """Bytes of each of them, for chunks of at most `longest` plain bytes."""
+        return open_room(sealed_length(longest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +55,15 @@ class Coder:
 
         `plain` is in the first room, or in none; there it is gone then.
         """
-        whole = crc(plain)
         packed = compress(plain, rooms.second) if self._compresses else None
-        number = 0
-        if self._key is not None:
-            number, key = self._key
-            context = chunk_context(self._file_id, place.index, final=place.final)
-            if packed is None:
-                stored = seal(key, context, plain, rooms.second)
-            else:
-                stored = seal(key, context, packed, rooms.first)
-        else:
+        if self._key is None:
             stored = framed(plain, rooms.second) if packed is None else packed
+            whole, stored_crc = crc(plain), crc(stored)
+        elif packed is None:
+            stored, whole, stored_crc = self._sealed(self._key[1], plain, place, rooms.second)
+        else:
+            whole = crc(plain)  # before its room is used again
+            stored, _, stored_crc = self._sealed(self._key[1], packed, place, rooms.first)
         row = Chunk(
             index=place.index,
             start=place.start,
@@ -80,11 +71,22 @@ class Coder:
             stored_start=place.stored_start,
             stored_length=len(stored),
             coding=Coding.RAW if packed is None else Coding.ZSTD,
-            key=number,
+            key=0 if self._key is None else self._key[0],
             crc=whole,
-            stored_crc=crc(stored),
+            stored_crc=stored_crc,
         )
         return row, stored
+
+    def _sealed(
+        self, key: bytes, source: memoryview, place: Place, room: memoryview
+    ) -> tuple[memoryview, int, int]:
+        """A sealed message in `room`, the CRC64NVME of what is in it, and its own."""
+        context = chunk_context(self._file_id, place.index, final=place.final)
+        inner = outer = end = 0
+        for piece, sealed in sealing(key, context, source, room):
+            inner, outer = crc(piece, inner), crc(sealed, outer)
+            end += len(sealed)
+        return room[:end], inner, outer
 
 
 class Decoder:

@@ -104,7 +104,8 @@ class _Undoing:
     def __iter__(self) -> Iterator[memoryview]:
         source, at = self._source, self._start
         decoder = Decoder(source.file_id, [], chunks=len(source.table))
-        rooms = Rooms.of(memoryview(bytearray(Rooms.needed(source.table.longest))))
+        size = Rooms.each(source.table.longest)
+        rooms = Rooms(memoryview(bytearray(size)), memoryview(bytearray(size)))
         while at < self._end:
             row = source.table.at(at)
             stored = _into(source.packed, row.stored_start, row.stored_end, rooms.first)
