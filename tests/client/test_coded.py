@@ -15,7 +15,7 @@ from towpath import errors
 from towpath.client import Client, coded
 from towpath.client.coded_object import CodedObject
 from towpath.client.coded_peer import Decoding
-from towpath.client.peer import Peer
+from towpath.client.peer import Peer, Reply
 from towpath.codec import PACKED, SEALED
 from towpath.codec.container import FOOTER, Footer, Tail
 from towpath.codec.keys import Identity, Opens, Passphrase
@@ -246,3 +246,28 @@ def test_a_plain_transfer_loads_neither_ciphers_nor_compression(
     loaded = set(done.stdout.split())
     assert "towpath.client.upload" in loaded
     assert not {"cryptography", "backports.zstd", "compression.zstd", "towpath.codec.keys"} & loaded
+
+
+class Busy(Peer):
+    """A peer whose server has no time at first."""
+
+    asked = 0
+
+    def ask(self, method: str, url: str, *rest: Any, **more: Any) -> Reply:
+        self.asked += 1
+        return Reply(503, {}, b"") if self.asked == 1 else super().ask(method, url, *rest, **more)
+
+
+def test_what_a_busy_server_does_not_say_is_not_taken_for_no_chunks(
+    client: Client, real: Server, mixed: Path
+) -> None:
+    client.upload(mixed, "busy", encrypt=[KEY]).result()
+    url = f"{real.url}/files/{client.stat('busy').id}"
+    busy = Busy(real.url)
+    decoding = Decoding(busy, [KEY])
+    with pytest.raises(errors.TowpathError):
+        decoding.open("GET", url)
+    file = decoding.coded(url)
+    assert file is not None
+    assert file.length == len(MIXED)
+    busy.done_with()

@@ -1,15 +1,21 @@
 """One budget, whoever uses it: blocks, pieces of any length, windows of streams."""
 
+import io
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.client.coding import KEY
+from towpath.client import BlockingTransfer, Client
 from towpath.client.blocks import BLOCK
 from towpath.client.memory import Memory
+from towpath.testing.server import Server
 
 SOON = 10.0  # seconds
 
@@ -169,3 +175,42 @@ def test_what_is_given_back_before_is_for_who_waits() -> None:
         second.view[:] = bytes(2 * BLOCK)  # is still ours
     with memory.pieces(1, 4 * BLOCK, nobody):
         pass
+
+
+CODED = {"compress": "auto", "encrypt": [KEY]}
+
+
+@pytest.mark.parametrize(
+    ("verb", "how"),
+    [
+        ("upload", {}),
+        ("upload", CODED),
+        ("upload", {"delta": True}),
+        ("download", {}),
+        ("download", CODED),
+        ("pour", {}),
+        ("pour", CODED),
+    ],
+)
+def test_every_transfer_waits_for_the_budget_of_its_client_but_a_stream_does_not(
+    real: Server, client: Client, mixed: Path, tmp_path: Path, verb: str, how: dict[str, Any]
+) -> None:
+    name, keys = f"{tmp_path.name}/file", how.get("encrypt", ())
+    if verb != "upload":
+        client.upload(mixed, name, **how).result()
+    with Client(real.url, state_dir=tmp_path / "tight", memory=64 * BLOCK) as tight:
+        memory = tight._client._memory
+        begin: dict[str, Callable[[], BlockingTransfer[Any]]] = {
+            "upload": lambda: tight.upload(mixed, name, **how),
+            "download": lambda: tight.download(name, tmp_path / "copy", keys=keys),
+            "pour": lambda: tight.download(name, io.BytesIO(), keys=keys),
+        }
+        with memory.counted(64 * BLOCK, nobody):
+            transfer, deadline = begin[verb](), time.monotonic() + SOON
+            while not memory._waiting:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            stream = tight.upload(io.BytesIO(b"a stream goes on"), f"{name} beside")
+            assert stream.result(SOON).verified
+            assert not transfer.done
+        assert transfer.result(SOON).verified

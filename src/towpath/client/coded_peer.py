@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from towpath.client.coded import AS_STORED
 from towpath.client.memory import SHARED, Memory
-from towpath.client.peer import Exchange, Peer, Reply
+from towpath.client.peer import Exchange, Peer, Reply, expect
 from towpath.client.wire import Answer
 from towpath.codec import MEDIA_TYPES, PACKED
 from towpath.errors import BadAnswer
@@ -66,9 +66,14 @@ class Decoding(Peer):
         return reply
 
     def coded(self, url: str, check: Callable[[], None] = _nobody) -> CodedObject | None:
-        """The object at `url` as the file in its chunks; None if it is not coded."""
+        """The object at `url` as the file in its chunks; None if it is not coded.
+
+        Raises Unreadable, WrongKey, and what the server says when it cannot say that.
+        """
         if url not in self._seen:
-            self._looked(url, {}, check, again=True)
+            reply = self._looked(url, {}, check, again=True)
+            if url not in self._seen:
+                expect(reply)  # which it is not: ask again later
         return self._seen[url]
 
     def done_with(self) -> None:
@@ -81,10 +86,10 @@ class Decoding(Peer):
         """The answer to HEAD, after which it is known whether the object is coded."""
         stored = {**fields, **AS_STORED}
         reply = self._plain_peer.ask("HEAD", url, stored, check=check, again=again)
-        if url not in self._seen:
+        if url not in self._seen and not _may_pass(reply):
             kind = reply.fields.get("content-type") if reply.ok else None
             self._seen[url] = self._open(url, check) if kind in self._kinds else None
-        coded = self._seen[url]
+        coded = self._seen.get(url)
         return reply if coded is None or not reply.ok else replace(reply, fields=_facts(coded))
 
     def _told(self, reply: Reply, check: Callable[[], None]) -> Reply:
@@ -121,6 +126,11 @@ class Decoding(Peer):
         from towpath.client.coded_object import CodedObject  # noqa: PLC0415 - slow to import
 
         return CodedObject(self._plain_peer, url, self._keys, check, self._memory)
+
+
+def _may_pass(reply: Reply) -> bool:
+    """True if the server only has no time to say what it has."""
+    return reply.status >= 500 or reply.status == 429
 
 
 def _facts(coded: CodedObject) -> dict[str, str]:
