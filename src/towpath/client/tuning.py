@@ -35,8 +35,9 @@ class Tuner:
     """The settings of one transfer. `connections` is how many should be under way now.
 
     `most`: connections at most. `fixed`: that many always, as far as the server lets them.
-    `largest`: bytes of a chunk at most; `swift`: the same where it takes a moment. `held`: bytes that all chunks under way and the next one
-    may take in memory, for chunks that are held whole; None for those that pass block by block.
+    `largest`: bytes of a chunk at most; `swift`: the same where it takes a moment. `held`: bytes
+    that all chunks under way and the next one may take in memory, for chunks that are held whole;
+    None for those that pass block by block.
     """
 
     def __init__(
