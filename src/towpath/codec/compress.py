@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 import sys
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 from towpath.errors import DigestMismatch
 
@@ -26,6 +27,7 @@ _WINDOW = 20  # bytes that a frame may refer back to, as a power of two, if its 
 _BLOCK = 128 * 1024  # bytes, the most that the format allows
 _FRAME = struct.Struct("<IBI")  # magic, one segment with a size of four bytes, the size
 _MAGIC, _ONE_SEGMENT = 0xFD2FB528, 0xA0
+_machines: deque[Any] = deque(maxlen=8)  # compressors to be used again: each has a MiB of its own
 _SKIPPABLE = struct.Struct("<II")  # magic, bytes that follow
 _SKIP = 0x184D2A54
 
@@ -84,18 +86,25 @@ def compress(plain: memoryview, room: memoryview) -> memoryview | None:
 
     `room` has as many bytes as `plain` at least, and may be written to in any case.
     """
-    machine = _zstd().ZstdCompressor(level=LEVEL)
+    if not plain:
+        return None
+    try:
+        machine = _machines.pop()
+    except IndexError:
+        machine = _zstd().ZstdCompressor(level=LEVEL)
     machine.set_pledged_input_size(len(plain))
     limit, at = len(plain) * WORTH, 0
     for start in range(0, len(plain), _PIECE):
         ends = start + _PIECE >= len(plain)
         mode = machine.FLUSH_FRAME if ends else machine.CONTINUE
         packed: bytes = machine.compress(plain[start : start + _PIECE], mode)
-        if at + len(packed) >= limit:
-            return None
-        room[at : at + len(packed)] = packed
-        at += len(packed)
-    return room[:at] if at else None
+        if at + len(packed) < limit:
+            room[at : at + len(packed)] = packed
+        at += len(
+            packed
+        )  # go on in any case: only a frame that is ended can be followed by another
+    _machines.append(machine)
+    return room[:at] if at < limit else None
 
 
 def decompress(packed: memoryview, length: int, room: memoryview) -> memoryview:
