@@ -17,9 +17,10 @@ def best_fixed(link: Link) -> float:
     sizes = [size for size in CHUNKS if link.length / size < TOO_MANY]
     if link.length / MIB < 100:
         sizes += [SMALLEST, 2 * SMALLEST]
+    most = MOST if link.limit is None else min(MOST, 2 * link.limit)  # more is only refused more
     return min(
         Ride(link, Fixed(connections, size), SEED).seconds()
-        for connections in range(1, MOST + 1)
+        for connections in range(1, most + 1)
         for size in sizes
     )
 

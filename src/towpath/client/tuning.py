@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 MIB = 1024 * 1024
-MOST = 8  # connections, unless somebody says more
+MOST = 12  # connections, unless somebody says more
 LARGEST = 8 * MIB  # bytes of a chunk: what one cut may cost
 SMALLEST = 256 * 1024
 PARALLEL_FROM = 16 * MIB  # bytes: less goes by one connection
