@@ -55,15 +55,15 @@ class AsyncClient(Opening):
     transfers. `timeout`: seconds that one wait for the server may last. `retries`: failures in a
     row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
     a whole transfer, however often it is tried. `parallel`: transfers at the same time.
-    `connections`: of one transfer of 16 MiB or more, as many as help and at most so many, by default
-    12; 1 sends in order. `total_connections`: of all together, by default 24, or `parallel` or
-    `connections` if that is more. `chunk_size`: bytes of one request at most. `memory`: bytes that
-    files pass through, by default 32 MiB for all clients of the process. `verify`: compare checksums
-    from end to end. `ca`: a PEM file to trust in place of the system's. `cert`, `cert_key`: PEM files
-    of a certificate to show and its key. `proxy`: the URL of one, or none; by default what the
-    environment says. `limit`: bytes a second for all transfers together, or a text such as `20M`
-    or `08:00,512k 19:00,10M 23:00,off` by local time; by default what TOWPATH_LIMIT says. Clients
-    that are given the same Throttle share it.
+    `connections`: of one transfer of 16 MiB or more, as many as help and no more than that, by
+    default 12; 1 sends in order. `total_connections`: of all together, by default 24, or what
+    `parallel` or `connections` says if that is more. `chunk_size`: bytes of one request at most.
+    `memory`: bytes that files pass through, by default 32 MiB for all clients of the process.
+    `verify`: compare checksums from end to end. `ca`: a PEM file to trust in place of the system's.
+    `cert`, `cert_key`: PEM files of a certificate to show and its key. `proxy`: the URL of one, or
+    none; by default what the environment says. `limit`: bytes a second for all together, or a text
+    such as `20M` or `08:00,512k 19:00,10M 23:00,off` by local time; by default what TOWPATH_LIMIT
+    says. Clients that are given the same Throttle share it.
     """
 
     def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
