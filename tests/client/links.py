@@ -218,7 +218,9 @@ LINKS = {
 class Steady(Tuner):
     """A controller that always wants so many connections, as far as the server lets it."""
 
-    def __init__(self, connections: int, *, largest: int = LARGEST, held: int | None = None) -> None:
+    def __init__(
+        self, connections: int, *, largest: int = LARGEST, held: int | None = None
+    ) -> None:
         super().__init__(connections, largest=largest, held=held)
         self.connections = connections
         self._climbing = False

@@ -203,9 +203,7 @@ def test_a_way_that_is_too_narrow_for_any_chunk_is_an_error() -> None:
 
     books = Books()
     with pytest.raises(errors.TooLarge):
-        crew_of(work, tuner=Steady(2, largest=SMALLEST)).run(
-            books.meter, books.kept.append
-        )
+        crew_of(work, tuner=Steady(2, largest=SMALLEST)).run(books.meter, books.kept.append)
 
 
 @pytest.mark.parametrize("why", list(Stop))
@@ -233,9 +231,9 @@ def test_no_more_is_begun_than_may_be_lost() -> None:
         books.kept.append(extent)
         slow.wait(0.05)
 
-    crew_of(
-        books.carry, unkept=2 * MIB, connections=4, tuner=Steady(4, largest=MIB)
-    ).run(books.meter, keep)
+    crew_of(books.carry, unkept=2 * MIB, connections=4, tuner=Steady(4, largest=MIB)).run(
+        books.meter, keep
+    )
     assert books.kept[-1].offset == LENGTH
 
 

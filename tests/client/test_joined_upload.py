@@ -215,7 +215,7 @@ def test_parts_that_are_joined_already_are_not_sent_again(
     running: Server, large: Path, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
-    with way(running, slow) as (wire, heard, url):
+    with way(running, slow) as (wire, _, url):
         note = paused(url, state, large, "joined/", 4 * MIB)
         wire.plan = lambda _: Plan()
         with Client(url, state_dir=state) as client:

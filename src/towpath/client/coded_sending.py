@@ -3,8 +3,8 @@
 Rules: chunks are read one after the other, coded and sent side by side, and given their places in
 order, because each one's follows from those before it; memory is one chunk a worker, plain and
 coded; a row is in the journal before its chunk leaves; what was coded before and did not arrive is
-coded again in the same place, with a new salt. A worker beyond the first needs a line of the client,
-chunk by chunk.
+coded again in the same place, with a new salt. A worker beyond the first needs a line of the
+client, chunk by chunk.
 """
 
 from __future__ import annotations

@@ -351,9 +351,9 @@ class JoinedUpload:
         patient = _JOINING + self._source.size / _JOINED
         if not self._note.url:
             parts = [self._reference(part.url) for part in self._parts]
-            fields = words.joined(parts, tus_metadata(self._task, self._source))
+            asked = words.joined(parts, tus_metadata(self._task, self._source))
             with self._peer.open(
-                "POST", self._files, fields, length=0, check=self._check
+                "POST", self._files, asked, length=0, check=self._check
             ) as exchange:
                 reply = exchange.reply(within=patient)
             url = self._created(reply)

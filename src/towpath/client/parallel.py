@@ -62,7 +62,7 @@ class Crew:
     of the `missing` ranges is carried from its first byte to its last, by one connection at a time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two are given by name
         self,
         work: Callable[[Attempt], None],
         missing: Iterable[tuple[int, int]],

@@ -80,7 +80,9 @@ class Note:
     marks: tuple[tuple[int, int], ...] = ()  # (offset, CRC64NVME of the bytes before it)
     dialect: str = ""  # "ranges": in any order; "joined": in parts; "": in order, by one connection
     spans: tuple[tuple[int, int, int], ...] = ()  # (start, end, CRC64NVME) that need not travel
-    parts: tuple[tuple[int, int, str], ...] = ()  # (start, end, URL once there is one), to be joined
+    parts: tuple[
+        tuple[int, int, str], ...
+    ] = ()  # (start, end, URL once there is one), to be joined
     on_conflict: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     created_at: float = field(default_factory=time.time)

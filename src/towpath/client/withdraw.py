@@ -1,4 +1,4 @@
-"""Take back what an upload has left at the server: what turned out wrong, or is not wanted any more.
+"""Take back what an upload has left at the server: what is wrong, or is not wanted any more.
 
 Rules: a complete upload goes with its name, and only if the name still points to it; parts go only
 where the server says that uploads can be terminated.
