@@ -205,12 +205,12 @@ _MANY = (
     click.option(
         "--connections",
         type=click.IntRange(1, 64),
-        help="For one file of 16 MiB or more at most, as many as help; by default 12.",
+        help="Most for one file of 16 MiB or more, of which as many go as help; by default 12.",
     ),
     click.option(
         "--total-connections",
         type=click.IntRange(1, 256),
-        help="For all files together at most; by default 24, or what the two above say if more.",
+        help="Most for all files together; by default 24, or more if the two above say so.",
     ),
 )
 _PROGRESS = click.option(
