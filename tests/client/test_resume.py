@@ -228,7 +228,9 @@ def test_marks_are_made_once_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [mark[0] for mark in marker.note.marks] == [10, 20, 30]
 
 
-.mark.parametrize(("version", "later"), [(1, ("dialect", "spans", "parts")), (2, ("parts",))])
+@pytest.mark.parametrize(
+    ("version", "later"), [(1, ("dialect", "spans", "parts")), (2, ("parts",))]
+)
 def test_a_note_of_an_earlier_version_is_read(
     tmp_path: Path, version: int, later: tuple[str, ...]
 ) -> None:
