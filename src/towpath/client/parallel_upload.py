@@ -22,7 +22,7 @@ from towpath.client.persist import persist
 from towpath.client.progress import Direction, Meter
 from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
-from towpath.client.tuning import LARGEST, MOST, Tuner
+from towpath.client.tuning import LARGEST, MOST, SWIFT, Tuner
 from towpath.client.watched import Watched
 from towpath.core.digest import CRC64NVME
 from towpath.core.model import UploadState
@@ -84,7 +84,11 @@ class ParallelUpload:
         self._done: Told | None = None  # as the answer to the last range told it
         self._check = control.check
         self._most = task.connections or MOST
-        self._tuner = Tuner(self._most, largest=task.chunk_size or LARGEST)
+        self._tuner = Tuner(
+            self._most,
+            largest=task.chunk_size or LARGEST,
+            swift=0 if task.chunk_size else SWIFT,
+        )
 
     def run(self, note: Note | None, patience: Patience) -> Arrived | None:
         """Carry it through; None if the server does not speak this dialect.

@@ -14,12 +14,14 @@ import math
 MIB = 1024 * 1024
 MOST = 12  # connections, unless somebody says more
 LARGEST = 8 * MIB  # bytes of a chunk: what one cut may cost
+SWIFT = 32 * MIB  # bytes of a chunk that is over in a moment
 SMALLEST = 256 * 1024
 PARALLEL_FROM = 16 * MIB  # bytes: less goes by one connection
 
 _FIRST_CHUNK = MIB
 _AT_FIRST = 4  # connections
 _LONGEST = 4.0  # seconds that a chunk is to take at most
+_MOMENT = 0.25  # seconds: so much may be lost whatever its size
 _BRISK = 1.0  # the same while connections double, to learn soon
 _FEW, _MANY = 2, 6  # attempts, of each connection where in doubt, before something is decided
 _SHORTEST = 0.25  # seconds over which goodput is compared at least
@@ -32,9 +34,9 @@ _BRIEF, _LONG = 10.0, 300.0  # seconds for which a busy server is not asked for 
 class Tuner:
     """The settings of one transfer. `connections` is how many should be under way now.
 
-    `most`: connections at most. `largest`: bytes of a chunk at most. `held`: bytes that all chunks
-    under way and the next one may take in memory, for chunks that are held whole; None for those
-    that pass block by block.
+    `most`: connections at most. `largest`: bytes of a chunk at most; `swift`: the same where it
+    takes a moment. `held`: bytes that all chunks under way and the next one may take in memory, for
+    chunks that are held whole; None for those that pass block by block.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class Tuner:
         most: int = MOST,
         *,
         largest: int = LARGEST,
+        swift: int = 0,
         held: int | None = None,
     ) -> None:
         self._most = most
         self._largest = largest
+        self._swift = max(swift, largest)
         self._held = held
         self.connections = min(most, _AT_FIRST)
         self._chunk = _power_of_two(min(_FIRST_CHUNK, largest))
@@ -99,7 +103,7 @@ class Tuner:
         """A chunk of `size` bytes is too large for what lies on the way. False: none is smaller."""
         if size <= SMALLEST:
             return False
-        self._largest = max(SMALLEST, _power_of_two(size // 2))
+        self._largest = self._swift = max(SMALLEST, _power_of_two(size // 2))
         self._chunk = min(self._chunk, self._largest)
         return True
 
@@ -109,7 +113,8 @@ class Tuner:
         self._rate = max(rate, ((self._rate or rate) + rate) / 2)
         seconds = _BRISK if self._climbing else _LONGEST
         fitting = _power_of_two(int(self._rate * seconds))
-        self._chunk = max(min(SMALLEST, self._largest), min(fitting, self._largest))
+        swift = min(_power_of_two(int(self._rate * _MOMENT)), self._swift)
+        self._chunk = max(min(SMALLEST, self._largest), min(fitting, self._largest), swift)
 
     def _judge(self, now: float) -> None:
         """What the present number of connections brings is known: keep it or change it."""
