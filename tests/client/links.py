@@ -219,9 +219,14 @@ class Steady(Tuner):
     """A controller that always wants so many connections, as far as the server lets it."""
 
     def __init__(
-        self, connections: int, *, largest: int = LARGEST, held: int | None = None
+        self,
+        connections: int,
+        *,
+        largest: int = LARGEST,
+        swift: int = 0,
+        held: int | None = None,
     ) -> None:
-        super().__init__(connections, largest=largest, held=held)
+        super().__init__(connections, largest=largest, swift=swift, held=held)
         self.connections = connections
         self._climbing = False
 

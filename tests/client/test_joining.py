@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def large(tmp_path: Path) -> Path:
     return path
 
 
-def send(stub: TusStub, path: Path, state: Path, **options: int) -> UploadResult:
+def send(stub: TusStub, path: Path, state: Path, **options: Any) -> UploadResult:
     with Client(stub.url.removesuffix("files/"), state_dir=state, **options) as client:
         return client.upload(path).result()
 
@@ -142,7 +143,7 @@ def test_chunks_that_are_too_large_for_it_get_smaller(large: Path, tmp_path: Pat
 def test_bytes_that_were_taken_and_refused_all_the_same_are_not_sent_again(
     large: Path, tmp_path: Path
 ) -> None:
-    late = []
+    late: list[str] = []
 
     def say(ask: Ask, said: Say) -> None:
         if ask.method == "PATCH" and len(late) < 3:  # as if the bytes had come by another request
@@ -158,7 +159,7 @@ def test_bytes_that_were_taken_and_refused_all_the_same_are_not_sent_again(
 def test_bytes_that_the_server_had_acknowledged_and_lost_are_sent_again(
     large: Path, tmp_path: Path
 ) -> None:
-    lost = []
+    lost: list[int] = []
 
     def first(ask: Ask) -> Say | None:
         if ask.method == "PATCH" and ask.upload.data and not lost:
