@@ -326,3 +326,16 @@ def test_several_files_have_no_more_connections_than_the_client(
             transfers = [client.upload(large, f"together/{number}") for number in range(3)]
             assert all(transfer.result().verified for transfer in transfers)
     assert most == 3
+
+
+def test_a_far_server_gets_a_file_much_sooner_by_parts(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    far = Plan(up=Lane(rate=8 * MIB, latency=0.02))
+    with (
+        way(running, lambda _: far) as (_, _, url),
+        Client(url, state_dir=tmp_path / "state") as client,
+    ):
+        up = client.upload(large, "far/").result()
+    assert up.verified
+    assert up.seconds < SIZE / (8 * MIB) / 2  # by one connection it would be five seconds
