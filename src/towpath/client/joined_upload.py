@@ -60,10 +60,6 @@ class _Part:
     known: int | None = None  # bytes of it that the server has; None: to be asked
 
 
-class _Fallen(Exception):
-    """The server has less of a part than it had said."""
-
-
 class JoinedUpload:
     """One file on its way. `file` is open, and `source` is its state as it was opened."""
 
@@ -122,11 +118,9 @@ class JoinedUpload:
                     if self._task.verify
                     else None,
                 )
-            except (NotFound, Expired, _Fallen) as error:
+            except (NotFound, Expired):
                 vanished += 1
                 if vanished > _FRESH_STARTS:
-                    if isinstance(error, _Fallen):
-                        raise BadAnswer("The server loses what it has taken.") from error
                     raise
                 self._forget_joined()
                 for part in self._parts:
@@ -296,12 +290,12 @@ class JoinedUpload:
             self._marker.consists(self._listed(), self._note.url)
 
     def _found(self, attempt: Attempt, part: _Part) -> int:
-        """Where to go on: what the server has of the range is safe."""
+        """Where to go on: what the server has of the range is safe.
+
+        That is before the range, if the server has lost what it had acknowledged.
+        """
         part.known = None
-        reached = part.start + self._ask(part)
-        if reached < attempt.start:
-            raise _Fallen
-        end = min(reached, attempt.end)
+        end = min(part.start + self._ask(part), attempt.end)
         if end > attempt.start:
             crc = self._watched.crc(attempt.start, end, self._check)
             attempt.safe.append(Span(attempt.start, end, crc))
