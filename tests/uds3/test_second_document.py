@@ -165,7 +165,7 @@ def test_what_is_known_at_the_start_is_raised_there(
         manager.upload_file(tmp_path / "none", "x")
     with pytest.raises(errors.SettingsError, match="There is no store for couchdb:// here"):
         manager.upload_file(paper, "couchdb://documents/doc_12345/attachment")
-    with pytest.raises(errors.SettingsError, match="cannot be encrypted"):
+    with pytest.raises(errors.SettingsError, match="encrypt needs an encryption_key"):
         manager.upload_file(paper, "x", encrypt=True)
     for unknown in ("0" * 32, "no id"):
         with pytest.raises(errors.NotFound):
@@ -175,8 +175,7 @@ def test_what_is_known_at_the_start_is_raised_there(
 @pytest.mark.parametrize(
     "given",
     [
-        {"compress_chunks": True},
-        {"encrypt_chunks": True, "encryption_key": "your-key-here"},
+        {"encrypt_chunks": True},
         {"compression_level": 10},
         {"checkpoint_storage": "cloud"},
         {"checksum_algorithm": "crc"},
