@@ -23,6 +23,8 @@ from towpath.uds3 import (
     StreamingManager,
     coding,
 )
+from towpath.uds3.records import read
+from towpath.uds3.records import write as record_text
 from towpath.uds3.source import BytesSource
 
 WORDS = "your-key-here"
@@ -38,7 +40,7 @@ def _quick_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coding, "Secret", partial(coding.Secret, work=12))
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
 def way(request: pytest.FixtureRequest) -> dict[str, Any]:
     """How chunks are coded: the arguments that say so."""
     return dict(request.param)
@@ -76,7 +78,7 @@ def paused(manager: StreamingManager, path: Path, destination: str, **rest: Any)
     """Begin an upload, and pause it after some chunks: its id."""
 
     def pause(progress: Any) -> None:
-        if progress.transferred_bytes >= 3 * MIB and not progress.is_complete:
+        if progress.transferred_bytes >= 6 * MIB and not progress.is_complete:
             manager.pause_operation(progress.operation_id)
 
     key = manager.upload_file(path, destination, pause, **rest)
@@ -107,9 +109,7 @@ def test_the_same_bytes_come_back(
     assert same(mixed, tmp_path / "copy")
 
 
-def test_what_the_data_folder_holds_is_less_and_cannot_be_read(
-    local: Make, tmp_path: Path
-) -> None:
+def test_what_the_data_folder_holds_is_less_and_cannot_be_read(local: Make, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_bytes(b"a secret that repeats itself, " * 100_000)
     for name, way in WAYS.items():
@@ -199,7 +199,8 @@ def test_a_cancel_removes_every_part_and_row(
     assert manager.cancel_operation(key, cleanup=True, notify_user=True)
     assert manager.get_operation(key).status is OperationStatus.CANCELLED
     if "url" in place:
-        assert list((tmp_path / "state").glob("*.*")) == []  # neither a note nor rows
+        state = tmp_path / "state"
+        assert [*state.glob("*.json"), *state.glob("*.chunks")] == []
         with Client(place["url"], state_dir=tmp_path / "other") as client:
             assert [each.name for each in client.uploads()] == []
             assert [each.path for each in client.names("cancelled/")] == []
@@ -243,7 +244,7 @@ def test_a_server_and_a_data_folder_write_the_same_format(
         Server(tmp_path / "data") as server,
         Client(server.url, state_dir=tmp_path / "state") as client,
     ):
-        with urllib.request.urlopen(f"{server.url}/names/open.bin") as answer:  # noqa: S310 - ours
+        with urllib.request.urlopen(f"{server.url}/names/open.bin") as answer:
             assert answer.read() == mixed.read_bytes()  # the server undoes it
         client.download("shut.bin", tmp_path / "shut", keys=[KeyFile(bytes(range(32)))]).result()
         client.upload(mixed, "back.bin", encrypt=[Passphrase(WORDS, work=12)]).result()
@@ -295,7 +296,7 @@ def test_what_stays_wrong_is_rolled_back_with_its_keys(
     with pytest.raises(SagaRollbackRequired) as caught:
         manager.wait_for_operations([manager.upload_file(paper, "x.pdf")])
     assert isinstance(caught.value.__cause__, ChecksumMismatchError)
-    assert remains(tmp_path) == stored(tmp_path) == []
+    assert [*remains(tmp_path), *stored(tmp_path)] == []
 
 
 def test_a_source_that_changes_is_never_mixed_into_coded_chunks(
@@ -311,7 +312,7 @@ def test_a_source_that_changes_is_never_mixed_into_coded_chunks(
     with pytest.raises(SagaRollbackRequired) as caught:
         manager.wait_for_operations([manager.upload_file(mixed, "x.bin", change)])
     assert isinstance(caught.value.__cause__, errors.SourceChanged)
-    assert remains(tmp_path) == stored(tmp_path) == []
+    assert [*remains(tmp_path), *stored(tmp_path)] == []
 
 
 def test_what_nobody_can_tell_of_any_more_is_sent_anew(
@@ -331,16 +332,16 @@ def test_what_nobody_can_tell_of_any_more_is_sent_anew(
     assert not list((tmp_path / "data").glob("uploads/*/*"))
 
 
-@pytest.mark.parametrize("at", [0.2, 0.9999], ids=["a chunk", "the table"])
+@pytest.mark.parametrize("at", [MIB // 2, -60], ids=["a chunk", "the table"])
 def test_bytes_that_were_changed_are_refused(
-    local: Make, way: dict[str, Any], paper: Path, tmp_path: Path, at: float
+    local: Make, way: dict[str, Any], paper: Path, tmp_path: Path, at: int
 ) -> None:
     manager = local(chunk_size_mb=1, **way)
     key = manager.upload_file(paper, "x.pdf")
     manager.wait_for_operations([key])
     largest = max(stored(tmp_path), key=lambda each: each.stat().st_size)
     with largest.open("r+b") as file:
-        file.seek(int(largest.stat().st_size * at))
+        file.seek(at % largest.stat().st_size)
         (byte,) = file.read(1)
         file.seek(-1, 1)
         file.write(bytes([byte ^ 1]))
@@ -373,15 +374,21 @@ def test_a_file_of_this_machine_is_coded_with_its_keys_beside_it(
     assert remains(tmp_path) == []
 
 
+@pytest.mark.parametrize("destination", ["x.pdf", "archive"])
 def test_the_keys_of_a_file_that_stands_are_never_removed(
-    local: Make, paper: Path, tmp_path: Path
+    local: Make, paper: Path, tmp_path: Path, destination: str
 ) -> None:
-    manager = local(chunk_size_mb=1, cleanup_completed=False, **SEAL)
-    target = tmp_path / "archive" / "x.pdf"
-    result = manager.upload_large_file(paper, str(target))
-    assert not manager.cancel_operation(result["operation_id"])
-    assert manager.cleanup_old_operations(0) == 1
-    assert manager.download_large_file(target.as_uri(), tmp_path / "copy")
+    first = local(chunk_size_mb=1, cleanup_completed=False, **SEAL)
+    where = destination if destination == "x.pdf" else (tmp_path / "archive" / "x.pdf").as_uri()
+    key = first.upload_large_file(paper, where)["operation_id"]
+    first.close()
+    (file,) = (tmp_path / "data" / "operations").glob("*.json")
+    record = read(file.read_bytes(), key)
+    record.status = OperationStatus.IN_PROGRESS  # as if the process had been killed at the end
+    file.write_bytes(record_text(record))
+    second = local(encryption_key=WORDS)
+    second.cancel_operation(key, cleanup=True)
+    assert second.download_large_file(where, tmp_path / "copy")
     assert same(paper, tmp_path / "copy")
 
 

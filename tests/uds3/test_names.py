@@ -46,9 +46,7 @@ NAMES = {
 
 CALLS: dict[Callable[..., Any], str] = {
     uds3.create_streaming_manager: "chunk_size=5242880 max_concurrent_operations=10 **options",
-    uds3.calculate_optimal_chunk_size: (
-        "file_size available_memory=None network_speed_mbps=None"
-    ),
+    uds3.calculate_optimal_chunk_size: ("file_size available_memory=None network_speed_mbps=None"),
     uds3.calculate_chunk_size: "file_size_bytes",
     uds3.format_bytes: "n",
     StreamingManager.upload_large_file: (

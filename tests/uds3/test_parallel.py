@@ -100,9 +100,7 @@ def test_a_parallel_upload_that_was_paused_sends_only_what_is_missing(
 ) -> None:
     large = write(tmp_path / "large.bin", SIZE)
     with StreamingManager(chunk_size_mb=1, **place) as manager:
-        stopped = manager.upload_large_file(
-            large, "paused.bin", progress_callback=pausing(manager)
-        )
+        stopped = manager.upload_large_file(large, "paused.bin", progress_callback=pausing(manager))
         assert stopped["status"] == OperationStatus.PAUSED
     before = line.empty("up")
     with StreamingManager(chunk_size_mb=1, **place) as manager:

@@ -30,7 +30,7 @@ def tail_of(origin: Origin) -> Tail | None:
     if length < FOOTER.size:
         return None
     try:
-        footer = Footer.parse(_all(origin, length - FOOTER.size, length), length)
+        footer = Footer.parse(bytes(_all(origin, length - FOOTER.size, length)), length)
     except Unreadable:
         return None
     return Tail(bytes(_all(origin, footer.start, length)), length)

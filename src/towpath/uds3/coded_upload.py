@@ -151,9 +151,7 @@ class _Sending:
         stored = memoryview(render(head, journal.table, secret))
         start = journal.table.stored_length
         end = start + len(stored)
-        return _Coded(
-            index=-1, start=start, end=end, stored=stored, crc=crc(stored), declares=end
-        )
+        return _Coded(index=-1, start=start, end=end, stored=stored, crc=crc(stored), declares=end)
 
     def begin(self, piece: _Coded) -> Write:
         """How it is written: whole or not at all."""

@@ -69,7 +69,7 @@ def codec_of(*, compress: bool, level: int, encrypt: bool, key: str | None) -> C
     return codec
 
 
-def insist_on_keys(sealed: bool, keys: tuple[Key, ...], path: str) -> None:  # noqa: FBT001 - a fact
+def insist_on_keys(path: str, *, sealed: bool, keys: tuple[Key, ...]) -> None:
     """Raise WrongKey if an upload is encrypted, and there is no key to go on with."""
     if sealed and not keys:
         raise WrongKey(

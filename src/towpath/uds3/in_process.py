@@ -68,7 +68,7 @@ class EngineCarrier:
 
     def upload(self, job: Job) -> None:
         record = job.record
-        insist_on_keys(record.sealed, self._keys, record.path)
+        insist_on_keys(record.path, sealed=record.sealed, keys=self._keys)
         with open(record.path, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered
             record.insist_on_source(os.fstat(file.fileno()))
             coded = self._coded(job) if record.coded else None
@@ -111,7 +111,8 @@ class EngineCarrier:
         except StateConflict:  # it is an object; without a name nobody has seen it yet
             if not placed:
                 raise
-            self._house.call(self._shelf.discard(ANONYMOUS, record.key))
+            with suppress(NotFound):  # it stands in its place already
+                self._house.call(self._shelf.discard(ANONYMOUS, record.key))
             tell = False
         self._drop(record)
         if tell and (upload := self._house.service.ledger.get(Upload, record.key)) is not None:
@@ -149,9 +150,7 @@ class EngineCarrier:
                     return upload, extent
         if record.key:
             with suppress(NotFound, StateConflict):  # what is an object stands until it is replaced
-                self._house.call(
-                    self._engine.cancel(ANONYMOUS, record.key, reason="it began anew")
-                )
+                self._house.call(self._engine.cancel(ANONYMOUS, record.key, reason="it began anew"))
             self._drop(record)
         record.key = uuid4().hex if record.key else record.operation_id
         record.chunks.clear()

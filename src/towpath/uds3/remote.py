@@ -73,7 +73,7 @@ class ClientCarrier:
 
     def upload(self, job: Job) -> None:
         record = job.record
-        insist_on_keys(record.sealed, self._keys, record.path)
+        insist_on_keys(record.path, sealed=record.sealed, keys=self._keys)
         client = self._client(record.chunk_size, job.parallel)
         record.insist_on_source(Path(record.path).stat())
         result = self._carry(
