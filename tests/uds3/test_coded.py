@@ -172,6 +172,18 @@ def test_an_empty_file_is_coded_too(make: Make, way: dict[str, Any], tmp_path: P
     assert (tmp_path / "copy").read_bytes() == b""
 
 
+def test_chunks_are_whole_though_nobody_asked_for_checksums(
+    make: Make, mixed: Path, tmp_path: Path
+) -> None:
+    manager = make(chunk_size_mb=1, verify_checksums=False, **WAYS["both"])
+    result = manager.upload_large_file(mixed, "unchecked/coded.bin")
+    assert result, result["error"]
+    assert result["checksum"] is None
+    assert manager.verify_upload(result["operation_id"])
+    assert manager.download_large_file("unchecked/coded.bin", tmp_path / "copy")
+    assert same(mixed, tmp_path / "copy")
+
+
 def test_a_server_and_a_data_folder_write_the_same_format(
     local: Make, mixed: Path, tmp_path: Path
 ) -> None:

@@ -115,6 +115,21 @@ def test_what_nobody_can_tell_of_any_more_is_sent_anew(
     assert not list((tmp_path / "data").glob("uploads/*/*"))
 
 
+def test_a_cancel_on_the_way_leaves_nothing(
+    local: Make, way: dict[str, Any], mixed: Path, tmp_path: Path
+) -> None:
+    manager = local(chunk_size_mb=1, **way)
+
+    def cancel(progress: Any) -> None:
+        if progress.current_chunk == 3 and not progress.is_complete:
+            manager.cancel_operation(progress.operation_id)
+
+    key = manager.upload_file(mixed, "x.bin", cancel, parallel=True)
+    (operation,) = manager.wait_for_operations([key])
+    assert operation.status is OperationStatus.CANCELLED
+    assert [*remains(tmp_path), *stored(tmp_path)] == []
+
+
 @pytest.mark.parametrize("at", [MIB // 2, -60], ids=["a chunk", "the table"])
 def test_bytes_that_were_changed_are_refused(
     local: Make, way: dict[str, Any], paper: Path, tmp_path: Path, at: int

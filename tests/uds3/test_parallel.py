@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.uds3.conftest import MIB, RATE, same, write
 from tests.uds3.test_interruption import kill_midway
-from towpath.testing.plan import Lane, Plan
+from towpath.testing.plan import Fault, Lane, Plan
 from towpath.testing.server import Server
 from towpath.testing.wire import Connection, Wire, threaded
 from towpath.uds3 import OperationStatus, StreamingManager
@@ -25,11 +26,14 @@ class Line:
     """A line to the server that counts what each of its connections carries."""
 
     def __init__(self, server: Server) -> None:
-        lane = Lane(rate=RATE)
+        self.cuts = 0  # of the next connections, each after 3 MiB up
         self.carried: Counter[tuple[int, str]] = Counter()
-        self.wire = Wire(
-            "127.0.0.1", server.port, plan=lambda _: Plan(up=lane, down=lane), tap=self._count
-        )
+        self.wire = Wire("127.0.0.1", server.port, plan=self._plan, tap=self._count)
+
+    def _plan(self, number: int) -> Plan:
+        lane = Lane(rate=RATE)
+        self.cuts, cut = max(0, self.cuts - 1), self.cuts > 0
+        return Plan(up=replace(lane, fault=Fault.CUT, at=3 * MIB) if cut else lane, down=lane)
 
     def _count(self, connection: Connection, way: str, piece: memoryview) -> None:
         self.carried[connection.number, way] += len(piece)
@@ -83,6 +87,19 @@ def test_one_call_sends_in_order_and_the_other_over_parallel_chunks(
         assert manager.download_large_file("parallel.bin", tmp_path / "copy")
         assert line.busy("down") == 3
     assert same(large, tmp_path / "copy")
+
+
+def test_connections_that_are_cut_cost_what_was_on_its_way(
+    line: Line, place: dict[str, Any], tmp_path: Path
+) -> None:
+    large = write(tmp_path / "large.bin", SIZE)
+    line.cuts = 5
+    with StreamingManager(chunk_size_mb=1, **place) as manager:
+        result = manager.upload_large_file(large, "cut-four.bin")
+        assert result, result["error"]
+        assert line.cuts == 0
+        assert SIZE <= line.wire.up <= SIZE + 5 * 4 * MIB + SPARE  # a chunk of each connection
+        assert manager.verify_upload(result["operation_id"])
 
 
 def pausing(manager: StreamingManager) -> Callable[[Any], None]:
