@@ -43,7 +43,7 @@ _OURS = ("name", "filename", "mtime", "fingerprint", "on-conflict")  # what the 
 
 
 class ClientCarrier:
-    """A `Carrier` over HTTP. Clients are made when they are needed, one for each chunk size."""
+    """A `Carrier` over HTTP. Clients are made when needed, for each chunk size and parallelism."""
 
     def __init__(
         self,
