@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from towpath.codec.chunks import Coder, Decoder, Place, Rooms
+from towpath.codec.compress import LEVEL
 from towpath.codec.container import FOOTER, Footer, Head, Tail, render
 from towpath.codec.manifest import Table
 
@@ -31,7 +32,7 @@ class Sample:
     def __post_init__(self) -> None:
         self.table = Table(sealed=self.sealed)
         key = (0, KEY) if self.sealed else None
-        coder = Coder(FILE, compresses=self.compresses, key=key)
+        coder = Coder(FILE, level=LEVEL if self.compresses else 0, key=key)
         rooms = rooms_for(max(map(len, self.cuts), default=1))
         for index, plain in enumerate(self.cuts):
             place = Place(

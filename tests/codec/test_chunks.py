@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.codec.sample import FILE, KEY, TEXT, Sample, rooms_for
 from towpath.codec.chunks import Coder, Decoder, Place
+from towpath.codec.compress import LEVEL
 from towpath.codec.encrypt import sealed_length
 from towpath.codec.manifest import Coding
 from towpath.errors import DigestMismatch
@@ -86,7 +87,7 @@ def test_a_chunk_is_coded_and_undone_where_it_lies(
     inside = rooms.first[: len(plain)]
     inside[:] = plain
     place = Place(index=0, start=0, final=True)
-    row, coded = Coder(FILE, compresses=compresses, key=key).code(inside, place, rooms)
+    row, coded = Coder(FILE, level=LEVEL if compresses else 0, key=key).code(inside, place, rooms)
     stored = rooms.first[: row.stored_length]
     stored[:] = bytes(coded)
     decoder = Decoder(FILE, [] if key is None else [KEY], chunks=1)
@@ -98,7 +99,7 @@ def test_what_is_made_of_a_chunk_lies_in_the_two_rooms_and_nowhere_else() -> Non
     rooms = rooms_for(len(plain))
     decoder = Decoder(FILE, [KEY], chunks=1)
     place = Place(index=0, start=0, final=True)
-    coder = Coder(FILE, compresses=True, key=(0, KEY))
+    coder = Coder(FILE, level=LEVEL, key=(0, KEY))
     coder.code(memoryview(b"once, so that all is loaded"), place, rooms)
     rooms.first[: len(plain)] = plain
     tracemalloc.start()

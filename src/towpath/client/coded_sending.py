@@ -4,7 +4,8 @@ Rules: chunks are read one after the other, coded and sent side by side, and giv
 order, because each one's follows from those before it; a worker has its memory, one chunk plain and
 coded, before it takes a chunk, so that those who wait for a place wait for no memory, and one half
 of it while it sends; a row is in the journal before its chunk leaves; what was coded before and
-did not arrive is coded again in the same place, with a new salt.
+did not arrive is coded again in the same place, with a new salt. A worker beyond the first needs a
+line of the client, chunk by chunk.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from towpath.errors import BadAnswer, Cut, SourceChanged
 
 WORKERS = 4
 _READ = 1024 * 1024  # bytes at once, between two looks at `check`
+_LOOK = 0.1  # seconds between two tries for a line
 
 Runs = Sequence[tuple[int, int]]
 """Ranges start <= b < end of coded bytes."""
@@ -120,7 +122,12 @@ class Sending:
         self.durable = table.length - sum(row.length for row in holes)
         self._left, self._next, self._broken = deque(holes), (len(table), table.length), False
 
-        def step(_: int) -> bool:
+        lines = self._control.lines
+
+        def step(worker: int) -> bool:
+            if worker and not lines.more():
+                self._control.sleep(_LOOK)
+                return self._has_more()
             try:
                 return self._has_more() and self._one(progress)
             except BaseException:
@@ -128,6 +135,9 @@ class Sending:
                     self._broken = True
                     self._order.notify_all()
                 raise
+            finally:
+                if worker:
+                    lines.less()
 
         together(WORKERS, step)
 

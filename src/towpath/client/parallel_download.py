@@ -34,7 +34,7 @@ _CHUNK = LARGEST // 2  # bytes: what is not kept yet and what is under way are l
 class ParallelDownload:
     """One object on its way. `file` is open; the marker's note has URL, ETag and length.
 
-    `connections`: that many; None: as many as help.
+    `connections`: at most; None: MOST of tuning.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ParallelDownload:
         if self._coded is not None:
             self._most = min(self._most, self._coded.readers)
             self._largest = max(_CHUNK, self._coded.longest)
-        self._tuner = Tuner(self._most, fixed=connections is not None, largest=self._largest)
+        self._tuner = Tuner(self._most, largest=self._largest)
 
     def run(self, patience: Patience) -> tuple[int, int | None]:
         """Bring all of it; the CRC64NVME of what came, and the one that the server announces.

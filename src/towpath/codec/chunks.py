@@ -43,11 +43,15 @@ class Place:
 
 
 class Coder:
-    """Codes the chunks of one file. `key`: its number and the file key; None: they are open."""
+    """Codes the chunks of one file.
 
-    def __init__(self, file_id: bytes, *, compresses: bool, key: tuple[int, bytes] | None) -> None:
+    `level`: of zstd; 0: they are not compressed. `key`: the file key and its number; None leaves
+    the chunks open.
+    """
+
+    def __init__(self, file_id: bytes, *, level: int, key: tuple[int, bytes] | None) -> None:
         self._file_id = file_id
-        self._compresses = compresses
+        self._level = level
         self._key = key
 
     def code(self, plain: memoryview, place: Place, rooms: Rooms) -> tuple[Chunk, memoryview]:
@@ -55,7 +59,7 @@ class Coder:
 
         `plain` is in the first room, or in none; there it is gone then.
         """
-        packed = compress(plain, rooms.second) if self._compresses else None
+        packed = compress(plain, rooms.second, self._level) if self._level else None
         if self._key is None:
             stored = framed(plain, rooms.second) if packed is None else packed
             whole, stored_crc = crc(plain), crc(stored)

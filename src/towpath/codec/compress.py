@@ -1,16 +1,16 @@
 """zstd, one frame a chunk (RFC 8878); a chunk that it hardly shortens stays as it is.
 
-Rules: level 1, which keeps up with a network; what is undone may never become longer than was said;
-a chunk that stays as it is can be framed, so that frames and such chunks together are what any zstd
-program can read. What comes out goes piece by piece into room that the caller gives: nothing else
-of a chunk's length is made.
+Rules: level 1, which keeps up with a network, unless somebody asks for another; what is undone may
+never become longer than was said; a chunk that stays as it is can be framed, so that frames and
+such chunks together are what any zstd program can read. What comes out goes piece by piece into
+room that the caller gives: nothing else of a chunk's length is made.
 """
 
 from __future__ import annotations
 
 import struct
 import sys
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 from towpath.errors import DigestMismatch
@@ -27,7 +27,9 @@ _WINDOW = 20  # bytes that a frame may refer back to, as a power of two, if its 
 _BLOCK = 128 * 1024  # bytes, the most that the format allows
 _FRAME = struct.Struct("<IBI")  # magic, one segment with a size of four bytes, the size
 _MAGIC, _ONE_SEGMENT = 0xFD2FB528, 0xA0
-_machines: deque[Any] = deque(maxlen=8)  # compressors to be used again: each has a MiB of its own
+_machines: dict[int, deque[Any]] = defaultdict(
+    lambda: deque(maxlen=8)
+)  # by level, to be used again
 _SKIPPABLE = struct.Struct("<II")  # magic, bytes that follow
 _SKIP = 0x184D2A54
 
@@ -81,7 +83,7 @@ def skippable(length: int) -> bytes:
     return _SKIPPABLE.pack(_SKIP, length)
 
 
-def compress(plain: memoryview, room: memoryview) -> memoryview | None:
+def compress(plain: memoryview, room: memoryview, level: int = LEVEL) -> memoryview | None:
     """One zstd frame of `plain`, in `room`; None when it saves too little to be worth undoing.
 
     `room` has as many bytes as `plain` at least, and may be written to in any case.
@@ -89,9 +91,9 @@ def compress(plain: memoryview, room: memoryview) -> memoryview | None:
     if not plain:
         return None
     try:
-        machine = _machines.pop()
+        machine = _machines[level].pop()
     except IndexError:
-        machine = _zstd().ZstdCompressor(level=LEVEL)
+        machine = _zstd().ZstdCompressor(level=level)
     machine.set_pledged_input_size(len(plain))
     limit, at = len(plain) * WORTH, 0
     for start in range(0, len(plain), _PIECE):
@@ -100,10 +102,8 @@ def compress(plain: memoryview, room: memoryview) -> memoryview | None:
         packed: bytes = machine.compress(plain[start : start + _PIECE], mode)
         if at + len(packed) < limit:
             room[at : at + len(packed)] = packed
-        at += len(
-            packed
-        )  # go on in any case: only a frame that is ended can be followed by another
-    _machines.append(machine)
+        at += len(packed)  # go on also beyond the limit: only a frame that ends lets another begin
+    _machines[level].append(machine)
     return room[:at] if at < limit else None
 
 
