@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.cli.conftest import Run
-from tests.client.fake import FakeServer
 from tests.web.running import Served
 from tests.web.talk import Tus, metadata
-from towpath.client.outflow import Outflow
-from towpath.client.peer import Peer
-from towpath.errors import Cut, DigestMismatch, NameConflict
+from towpath.codec.keys import KeyFile
 
 CONTENT = Random(7).randbytes(3_000_000)
-Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def put(served: Served, name: str, content: bytes) -> str:
@@ -62,49 +58,27 @@ def test_what_is_no_object_is_an_error_on_stderr(
 
 
 @pytest.fixture
-def reading(server: FakeServer) -> Iterator[Outflow]:
-    """Of an object that the fake server has, by its address, with no wait between tries."""
-    upload = server.add("a", CONTENT)
-    peer = Peer(server.url, timeout=10)
-    yield Outflow(peer, f"{server.url}files/{upload.id}", retries=2, sleep=lambda _: None)
-    peer.done_with()
+def sealed(live: Served, run: Run, tmp_path: Path) -> str:
+    """The file of a key; `secret` is encrypted for it."""
+    key, file = tmp_path / "key", tmp_path / "file"
+    key.write_text(KeyFile.new().text())
+    key.chmod(0o600)
+    file.write_bytes(CONTENT)
+    assert run("put", file, "secret", "--key-file", key, "--compress").code == 0
+    return str(key)
 
 
-def test_a_line_that_breaks_is_dialled_again_and_no_byte_comes_twice(
-    server: FakeServer, reading: Outflow
-) -> None:
-    server.fail_download("cut", at=1_000_000)
-    server.fail_download("cut", at=1_000_000)
-    assert b"".join(bytes(block) for block in reading.blocks()) == CONTENT
-    asked = [request[2].get("range") for request in server.requests]
-    assert asked == [None, "bytes=1000000-", "bytes=2000000-"]
+@pytest.mark.parametrize("words", [["cat", "secret"], ["get", "secret", "-"]], ids=["cat", "get"])
+def test_what_is_encrypted_is_opened_for_who_has_the_key(sealed: str, words: list[str]) -> None:
+    program = [sys.executable, "-m", "towpath", *words, "--key-file", sealed]
+    ran = subprocess.run(program, capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, CONTENT, b"")
 
 
-def test_a_line_that_breaks_again_and_again_without_a_byte_is_given_up(
-    server: FakeServer, reading: Outflow
-) -> None:
-    for _ in range(3):
-        server.fail_download("cut", at=0)
-    with pytest.raises(Cut):
-        list(reading.blocks())
-
-
-def test_bytes_that_are_not_the_announced_ones_are_told_of(
-    server: FakeServer, reading: Outflow
-) -> None:
-    server.fail_download("wrong-digest")
-    with pytest.raises(DigestMismatch):
-        list(reading.blocks())
-
-
-def test_a_name_that_is_replaced_meanwhile_is_not_mixed(
-    server: FakeServer, reading: Outflow
-) -> None:
-    server.fail_download("cut", at=1_000_000)
-    blocks = reading.blocks()
-    next(blocks)
-    upload = server.named("a")
-    upload.data[:] = bytes(len(CONTENT))
-    upload.crc = 1  # another ETag
-    with pytest.raises(NameConflict):
-        list(blocks)
+@pytest.mark.parametrize("words", [["cat", "secret"], ["get", "secret", "-"]], ids=["cat", "get"])
+def test_who_has_no_key_gets_no_byte(sealed: str, run: Run, words: list[str]) -> None:
+    ran = run(*words)
+    assert (ran.code, ran.out) == (7, "")
+    assert "[wrong-key]" in ran.err
+    assert "--key-file" in ran.err
+    assert "do not use it" not in ran.err  # there is nothing that could be used

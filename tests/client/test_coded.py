@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from towpath import errors
 from towpath.client import Client, coded
 from towpath.client.coded_object import CodedObject
 from towpath.client.coded_peer import Decoding
-from towpath.client.peer import Peer
+from towpath.client.peer import Peer, Reply
 from towpath.codec import PACKED, SEALED
 from towpath.codec.container import FOOTER, Footer, Tail
 from towpath.codec.keys import Identity, Opens, Passphrase
@@ -87,8 +86,8 @@ def file_keys(peer: Peer, name: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("kind", ["tampered", "truncated", "reordered", "swapped"])
-def test_what_was_changed_at_the_server_is_refused_and_gets_no_name(
-    client: Client, peer: Peer, mixed: Path, tmp_path: Path, kind: str
+def test_what_was_changed_at_the_server_is_refused_and_leaves_nothing(
+    client: Client, peer: Peer, mixed: Path, tmp_path: Path, state: Path, kind: str
 ) -> None:
     name = f"sound-{kind}"
     client.upload(mixed, name, encrypt=[KEY]).result()
@@ -108,7 +107,8 @@ def test_what_was_changed_at_the_server_is_refused_and_gets_no_name(
     with pytest.raises((errors.DigestMismatch, errors.Unreadable)) as refused:
         client.download(f"wrong-{kind}", tmp_path / "b", keys=[KEY]).result()
     assert refused.value.why
-    assert not (tmp_path / "b").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"mixed.bin", "state"}
+    assert list(state.glob("*.json")) == []
 
 
 def test_a_record_of_another_file_is_refused(
@@ -186,27 +186,6 @@ def test_a_range_is_read_from_the_chunks_that_have_it_alone(
     watched.done_with()
 
 
-def test_a_download_goes_on_from_what_it_has(
-    client: Client, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client.upload(mixed, "cut", encrypt=[KEY]).result()
-    whole = CodedObject.blocks
-    calls = []
-
-    def cut(self: CodedObject, start: int, end: int, check: Any) -> Iterator[memoryview]:
-        calls.append(start)
-        for number, block in enumerate(whole(self, start, end, check)):
-            if number == 3 and len(calls) == 1:
-                raise errors.Cut("The connection was lost.")
-            yield block
-
-    monkeypatch.setattr(CodedObject, "blocks", lambda *all_of: (each for each in cut(*all_of)))
-    result = client.download("cut", tmp_path / "b", keys=[KEY]).result()
-    assert (tmp_path / "b").read_bytes() == MIXED
-    assert calls == [0, 3 * CHUNK]
-    assert result.verified
-
-
 def test_wrapping_anew_changes_who_can_read_and_moves_no_data(
     client: Client, mixed: Path, tmp_path: Path
 ) -> None:
@@ -268,3 +247,28 @@ def test_a_plain_transfer_loads_neither_ciphers_nor_compression(
     loaded = set(done.stdout.split())
     assert "towpath.client.upload" in loaded
     assert not {"cryptography", "backports.zstd", "compression.zstd", "towpath.codec.keys"} & loaded
+
+
+class Busy(Peer):
+    """A peer whose server has no time at first."""
+
+    asked = 0
+
+    def ask(self, method: str, url: str, *rest: Any, **more: Any) -> Reply:
+        self.asked += 1
+        return Reply(503, {}, b"") if self.asked == 1 else super().ask(method, url, *rest, **more)
+
+
+def test_what_a_busy_server_does_not_say_is_not_taken_for_no_chunks(
+    client: Client, real: Server, mixed: Path
+) -> None:
+    client.upload(mixed, "busy", encrypt=[KEY]).result()
+    url = f"{real.url}/files/{client.stat('busy').id}"
+    busy = Busy(real.url)
+    decoding = Decoding(busy, [KEY])
+    with pytest.raises(errors.TowpathError):
+        decoding.open("GET", url)
+    file = decoding.coded(url)
+    assert file is not None
+    assert file.length == len(MIXED)
+    busy.done_with()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,10 +185,34 @@ def test_what_is_remembered_is_resumed_if_it_needs_no_key(
     assert client.resume(note).result().resumed_from == 4 * CHUNK
     client.download("again", tmp_path / "b").result()
     assert (tmp_path / "b").read_bytes() == MIXED
-    stopped(real, state, mixed, "sealed", encrypt=[KEY])
+
+
+@pytest.mark.parametrize("compress", ["no", "auto"])
+def test_what_is_encrypted_is_resumed_by_who_gives_its_keys(
+    real: Server, client: Client, state: Path, mixed: Path, tmp_path: Path, compress: str
+) -> None:
+    name = f"sealed-{compress}"
+    stopped(real, state, mixed, name, encrypt=[KEY, ME.recipient], compress=compress)
     (note,) = client.unfinished()
-    with pytest.raises(errors.StateConflict, match="with its keys"):
+    assert note.keys == (("key-file", ""), ("recipient", ""))
+    with pytest.raises(errors.StateConflict, match="Give them as when it began"):
         client.resume(note)
+    with pytest.raises(errors.StateConflict, match="began in another way"):
+        client.resume(note, encrypt=[KEY]).result()
+    up = client.resume(note, encrypt=[KEY, ME.recipient]).result()
+    assert (up.resumed_from, up.verified) == (4 * CHUNK, True)
+    client.download(name, tmp_path / "b", keys=[ME]).result()
+    assert (tmp_path / "b").read_bytes() == MIXED
+
+
+def test_of_keys_their_files_are_remembered_and_nothing_else(
+    real: Server, client: Client, state: Path, mixed: Path, tmp_path: Path
+) -> None:
+    mine, theirs = replace(KEY, path="/keys/mine"), replace(WORDS, path="/keys/words")
+    stopped(real, state, mixed, "places", encrypt=[mine, theirs])
+    (note,) = client.unfinished()
+    assert note.keys == (("key-file", "/keys/mine"), ("passphrase", "/keys/words"))
+    assert client.resume(note, encrypt=[KEY, WORDS]).result().verified  # wherever they are now
 
 
 def test_a_level_is_remembered(

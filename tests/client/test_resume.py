@@ -15,7 +15,7 @@ import towpath
 from tests.client.conftest import Carry, sample
 from tests.client.fake import FakeServer
 from towpath import errors
-from towpath.client import resume
+from towpath.client import resume, sealed
 from towpath.client.progress import Direction
 from towpath.client.resume import Marker, Note, Notebook, Source, transfer_id
 
@@ -229,7 +229,7 @@ def test_marks_are_made_once_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("version", "later"), [(1, ("dialect", "spans", "parts")), (2, ("parts",))]
+    ("version", "later"), [(1, ("dialect", "spans", "parts", "keys")), (2, ("parts", "keys"))]
 )
 def test_a_note_of_an_earlier_version_is_read(
     tmp_path: Path, version: int, later: tuple[str, ...]
@@ -239,8 +239,8 @@ def test_a_note_of_an_earlier_version_is_read(
     notebook.write(note)
     path = tmp_path / "abc.json"
     found = json.loads(path.read_text())
-    body = {key: found["note"][key] for key in found["note"] if key not in later}
-    old = {"version": version, "checksum": resume._checksum(body), "note": body}
+    body = {key: found["body"][key] for key in found["body"] if key not in later}
+    old = {"version": version, "checksum": sealed._checksum(body), "note": body}
     path.write_text(json.dumps(old))
     assert notebook.read("abc") == note
 

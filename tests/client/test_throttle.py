@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.client.coding import KEY
 from tests.client.conftest import Carry, sample
 from tests.client.fake import FakeServer
 from towpath import errors
@@ -17,6 +18,7 @@ from towpath.client import AsyncClient, Client
 from towpath.client.control import Control, Stop, Stopped
 from towpath.client.throttle import Pace, Throttle
 from towpath.core.bucket import Flow, grain
+from towpath.testing.server import Server
 
 MB = 1_000_000
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -69,7 +71,7 @@ def test_a_throttle_lets_its_rate_through() -> None:
 def test_a_transfer_is_bounded_by_its_own_limit_and_by_that_of_its_client() -> None:
     hands = Hands()
     shared = Throttle(10 * MB, clock=hands)
-    pace = Pace(shared, clock=hands)
+    pace = Pace(shared)
     for own, expected in ((None, 10), ("2MB", 2), (50 * MB, 10)):
         pace.set_limit(own)
         total = taken_in(lambda: pace.take(MB, nobody), hands, 10)
@@ -145,7 +147,7 @@ def test_who_is_asked_to_stop_waits_no_longer_and_takes_nothing() -> None:
 def test_what_a_client_does_not_grant_goes_back_to_the_transfer() -> None:
     hands = Hands()
     shared = Throttle(1_000, clock=hands)
-    pace = Pace(shared, clock=hands)
+    pace = Pace(shared)
     pace.set_limit(5 * MB)
     pace.take(1_000, nobody)
     control = Control()
@@ -289,3 +291,36 @@ def test_two_clients_may_share_one_throttle(
         for transfer in transfers:
             transfer.result()
     assert time.monotonic() - began > 0.3
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"compress": "auto", "encrypt": [KEY]}, {"delta": True}],
+    ids=["coded", "delta"],
+)
+def test_the_limit_of_one_transfer_holds_for_what_is_coded_or_changed_while_it_runs(
+    real: Server, state: Path, tmp_path: Path, how: dict[str, Any]
+) -> None:
+    hands, may_go = Hands(), threading.Event()
+
+    def stand_still() -> None:
+        assert may_go.wait(20)
+
+    hands.during = stand_still
+    throttle = Throttle(MB, clock=hands)
+    path = tmp_path / "file"
+    path.write_bytes(sample(3 * MB))
+    with Client(real.url, state_dir=state, limit=throttle) as client:
+        transfer = client.upload(path, f"paced/{tmp_path.name}", **how)
+        transfer.set_limit(MB // 10)  # 30 seconds for this file
+        throttle.set_limit(None)
+        began = hands.elapsed
+
+        def lift_in_time() -> None:
+            if hands.elapsed - began > 5:
+                transfer.set_limit(None)
+
+        hands.during = lift_in_time
+        may_go.set()
+        assert transfer.result(20).verified
+    assert 5 <= hands.elapsed - began < 7

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from towpath.codec.chunks import Coder, Decoder, Place
+from towpath.codec.chunks import Coder, Decoder, Place, Rooms
 from towpath.codec.compress import LEVEL
 from towpath.codec.container import FOOTER, Footer, Head, Tail, render
 from towpath.codec.manifest import Table
 
 FILE, KEY = bytes(range(16)), bytes(range(32))
 TEXT = b"the same words again and again, " * 100
+
+
+def rooms_for(longest: int) -> Rooms:
+    """Memory to code or undo chunks of so many plain bytes in."""
+    size = Rooms.each(longest)
+    return Rooms(memoryview(bytearray(size)), memoryview(bytearray(size)))
 
 
 @dataclass
@@ -26,8 +32,8 @@ class Sample:
     def __post_init__(self) -> None:
         self.table = Table(sealed=self.sealed)
         key = (0, KEY) if self.sealed else None
-        longest = max(map(len, self.cuts), default=1)
-        coder = Coder(FILE, longest, level=LEVEL if self.compresses else 0, key=key)
+        coder = Coder(FILE, level=LEVEL if self.compresses else 0, key=key)
+        rooms = rooms_for(max(map(len, self.cuts), default=1))
         for index, plain in enumerate(self.cuts):
             place = Place(
                 index=index,
@@ -35,7 +41,7 @@ class Sample:
                 stored_start=self.table.stored_length,
                 final=index == len(self.cuts) - 1,
             )
-            row, stored = coder.code(memoryview(plain), place)
+            row, stored = coder.code(memoryview(plain), place, rooms)
             self.table.append(row)
             self.chunks.append(bytes(stored))
         record = "x.keys" if self.sealed else ""
@@ -55,10 +61,11 @@ def read(stored: bytes, key: bytes | None = KEY) -> bytes:
     keys = [key] if key is not None else []
     table = tail.table(keys)
     decoder = Decoder(tail.head.file_id, keys, chunks=len(table))
-    found = bytearray()
+    rooms, found = rooms_for(table.longest), bytearray()
     for index in range(len(table)):
         row = table[index]
-        found += decoder.decode(row, memoryview(stored)[row.stored_start : row.stored_end])
+        chunk = memoryview(stored)[row.stored_start : row.stored_end]
+        found += decoder.decode(row, chunk, rooms)
     return bytes(found)
 
 

@@ -1,11 +1,15 @@
 """Chunks there and back: proven, each in its place."""
 
+import tracemalloc
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.codec.sample import FILE, KEY, TEXT, Sample
-from towpath.codec.chunks import Decoder
+from tests.codec.sample import FILE, KEY, TEXT, Sample, rooms_for
+from towpath.codec.chunks import Coder, Decoder, Place
+from towpath.codec.compress import LEVEL
 from towpath.codec.encrypt import sealed_length
 from towpath.codec.manifest import Coding
 from towpath.errors import DigestMismatch
@@ -16,7 +20,10 @@ PIECE = st.one_of(st.binary(min_size=1, max_size=300), st.just(TEXT))
 def decode(sample: Sample, index: int, stored: bytes, key: bytes = KEY) -> bytes:
     keys = [key] if sample.sealed else []
     decoder = Decoder(FILE, keys, chunks=len(sample.table))
-    return bytes(decoder.decode(sample.table[index], memoryview(stored)))
+    rooms = rooms_for(sample.table.longest)
+    first = rooms.first[: len(stored)]
+    first[:] = stored  # as a reader has it
+    return bytes(decoder.decode(sample.table[index], first, rooms))
 
 
 @given(st.lists(PIECE, max_size=5), st.booleans(), st.booleans())
@@ -68,3 +75,38 @@ def test_a_chunk_of_another_key_is_refused() -> None:
     with pytest.raises(DigestMismatch) as refused:
         decode(sample, 0, sample.chunks[0], key=KEY[::-1])
     assert "another key" in refused.value.why
+
+
+@pytest.mark.parametrize("compresses", [False, True])
+@pytest.mark.parametrize("key", [None, (0, KEY)])
+@pytest.mark.parametrize("plain", [TEXT * 50, Random(5).randbytes(200_000)], ids=["text", "noise"])
+def test_a_chunk_is_coded_and_undone_where_it_lies(
+    plain: bytes, key: tuple[int, bytes] | None, compresses: bool
+) -> None:
+    rooms = rooms_for(len(plain))
+    inside = rooms.first[: len(plain)]
+    inside[:] = plain
+    place = Place(index=0, start=0, final=True)
+    row, coded = Coder(FILE, level=LEVEL if compresses else 0, key=key).code(inside, place, rooms)
+    stored = rooms.first[: row.stored_length]
+    stored[:] = bytes(coded)
+    decoder = Decoder(FILE, [] if key is None else [KEY], chunks=1)
+    assert decoder.decode(row, stored, rooms) == plain
+
+
+def test_what_is_made_of_a_chunk_lies_in_the_two_rooms_and_nowhere_else() -> None:
+    plain = TEXT * 2000 + Random(6).randbytes(4_000_000)  # 6.4 MB, a third of it compressible
+    rooms = rooms_for(len(plain))
+    decoder = Decoder(FILE, [KEY], chunks=1)
+    place = Place(index=0, start=0, final=True)
+    coder = Coder(FILE, level=LEVEL, key=(0, KEY))
+    coder.code(memoryview(b"once, so that all is loaded"), place, rooms)
+    rooms.first[: len(plain)] = plain
+    tracemalloc.start()
+    try:
+        row, coded = coder.code(rooms.first[: len(plain)], place, rooms)
+        assert row.coding is Coding.ZSTD
+        assert len(decoder.decode(row, coded, rooms)) == len(plain)
+        assert tracemalloc.get_traced_memory()[1] < len(plain) // 4
+    finally:
+        tracemalloc.stop()

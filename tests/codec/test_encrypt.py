@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from towpath.codec import encrypt
 from towpath.codec.encrypt import (
-    Opener,
-    Sealer,
     chunk_context,
     manifest_context,
     new_file_id,
     new_file_key,
+    open_room,
+    seal_room,
     sealed_length,
 )
 from towpath.errors import DigestMismatch
@@ -20,11 +21,13 @@ HERE = chunk_context(FILE, 3, final=False)
 
 
 def seal(plain: bytes, context: bytes = HERE, key: bytes = KEY) -> bytes:
-    return bytes(Sealer(len(plain)).seal(key, context, memoryview(plain)))
+    room = memoryview(bytearray(seal_room(len(plain))))
+    return bytes(encrypt.seal(key, context, memoryview(plain), room))
 
 
 def unseal(sealed: bytes, context: bytes = HERE, key: bytes = KEY) -> bytes:
-    return bytes(Opener(len(sealed)).open(key, context, memoryview(sealed)))
+    room = memoryview(bytearray(open_room(len(sealed))))
+    return bytes(encrypt.unseal(key, context, memoryview(sealed), room))
 
 
 @given(st.binary(max_size=100_000))
@@ -39,12 +42,12 @@ def test_the_stored_length_follows_from_the_plain_one(length: int) -> None:
     assert len(seal(bytes(length))) == sealed_length(length)
 
 
-def test_one_sealer_and_one_opener_serve_many_messages() -> None:
-    sealer, opener = Sealer(100_000), Opener(200_000)
+def test_one_room_serves_many_messages() -> None:
+    rooms = [memoryview(bytearray(length)) for length in (seal_room(100_000), open_room(200_000))]
     for length in (100_000, 0, 5, 99_999):
         plain = bytes([length % 251]) * length
-        sealed = bytes(sealer.seal(KEY, HERE, memoryview(plain)))
-        assert bytes(opener.open(KEY, HERE, memoryview(sealed))) == plain
+        sealed = encrypt.seal(KEY, HERE, memoryview(plain), rooms[0])
+        assert encrypt.unseal(KEY, HERE, sealed, rooms[1]) == plain
 
 
 def test_the_same_bytes_are_never_sealed_the_same_way() -> None:

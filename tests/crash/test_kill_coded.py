@@ -1,7 +1,7 @@
 """Whoever is killed while a coded file is carried: it ends whole, and little travels again.
 
-Kills strike at bytes that pass the wire. What travels in all is what is stored and, for each kill,
-at most a chunk a connection. `pytest tests/crash/test_kill_coded.py --seed <seed> -k <name>`
+Kills strike at bytes that pass the wire. What travels up in all is what is stored and, for each
+kill, at most a chunk a connection. `pytest tests/crash/test_kill_coded.py --seed <seed> -k <name>`
 repeats a failure.
 """
 
@@ -10,14 +10,14 @@ from __future__ import annotations
 import functools
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from towpath.client import Client
 from towpath.client.coded_sending import WORKERS
-from towpath.codec.keys import Identity, KeyFile, parse_key
+from towpath.codec.keys import Identity, KeyFile
 from towpath.testing.journey import HEADS, SOON, Kill, dice_kills
 from towpath.testing.pattern import Pattern
 from towpath.testing.plan import Lane, Plan
@@ -57,18 +57,20 @@ def strike(wire: Wire, victims: Sequence[Program], _: object) -> None:
         victim.signal(signal.SIGKILL)
 
 
-def over(client: Program, wire: Wire, at: int) -> bool:
+def over(client: Program, passed: Callable[[], int], at: int) -> bool:
     """So many bytes have passed, or nobody is there who would send more."""
-    return wire.up >= at or client.exit_code() is not None
+    return passed() >= at or client.exit_code() is not None
 
 
-def through_kills(client: Program, server: Server, wire: Wire, kills: Sequence[Kill]) -> None:
+def through_kills(
+    client: Program, server: Server, wire: Wire, passed: Callable[[], int], kills: Sequence[Kill]
+) -> None:
     """Start the client, let the kills strike, and see it end well."""
     both = {"server": server, "client": client}
     with client:
         for kill in kills:
             victims = [both[name] for name in sorted(kill.victims)]
-            reached = wire.when(functools.partial(over, client, wire, kill.at))
+            reached = wire.when(functools.partial(over, client, passed, kill.at))
             reached.add_done_callback(functools.partial(strike, wire, victims))
             reached.result(SOON)
             for victim in victims:
@@ -87,10 +89,11 @@ def through_kills(client: Program, server: Server, wire: Wire, kills: Sequence[K
 
 
 def survives(folder: Path, file: Path, program: Sequence[str], way: str, dice: str) -> None:
-    """There through the kills that the dice have, and back."""
+    """There and back, through the kills that the dice have."""
     folder.mkdir()
-    kills = dice_kills(random.Random(f"{dice}/{way}"), LENGTH)
-    plan = Plan(up=Lane(rate=RATE))
+    dice_of_both = random.Random(f"{dice}/{way}")
+    kills = dice_kills(dice_of_both, LENGTH)
+    plan = Plan(up=Lane(rate=RATE), down=Lane(rate=RATE))
     source = file.parent
     with (
         Server(folder / "data", command=towpath_serve(program=program)) as server,
@@ -103,13 +106,20 @@ def survives(folder: Path, file: Path, program: Sequence[str], way: str, dice: s
         how = [str(source / each) if (source / each).exists() else each for each in WAYS[way]]
         put = [*program, "put", str(file), "big.bin", "--chunk-size", "1MiB", *how]
         client = Program(put, log=folder / "client.log", environment=environment)
-        through_kills(client, server, wire, kills)
+        through_kills(client, server, wire, lambda: wire.up, kills)
         with Client(server.url, state_dir=folder / "reader") as reader:
             stored = reader.stat("big.bin").length
             assert wire.up <= stored + len(kills) * (WORKERS * CHUNK + HEADS) + HEADS, kills
-            own = [parse_key((source / name).read_text()) for name in ("key", "me")]
-            keys = [key for key in own if isinstance(key, KeyFile | Identity)]
-            reader.download("big.bin", folder / "copy", keys=keys).result()
+        keys = [word for name in ("key", "me") for word in ("--key-file", str(source / name))]
+        get = [*program, "get", "big.bin", str(folder / "copy"), *keys]
+        client = Program(get, log=folder / "client.log", environment=environment)
+        before = wire.down
+        later = [  # always of the client: one that lives keeps idle connections open
+            Kill(before + kill.at, kill.victims | {"client"})
+            for kill in dice_kills(dice_of_both, LENGTH)
+        ]
+        through_kills(client, server, wire, lambda: wire.down, later)
+        assert not (folder / "copy.part").exists()
         assert Pattern("kill coded").holds(0, (folder / "copy").read_bytes())
     for path in folder.rglob("*"):
         if path.is_file() and path.stat().st_size > MIB:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ALGORITHMS = ("crc64nvme", "sha-256", "sha-512", "sha", "md5", "crc32c", "crc32")
 _USUAL = ("crc64nvme", "sha-256")
 _BLOCK = 1024 * 1024
+_RETRIES = 10  # in a row
 
 
 @click.command("hash")
@@ -91,7 +92,7 @@ def verify(caller: Caller, name: str, path: str, read: bool, **said_of_keys: Any
         if path:
             how = _compare(name, path, said)
         elif read:
-            how = _read(peer, name, said)
+            how = _read(peer, name)
         else:
             how = {}
     finally:
@@ -149,21 +150,22 @@ def _compare(name: str, path: str, said: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _read(peer: Peer, name: str, said: Mapping[str, Any]) -> dict[str, str]:
+def _read(peer: Peer, name: str) -> dict[str, str]:
     """The digest of all bytes that are stored. Raises DigestMismatch."""
-    from towpath.client.outflow import Outflow
+    from towpath.client.control import Control
+    from towpath.client.reading import Reading
+    from towpath.client.retry import Patience
 
-    reading = Outflow(peer, name)
-    for _ in reading.blocks():
-        pass
-    value = f"{reading.crc:016x}"
-    if reading.offset != said["length"] or said["digests"].get("crc64nvme", value) != value:
+    reading = Reading(peer, name, Control(), lambda: Patience(_RETRIES), whole=True)
+    block = memoryview(bytearray(_BLOCK))
+    try:
+        while reading.take(block):
+            pass
+    except DigestMismatch as error:
         raise DigestMismatch(
-            f"What is stored as {name} is not what came.",
-            why=f"Its crc64nvme is {value}.",
-            todo="Upload it again.",
-        )
-    return {"crc64nvme": value}
+            f"What is stored as {name} is not what came.", why=error.why, todo="Upload it again."
+        ) from error
+    return {"crc64nvme": f"{reading.crc:016x}"}
 
 
 def _differs(path: str, name: str, why: str) -> DigestMismatch:

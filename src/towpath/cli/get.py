@@ -118,12 +118,11 @@ class Taking:
 def _to_stdout(caller: Caller, names: list[str], said: dict[str, Any]) -> int:
     if caller.output.as_json:
         raise click.UsageError("--json is not for stdout: only the bytes go there.")
-    if opens(said, caller.output):
-        raise click.UsageError("`towpath cat` opens encrypted files for stdout.")
+    keys = opens(said, caller.output)
     client = caller.client(
         retries=said["retries"], verify=not said["no_verify"], limit=said["limit"]
     )
-    return pour(client, names, output=caller.output, show=caller.show())
+    return pour(client, names, keys=keys, output=caller.output, show=caller.show())
 
 
 def split_path(names: tuple[str, ...], to: str | None) -> tuple[list[str], str]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from towpath.errors import SettingsError
+from towpath.errors import SettingsError, StateConflict
 
 if TYPE_CHECKING:
     from towpath.cli.output import Output
+    from towpath.client.resume import Note
     from towpath.codec.keys import Identity, KeyFile, Locks, Opens, Passphrase, Recipient
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -70,6 +72,31 @@ def opening_options(command: _F) -> _F:
     return command
 
 
+def resuming_options(command: _F) -> _F:
+    """What `resume` takes: the keys of what is encrypted, where they cannot be found again."""
+    for option in reversed(
+        (
+            click.option(
+                "--key-file",
+                multiple=True,
+                type=_FILE,
+                help="A key of what is encrypted, if it is no longer where it was.",
+            ),
+            click.option(
+                "--recipient",
+                multiple=True,
+                metavar="FILE",
+                type=_FILE,
+                help="A public key that an upload is encrypted for, likewise.",
+            ),
+            *_passphrases("The passphrase is"),
+            click.option("--ask-passphrase", is_flag=True, help="Ask for the passphrase."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def _passphrases(what: str) -> tuple[Callable[[Any], Any], ...]:
     return (
         click.option("--passphrase-file", metavar="FILE", type=_FILE, help=f"{what} in this file."),
@@ -102,6 +129,61 @@ def locks(said: dict[str, Any], output: Output) -> tuple[Locks, ...]:
     return tuple(found)
 
 
+class Again:
+    """The keys of transfers that go on: those that the options say, else those that they had.
+
+    `said`: as `resuming_options` were given. A passphrase is asked for once, here.
+    """
+
+    def __init__(self, said: dict[str, Any], output: Output) -> None:
+        self._output = output
+        self._said = {**said, "encrypt": False, "ask_passphrase": False}
+        self._asked = [_asked(again=False)] if said["ask_passphrase"] else []
+        self._given = bool(self._asked) or any(self._said[name] for name in _FROM)
+
+    def locks(self, note: Note) -> tuple[Locks, ...]:
+        """Whom an encrypted upload is for. Raises StateConflict where that cannot be known."""
+        if self._given:
+            return (*locks(self._said, self._output), *self._asked)
+        lost = [path for _, path in note.keys if path and not Path(path).is_file()]
+        if lost or not all(path for _, path in note.keys) or not note.keys:
+            raise StateConflict(
+                f"The upload of {note.path} is encrypted.",
+                why=f"{lost[0]} is no longer there."
+                if lost
+                else "Not all of its keys are in files.",
+                todo="Give all of its keys again: --key-file, --recipient, --passphrase-file, "
+                "--passphrase-env, --ask-passphrase.",
+            )
+        return locks(_said_by(note), self._output)
+
+    def opens(self, note: Note) -> tuple[Opens, ...]:
+        """What may open a download. One that has no key that is needed says so by itself."""
+        if self._given:
+            return (*opens(self._said, self._output), *self._asked)
+        return opens(_said_by(note), self._output)
+
+
+_FROM = {  # options, and the kinds of keys that come from their files
+    "key_file": ("key-file", "identity"),
+    "recipient": ("recipient",),
+    "passphrase_file": ("passphrase",),
+    "passphrase_env": (),
+}
+
+
+def _said_by(note: Note) -> dict[str, Any]:
+    """What a note remembers of keys, as options would say it: files that are there."""
+    found: dict[str, Any] = {"encrypt": False, "ask_passphrase": False}
+    for name, kinds in _FROM.items():
+        found[name] = [
+            path for kind, path in note.keys if kind in kinds and path and Path(path).is_file()
+        ]
+    for name in ("passphrase_file", "passphrase_env"):  # these are given once
+        found[name] = next(iter(found[name]), None)
+    return found
+
+
 def opens(said: dict[str, Any], output: Output) -> tuple[Opens, ...]:
     """What may open files, as `opening_options` were given. Raises SettingsError, Malformed."""
     from towpath.codec.keys import Recipient
@@ -128,23 +210,24 @@ def _key(path: str, output: Output) -> KeyFile | Identity | Recipient:
         mode = Path(path).stat().st_mode
         if mode & (stat.S_IRGRP | stat.S_IROTH):
             output.say(f"{path} can be read by others on this machine: chmod 600 {path}")
-    return found
+    return replace(found, path=str(Path(path).absolute()))
 
 
 def _passphrase(said: dict[str, Any]) -> list[Passphrase]:
     from towpath.client.surroundings import secret
     from towpath.codec.keys import Passphrase
 
-    found = []
-    if said["passphrase_file"]:
-        found.append(_read(said["passphrase_file"]).removesuffix("\n").removesuffix("\r"))
+    found: list[Passphrase] = []
+    if file := said["passphrase_file"]:
+        words = _read(file).removesuffix("\n").removesuffix("\r")
+        found.append(Passphrase(words, path=str(Path(file).absolute())))
     if name := said["passphrase_env"]:
-        if (words := secret(name)) is None:
+        if (given := secret(name)) is None:
             raise SettingsError(f"There is no environment variable {name}.")
-        found.append(words)
-    if "" in found:
+        found.append(Passphrase(given))
+    if any(not each.words for each in found):
         raise SettingsError("The passphrase is empty.")
-    return [Passphrase(words) for words in found]
+    return found
 
 
 def _asked(*, again: bool) -> Passphrase:

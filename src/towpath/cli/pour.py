@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from towpath.cli.exits import OK
 from towpath.cli.interrupt import Halt, interruptible
@@ -20,22 +20,28 @@ from towpath.cli.show import Show
 from towpath.errors import TowpathError
 
 if TYPE_CHECKING:
-    from towpath.client import Client
+    from towpath.client import BlockingTransfer, Client, DownloadResult
+    from towpath.codec.keys import Opens
 
 _LOOK = 0.2  # seconds between two looks at the progress
 
 
-def pour(client: Client, names: Iterable[str], *, output: Output, show: Show) -> int:
+def pour(
+    client: Client, names: Iterable[str], *, keys: Sequence[Opens], output: Output, show: Show
+) -> int:
     """Write the bytes of `names` to stdout; return the exit code. The client is closed then.
 
-    Whoever reads them may leave at any time: that is no failure.
+    `keys`: what may open those that are encrypted. Whoever reads may leave at any time: that is no
+    failure.
     """
     about = ""
+    transfer: BlockingTransfer[DownloadResult] | None = None
     try:
         with interruptible(), client:
             for name in names:
                 about = name
-                _pour_one(client, name, sys.stdout.buffer, show)
+                transfer = client.download(name, sys.stdout.buffer, keys=keys)
+                _follow(transfer, name, show)
     except Halt as halt:
         show.close()
         output.say("Stopped. What was written is not all of it.")
@@ -46,15 +52,15 @@ def pour(client: Client, names: Iterable[str], *, output: Output, show: Show) ->
             _forget_the_rest()
             return OK
         code = output.error(error, about=about)
-        output.say("What was written to stdout is not the object: do not use it.")
+        if transfer is not None and transfer.progress.transferred_bytes:
+            output.say("What was written to stdout is not the object: do not use it.")
         return code
     finally:
         show.close()
     return OK
 
 
-def _pour_one(client: Client, name: str, stdout: BinaryIO, show: Show) -> None:
-    transfer = client.download(name, stdout)
+def _follow(transfer: BlockingTransfer[DownloadResult], name: str, show: Show) -> None:
     while True:
         try:
             transfer.result(_LOOK)

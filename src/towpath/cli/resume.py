@@ -13,6 +13,7 @@ import click
 from towpath.cli.amounts import size
 from towpath.cli.carry import Begin, Job, News, carry
 from towpath.cli.exits import OK
+from towpath.cli.keyfiles import Again, resuming_options
 from towpath.cli.options import (
     Caller,
     caller_options,
@@ -21,6 +22,7 @@ from towpath.cli.options import (
     transfer_options,
 )
 from towpath.cli.queue import resume_jobs, show_jobs, undone
+from towpath.client.coded import is_sealed
 from towpath.client.progress import rfc3339
 from towpath.client.resume import Note, Notebook
 from towpath.client.surroundings import state_folder
@@ -68,12 +70,14 @@ def transfers(caller: Caller, forget: str | None) -> int:
 @many_options
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @limit_option
+@resuming_options
 @transfer_options
 def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Go on with a transfer that stopped; `towpath transfers` lists the IDs.
 
     The first characters of an ID are enough, and none are needed when there is only one. What was
-    paused in the queue goes on there.
+    paused in the queue goes on there. What is encrypted finds its key files where they were; else,
+    and for a passphrase that was typed in, give all of its keys again.
     """
     notes = outside_the_queue()
     if resume_jobs(caller.output, transfer, every=every, alone=not notes) and not every:
@@ -82,7 +86,7 @@ def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # n
         notes = [find(notes, transfer)]
     elif not notes:
         caller.output.say("There is nothing to resume.")
-    code = OK
+    code, keys = OK, Again(said, caller.output)
     for server in dict.fromkeys(note.server for note in notes):
         if caller.explicit and server.rstrip("/") != caller.url.rstrip("/"):
             raise StateConflict(
@@ -100,7 +104,7 @@ def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # n
         code = (
             carry(
                 client,
-                _jobs(mine),
+                _jobs(mine, keys),
                 output=caller.output,
                 show=caller.show(),
                 parallel=said["parallel"],
@@ -174,19 +178,24 @@ def _forget(caller: Caller, note: Note) -> int:
     return OK
 
 
-def _jobs(notes: list[Note]) -> Iterator[Job]:
+def _jobs(notes: list[Note], keys: Again) -> Iterator[Job]:
     for note in notes:
         label = note.path if note.direction == "upload" else note.name
         yield Job(
-            label, _begin(note), lambda result: str(getattr(result, _DATA[type(result).__name__]))
+            label,
+            _begin(note, keys),
+            lambda result: str(getattr(result, _DATA[type(result).__name__])),
         )
 
 
 _DATA = {"UploadResult": "name", "DownloadResult": "path"}
 
 
-def _begin(note: Note) -> Begin:
+def _begin(note: Note, keys: Again) -> Begin:
     def begin(client: Client, news: News) -> BlockingTransfer[Any]:
-        return client.resume(note, progress=news)
+        if note.direction == "download":
+            return client.resume(note, keys=keys.opens(note), progress=news)
+        encrypt = keys.locks(note) if is_sealed(note) else ()
+        return client.resume(note, encrypt=encrypt, progress=news)
 
     return begin

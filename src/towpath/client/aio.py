@@ -15,7 +15,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from towpath.client import names
-from towpath.client.coded import Coded, coding_of, compress_of, give_up, metadata_of, rewrap
+from towpath.client.coded import (
+    Coded,
+    coding_of,
+    compress_of,
+    give_up,
+    metadata_of,
+    places,
+    rewrap,
+)
 from towpath.client.coded_peer import Decoding
 from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
@@ -177,9 +185,6 @@ class AsyncClient(Opening):
         path = absolute(source)
         name = name_for(name, Path(path).name)
         key = transfer_id(Direction.UPLOAD, self._peer.url, name, path)
-        if delta:
-            sync = self._delta(key, path, name, keep, on_conflict=on_conflict, restart=restart)
-            return self._start(key, Direction.UPLOAD, sync, progress)
         task = UploadTask(
             id=key,
             path=path,
@@ -193,12 +198,16 @@ class AsyncClient(Opening):
         )
 
         def make(control: Control, meter: Meter) -> Flow[UploadResult]:
-            peer = self._peer.paced(control.pace)
-            if coding is not None:
-                return Coded(task, coding, peer, self._notebook, control, meter)
-            return Upload(task, peer, self._notebook, control, meter, memory=self._memory)
+            peer, memory = self._peer.paced(control.pace), self._memory
+            if delta:
+                from towpath.client.delta import Delta  # noqa: PLC0415 - slow to import
 
-        return self._start(task.id, Direction.UPLOAD, make, progress)
+                return Delta(task, peer, self._notebook, control, meter, memory)
+            if coding is not None:
+                return Coded(task, coding, peer, self._notebook, control, meter, memory)
+            return Upload(task, peer, self._notebook, control, meter, memory)
+
+        return self._start(key, Direction.UPLOAD, make, progress)
 
     def download(
         self,
@@ -222,7 +231,7 @@ class AsyncClient(Opening):
         `overwrite` and `restart` mean nothing then.
         """
         if not isinstance(path, (str, os.PathLike)):
-            return self._pour(name, path, progress)
+            return self._pour(name, path, keys, progress)
         local = os.fspath(path)
         target = absolute(local)
         if local.endswith(("/", os.sep)) or local in (".", ".."):
@@ -235,32 +244,37 @@ class AsyncClient(Opening):
             restart=restart,
             verify=self._verify,
             connections=self._connections,
-        )
-        return self._start(
-            task.id,
-            Direction.DOWNLOAD,
-            lambda control, meter: Download(
-                task,
-                Decoding(self._peer.paced(control.pace), keys),
-                self._notebook,
-                control,
-                meter,
-                memory=self._memory,
-            ),
-            progress,
+            keys=places(keys),
         )
 
-    def resume(self, note: Note, *, progress: OnProgress | None = None) -> Transfer[Any]:
-        """Go on with a transfer from `unfinished`. Raises StateConflict if it had no path."""
+        def make(control: Control, meter: Meter) -> Flow[DownloadResult]:
+            peer = Decoding(self._peer.paced(control.pace), keys, memory=self._memory)
+            return Download(task, peer, self._notebook, control, meter, self._memory)
+
+        return self._start(task.id, Direction.DOWNLOAD, make, progress)
+
+    def resume(
+        self,
+        note: Note,
+        *,
+        encrypt: Sequence[Locks] = (),
+        keys: Sequence[Opens] = (),
+        progress: OnProgress | None = None,
+    ) -> Transfer[Any]:
+        """Go on with a transfer from `unfinished`. `encrypt`, `keys`: as when it began.
+
+        Raises StateConflict if it had no path, or if its keys are not given.
+        """
         refuse_stream(note)
         if note.direction is Direction.DOWNLOAD:
-            return self.download(note.name, note.path, progress=progress)
+            return self.download(note.name, note.path, keys=keys, progress=progress)
         return self.upload(
             note.path,
             note.name,
             metadata=metadata_of(note),
             on_conflict=note.on_conflict,
-            compress=compress_of(note),
+            compress=compress_of(note, encrypt),
+            encrypt=encrypt,
             delta=bool(note.etag),
             progress=progress,
         )
@@ -330,29 +344,6 @@ class AsyncClient(Opening):
     async def server(self) -> Mapping[str, Any]:
         """What the server says of itself."""
         return (await self._ask("GET", "server")).json()
-
-    def _delta(
-        self,
-        key: str,
-        path: str,
-        name: str,
-        metadata: Mapping[str, str],
-        *,
-        on_conflict: str,
-        restart: bool,
-    ) -> Make:
-        from towpath.client.delta import Delta, DeltaTask  # noqa: PLC0415 - slow to import
-
-        task = DeltaTask(
-            id=key,
-            path=path,
-            name=name,
-            metadata=metadata,
-            on_conflict=on_conflict,
-            restart=restart,
-            chunk_size=self._chunk_size,
-        )
-        return lambda control, meter: Delta(task, self._peer, self._notebook, control, meter)
 
     def _start(
         self,

@@ -51,10 +51,7 @@ class Blocks:
             while filled < room and (taken := source(self._buffer[filled:room])):
                 filled += taken
         finally:  # what came before a cut is worth keeping
-            view = self._buffer[:filled]
-            while view:
-                written = _write(self._file, view, offset)
-                offset, view = offset + written, view[written:]
+            put(self._file, self._buffer[:filled], offset)
         return self._buffer[:filled]
 
     def crc(self, start: int, end: int, before: int, check: Callable[[], None]) -> int:
@@ -71,6 +68,13 @@ class Blocks:
     def truncate(self, length: int) -> None:
         """Cut it to `length` bytes."""
         self._file.truncate(length)
+
+
+def put(file: io.FileIO, view: memoryview, offset: int) -> None:
+    """Write all of `view` at `offset`."""
+    while view:
+        written = _write(file, view, offset)
+        offset, view = offset + written, view[written:]
 
 
 def _read(file: io.FileIO, view: memoryview, offset: int) -> int:

@@ -20,6 +20,7 @@ from towpath.errors import Malformed, NotFound, StateConflict, Unreadable
 if TYPE_CHECKING:
     from towpath.client.coded_upload import CodedUpload
     from towpath.client.control import Control
+    from towpath.client.memory import Memory
     from towpath.client.progress import Meter
     from towpath.client.records import UploadResult
     from towpath.client.resume import Note, Notebook
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from towpath.codec.keys import Locks, Opens
     from towpath.codec.record import KeyRecord
 
-CHUNK = 4 * 1024 * 1024  # plain bytes; each worker holds one, twice
+CHUNK = 4 * 1024 * 1024  # plain bytes
 _BLOCK = 1024 * 1024  # bytes sent at once
 _MOST_CHUNKS = 1_000_000  # of one file; larger files get larger chunks
 _SMALLEST, _LARGEST = 64 * 1024, 64 * 1024 * 1024
@@ -66,18 +67,27 @@ def coding_of(compress: str, encrypt: Sequence[Locks]) -> Coding | None:
     return Coding(level, tuple(encrypt)) if level or encrypt else None
 
 
-def compress_of(note: Note) -> str:
-    """How an unfinished upload is compressed. Raises StateConflict if it needs its keys again."""
-    said = note.metadata.get(NOTED)
-    if said is None:
-        return "no"
-    if "sealed" in said.split():
+def is_sealed(note: Note) -> bool:
+    """True for an unfinished upload that is encrypted."""
+    return "sealed" in note.metadata.get(NOTED, "").split()
+
+
+def compress_of(note: Note, encrypt: Sequence[Locks]) -> str:
+    """How an unfinished upload is compressed. Raises StateConflict if it lacks its keys."""
+    if is_sealed(note) and not encrypt:
         raise StateConflict(
             f"The upload of {note.path} is encrypted.",
             why="Its keys are kept nowhere.",
-            todo="Start it again as before, with its keys: it goes on where it was.",
+            todo="Give them as when it began: it goes on where it was.",
         )
-    return "auto" if said == "zstd" else said.removeprefix("zstd-")
+    said = [word for word in note.metadata.get(NOTED, "").split() if word != "sealed"]
+    level = said[0].removeprefix("zstd").removeprefix("-") if said else "no"
+    return level or "auto"
+
+
+def places(keys: Sequence[Locks | Opens]) -> tuple[tuple[str, str], ...]:
+    """What may be remembered of keys: what each is, and the file it came from, if it did."""
+    return tuple((key.kind, key.path) for key in keys)
 
 
 def give_up(peer: Peer, notebook: Notebook, note: Note) -> bool:
@@ -107,8 +117,9 @@ class Coded:
         notebook: Notebook,
         control: Control,
         meter: Meter,
+        memory: Memory,
     ) -> None:
-        self._rest = (task, coding, peer, notebook, control, meter)
+        self._rest = (task, coding, peer, notebook, control, meter, memory)
         self._upload: CodedUpload | None = None
 
     def run(self, patience: Patience) -> UploadResult:

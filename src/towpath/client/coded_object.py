@@ -1,7 +1,8 @@
 """A coded object on the server, read as the file that it holds.
 
 Rules: what says how to read is read first, and bounded; only the chunks that have wanted bytes are
-fetched; no byte of a chunk is handed out before all of it is proven.
+fetched; no byte of a chunk is handed out before all of it is proven. Whoever reads holds the memory
+of one chunk, stored and plain, and needs no other.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 
 from towpath.client import coded
+from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer
 from towpath.client.wire import Answer
 from towpath.client.words import number, refusal
-from towpath.codec.chunks import Decoder
+from towpath.codec.chunks import Decoder, Rooms
 from towpath.codec.container import FOOTER, Footer, Head, Tail
 from towpath.codec.keys import Opens
 from towpath.codec.manifest import Chunk, Table
@@ -62,11 +64,19 @@ def _body(answer: Answer, length: int) -> bytes:
 
 
 class CodedObject:
-    """The file in the object at `url`. `keys`: what may open it."""
+    """The file in the object at `url`. `keys`: what may open it. Several threads may read it."""
 
-    def __init__(self, peer: Peer, url: str, keys: Sequence[Opens], check: Check) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        url: str,
+        keys: Sequence[Opens],
+        check: Check,
+        memory: Memory = SHARED,
+    ) -> None:
         """Raises Unreadable, WrongKey, DigestMismatch."""
         self._peer = peer
+        self._memory = memory
         self.url = url
         tail, self.etag = tail_of(peer, url, check)
         self.head: Head = tail.head
@@ -76,11 +86,21 @@ class CodedObject:
             self._keys = record.open(keys)
         self.table: Table = tail.table(self._keys)
         self.crc = self.table.crcs()[0]
+        self.longest = self.table.longest  # plain bytes of a chunk
 
     @property
     def length(self) -> int:
         """Bytes of the file."""
         return self.table.length
+
+    @property
+    def readers(self) -> int:
+        """How many can read at once, by the memory that there is."""
+        return self._memory.holds(2 * Rooms.each(self.longest))
+
+    def cut(self, start: int, size: int) -> int:
+        """Where a range of about `size` bytes from `start` on ends together with a chunk."""
+        return self.table.at(min(start + size, self.length) - 1).end
 
     def blocks(self, start: int, end: int, check: Check) -> Generator[memoryview, None, None]:
         """The bytes start <= b < end of the file; each block is valid until the next one."""
@@ -90,17 +110,18 @@ class CodedObject:
         decoder = Decoder(self.head.file_id, self._keys, chunks=len(self.table))
         span = f"bytes={row.stored_start}-{last.stored_end - 1}"
         fields = {**coded.AS_STORED, "Range": span}
-        with self._peer.open("GET", self.url, fields, check=check) as exchange:
+        with (
+            self._memory.pieces(2, Rooms.each(self.longest), check) as pieces,
+            self._peer.open("GET", self.url, fields, check=check) as exchange,
+        ):
+            rooms = Rooms(*(piece.view for piece in pieces))
             answer = exchange.answer()
             _insist_on_part(answer, row, last)
-            room = memoryview(bytearray(row.stored_length))
             for index in range(row.index, last.index + 1):
                 row = self.table[index]
-                if len(room) < row.stored_length:
-                    room = memoryview(bytearray(row.stored_length))
-                stored = room[: row.stored_length]
+                stored = rooms.first[: row.stored_length]
                 _fill(answer, stored)
-                plain = decoder.decode(row, stored)
+                plain = decoder.decode(row, stored, rooms)
                 yield plain[max(start - row.start, 0) : min(end, row.end) - row.start]
 
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from towpath.client.coded import AS_STORED
-from towpath.client.peer import Exchange, Peer, Reply
+from towpath.client.memory import SHARED, Memory
+from towpath.client.peer import Exchange, Peer, Reply, expect
 from towpath.client.wire import Answer
 from towpath.codec import MEDIA_TYPES, PACKED
 from towpath.errors import BadAnswer
@@ -32,11 +33,19 @@ class Decoding(Peer):
     `sealed`: encrypted objects are opened, or an error; else they are what is stored.
     """
 
-    def __init__(self, peer: Peer, keys: Sequence[Opens], *, sealed: bool = True) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        keys: Sequence[Opens],
+        *,
+        sealed: bool = True,
+        memory: Memory = SHARED,
+    ) -> None:
         vars(self).update(vars(peer))  # the same dialer, token and idle connections
         self._plain_peer = peer
         self._keys = keys
         self._kinds = MEDIA_TYPES if sealed else (PACKED,)
+        self._memory = memory
         self._seen: dict[str, CodedObject | None] = {}
 
     def ask(
@@ -49,33 +58,54 @@ class Decoding(Peer):
         again: bool = False,
     ) -> Reply:
         """A request without a body; what it says of a coded object is said of its file."""
+        if method == "HEAD":
+            return self._looked(url, fields or {}, check, again=again)
         reply = self._plain_peer.ask(method, url, fields, check=check, again=again)
-        if method == "HEAD" and (coded := self._seen.get(url)) is not None:
-            return replace(reply, fields=_facts(coded))
         if method == "GET" and reply.ok and url.startswith(self.api("names", "")):
             return self._told(reply, check)
         return reply
 
-    def splits(self, url: str) -> bool:
-        """False for a coded object: its chunks are opened one after the other."""
-        return self._seen.get(url) is None
+    def coded(self, url: str, check: Callable[[], None] = _nobody) -> CodedObject | None:
+        """The object at `url` as the file in its chunks; None if it is not coded.
+
+        Raises Unreadable, WrongKey, and what the server says when it cannot say that.
+        """
+        if url not in self._seen:
+            reply = self._looked(url, {}, check, again=True)
+            if url not in self._seen:
+                expect(reply)  # which it is not: ask again later
+        return self._seen[url]
 
     def done_with(self) -> None:
         """Close the idle connections."""
         self._plain_peer.done_with()
 
+    def _looked(
+        self, url: str, fields: Mapping[str, str], check: Callable[[], None], *, again: bool
+    ) -> Reply:
+        """The answer to HEAD, after which it is known whether the object is coded."""
+        stored = {**fields, **AS_STORED}
+        reply = self._plain_peer.ask("HEAD", url, stored, check=check, again=again)
+        if url not in self._seen and not _may_pass(reply):
+            kind = reply.fields.get("content-type") if reply.ok else None
+            self._seen[url] = self._open(url, check) if kind in self._kinds else None
+        coded = self._seen.get(url)
+        return reply if coded is None or not reply.ok else replace(reply, fields=_facts(coded))
+
     def _told(self, reply: Reply, check: Callable[[], None]) -> Reply:
-        """The record of a name, with the length of the file."""
+        """The record of a name, with what is true of the file."""
         record = reply.json()
         href = record.get("href")
         if not isinstance(href, str):
             return reply
         url = self.address(href)
-        if record.get("media_type") not in self._kinds:
-            self._seen[url] = None
+        if url not in self._seen:
+            kind = record.get("media_type")
+            self._seen[url] = self._open(url, check) if kind in self._kinds else None
+        if (coded := self._seen[url]) is None:
             return reply
-        coded = self._coded(url, check)
-        told = {**record, "length": coded.length, "etag": coded.etag}
+        digests = {"crc64nvme": f"{coded.crc:016x}"}
+        told = {**record, "length": coded.length, "etag": coded.etag, "digests": digests}
         return replace(reply, body=json.dumps(told).encode())
 
     def open(
@@ -88,24 +118,19 @@ class Decoding(Peer):
         check: Callable[[], None] = _nobody,
     ) -> Exchange:
         """Send the head of a request; a GET of a coded object gets its file."""
-        if method == "GET":
-            if url not in self._seen:
-                head = self._plain_peer.ask("HEAD", url, AS_STORED, check=check, again=True)
-                if head.ok and head.fields.get("content-type") in self._kinds:
-                    self._coded(url, check)
-                else:
-                    self._seen[url] = None
-            if (coded := self._seen[url]) is not None:
-                return _Decoded(coded, fields or {}, check)
+        if method == "GET" and (coded := self.coded(url, check)) is not None:
+            return _Decoded(coded, fields or {}, check)
         return self._plain_peer.open(method, url, fields, length=length, check=check)
 
-    def _coded(self, url: str, check: Callable[[], None]) -> CodedObject:
-        found = self._seen.get(url)
-        if found is None:
-            from towpath.client.coded_object import CodedObject  # noqa: PLC0415 - slow to import
+    def _open(self, url: str, check: Callable[[], None]) -> CodedObject:
+        from towpath.client.coded_object import CodedObject  # noqa: PLC0415 - slow to import
 
-            found = self._seen[url] = CodedObject(self._plain_peer, url, self._keys, check)
-        return found
+        return CodedObject(self._plain_peer, url, self._keys, check, self._memory)
+
+
+def _may_pass(reply: Reply) -> bool:
+    """True if the server only has no time to say what it has."""
+    return reply.status >= 500 or reply.status == 429
 
 
 def _facts(coded: CodedObject) -> dict[str, str]:
@@ -155,12 +180,20 @@ class _File(Answer):
         self._block = memoryview(b"")
 
     def read_into(self, view: memoryview) -> int:
-        if not self._block:
-            self._block = next(self._blocks, memoryview(b""))
+        self._next()
         taken = min(len(view), len(self._block))
         view[:taken] = self._block[:taken]
         self._block = self._block[taken:]
         return taken
+
+    def take(self, block: memoryview) -> memoryview:
+        self._next()
+        taken, self._block = self._block, memoryview(b"")
+        return taken
+
+    def _next(self) -> None:
+        if not self._block:
+            self._block = next(self._blocks, memoryview(b""))
 
     def close(self) -> None:
         """Let go of the connection that the chunks come over."""

@@ -1,10 +1,11 @@
 """Send the chunks of one file that the server has not yet, over a few connections.
 
 Rules: chunks are read one after the other, coded and sent side by side, and given their places in
-order, because each one's follows from those before it; memory is one chunk a worker, plain and
-coded; a row is in the journal before its chunk leaves; what was coded before and did not arrive is
-coded again in the same place, with a new salt. A worker beyond the first needs a line of the
-client, chunk by chunk.
+order, because each one's follows from those before it; a worker has its memory, one chunk plain and
+coded, before it takes a chunk, so that those who wait for a place wait for no memory, and one half
+of it while it sends; a row is in the journal before its chunk leaves; what was coded before and
+did not arrive is coded again in the same place, with a new salt. A worker beyond the first needs a
+line of the client, chunk by chunk.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from dataclasses import dataclass, replace
 from towpath.client import coded
 from towpath.client.coded_journal import Journal
 from towpath.client.control import Control
+from towpath.client.memory import Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Meter
 from towpath.client.resume import Source
 from towpath.client.together import together
-from towpath.codec.chunks import Coder, Place
+from towpath.codec.chunks import Coder, Place, Rooms
 from towpath.codec.manifest import Chunk, Table
 from towpath.errors import BadAnswer, Cut, SourceChanged
 
-WORKERS = 3
+WORKERS = 4
 _READ = 1024 * 1024  # bytes at once, between two looks at `check`
 _LOOK = 0.1  # seconds between two tries for a line
 
@@ -84,10 +86,21 @@ class Sending:
     """One run over the chunks that are missing."""
 
     def __init__(
-        self, local: Local, journal: Journal, peer: Peer, url: str, control: Control, meter: Meter
+        self,
+        local: Local,
+        journal: Journal,
+        coder: Coder,
+        peer: Peer,
+        url: str,
+        control: Control,
+        meter: Meter,
+        memory: Memory,
     ) -> None:
         self._local = local
         self._journal = journal
+        self._coder = coder
+        self._memory = memory
+        self._size = min(journal.chunk, local.source.size)  # plain bytes of a chunk
         self._peer = peer
         self._url = url
         self._control = control
@@ -100,29 +113,23 @@ class Sending:
         self._count = threading.Lock()  # to touch the meter and what follows
         self.durable = 0  # plain bytes that the server is known to have
 
-    def all(
-        self,
-        holes: Sequence[Chunk],
-        coder: Callable[[int], Coder],
-        progress: Callable[[], None],
-    ) -> None:
+    def all(self, holes: Sequence[Chunk], progress: Callable[[], None]) -> None:
         """Send what fills `holes`, then what is behind the last row.
 
-        `coder`: makes one, for chunks of so many plain bytes. `progress`: told of each chunk.
+        `progress`: told of each chunk.
         """
-        table, size = self._journal.table, min(self._journal.chunk, self._local.source.size)
+        table = self._journal.table
         self.durable = table.length - sum(row.length for row in holes)
         self._left, self._next, self._broken = deque(holes), (len(table), table.length), False
-        workers = [(coder(size), memoryview(bytearray(size))) for _ in range(WORKERS)]
 
         lines = self._control.lines
 
         def step(worker: int) -> bool:
             if worker and not lines.more():
                 self._control.sleep(_LOOK)
-                return self._is_more_to_do()
+                return self._has_more()
             try:
-                return self._one(*workers[worker], progress)
+                return self._has_more() and self._one(progress)
             except BaseException:
                 with self._order:
                     self._broken = True
@@ -134,36 +141,44 @@ class Sending:
 
         together(WORKERS, step)
 
-    def _one(self, coder: Coder, room: memoryview, progress: Callable[[], None]) -> bool:
-        """Carry the next chunk; False if there is none, or if another one could not be coded."""
+    def _has_more(self) -> bool:
+        """Whether there is a chunk that nobody has taken."""
         with self._turn:
-            hole = self._left.popleft() if self._left else None
-            place, length = self._place(hole, len(room))
-            if not length:
+            return bool(self._left) or self._next[1] < self._local.source.size
+
+    def _one(self, progress: Callable[[], None]) -> bool:
+        """Carry the next chunk; False if there is none, or if another one could not be coded."""
+        size, check = Rooms.each(self._size), self._control.check
+        with self._memory.pieces(2, size, check) as pieces:
+            rooms = Rooms(*(piece.view for piece in pieces))
+            with self._turn:
+                hole = self._left.popleft() if self._left else None
+                place, length = self._place(hole)
+                if not length:
+                    return False
+                plain = rooms.first[:length]
+                self._read(plain, place.start)
+            row, chunk = self._coder.code(plain, place, rooms)
+            for piece in pieces:
+                if not piece.has(chunk):
+                    piece.give_back()
+            placed = self._placed(row, hole)
+            if placed is None:
                 return False
-            self._read(room[:length], place.start)
-        row, chunk = coder.code(room[:length], place)
-        placed = self._placed(row, hole)
-        if placed is None:
-            return False
-        self._send(placed, chunk)
+            self._send(placed, chunk)
         with self._count:
             self.durable += row.length
             progress()
         return True
 
-    def _is_more_to_do(self) -> bool:
-        with self._turn:
-            return bool(self._left) or self._next[1] < self._local.source.size
-
-    def _place(self, hole: Chunk | None, size: int) -> tuple[Place, int]:
+    def _place(self, hole: Chunk | None) -> tuple[Place, int]:
         """Where the next chunk stands in the file, and its length; 0 behind the last one."""
         whole = self._local.source.size
         if hole is not None:
             final = hole.end == whole
             return Place(index=hole.index, start=hole.start, final=final), hole.length
         index, start = self._next
-        length = min(size, whole - start)
+        length = min(self._size, whole - start)
         self._next = index + 1, start + length
         return Place(index=index, start=start, final=start + length == whole), length
 

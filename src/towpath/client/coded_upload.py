@@ -19,6 +19,7 @@ from towpath.client.coded import Coding
 from towpath.client.coded_journal import Journal
 from towpath.client.coded_sending import Local, Sending, Vanished, durable_runs, missing
 from towpath.client.control import Control
+from towpath.client.memory import Memory
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import UploadResult
@@ -56,6 +57,7 @@ class CodedUpload:
         notebook: Notebook,
         control: Control,
         meter: Meter,
+        memory: Memory,
     ) -> None:
         self._task = replace(task, metadata={**task.metadata, coded.NOTED: coding.noted})
         self._coding = coding
@@ -63,6 +65,7 @@ class CodedUpload:
         self._notebook = notebook
         self._control = control
         self._meter = meter
+        self._memory = memory
         self._restart = task.restart
         self._note: Note | None = None
         self._journal: Journal | None = None
@@ -155,10 +158,12 @@ class CodedUpload:
         holes = missing(journal.table, standing.offset, durable)
         self._begin(journal.table.length - sum(row.length for row in holes))
         key = self._file_key()
-        sending = Sending(self._local, journal, self._peer, url, self._control, self._meter)
+        coder = Coder(journal.file_id, level=self._coding.level, key=key)
+        sending = Sending(
+            self._local, journal, coder, self._peer, url, self._control, self._meter, self._memory
+        )
         self._sending = sending
-        coder = partial(Coder, journal.file_id, level=self._coding.level, key=key)
-        sending.all(holes, coder, patience.progress)
+        sending.all(holes, patience.progress)
         return self._close(sending, key)
 
     def _close(self, sending: Sending, key: tuple[int, bytes] | None) -> Standing:
@@ -234,6 +239,7 @@ class CodedUpload:
             url=location,
             source=source,
             length=source.size,
+            keys=coded.places(self._coding.locks),
             on_conflict=task.on_conflict,
             metadata=task.metadata,
         )

@@ -10,23 +10,23 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from towpath.client import words
-from towpath.client.blocks import Blocks
+from towpath.client.blocks import BLOCK, Blocks
 from towpath.client.control import Control
 from towpath.client.delta_plan import Base, Piece, next_round, plan
 from towpath.client.delta_talk import Talk
+from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import NameRecord, UploadResult
 from towpath.client.resume import Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
-from towpath.client.upload import open_source
+from towpath.client.upload import UploadTask, open_source
 from towpath.codec.cdc import chunks, cut_for
 from towpath.core.command import Complete, Create, NewUpload
 from towpath.core.digest import CRC64NVME, SHA256, Hasher, hasher
@@ -55,24 +55,20 @@ _COPIED = 128 * 1024 * 1024  # bytes that the server copies before it answers
 _SENT = 64 * 1024 * 1024  # bytes of one request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeltaTask:
-    """What is to be uploaded, and how."""
-
-    id: str
-    path: str  # absolute
-    name: str  # on the server; what it points to is what the new file is made of
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    on_conflict: str = ""
-    restart: bool = False  # forget what was sent before
-    chunk_size: int | None = None  # bytes of one request
-
-
 class Delta:
-    """One upload on its way. `run` may be called again after it stopped."""
+    """One upload on its way. `run` may be called again after it stopped.
+
+    What the name of the task points to is what the new file is made of.
+    """
 
     def __init__(
-        self, task: DeltaTask, peer: Peer, notebook: Notebook, control: Control, meter: Meter
+        self,
+        task: UploadTask,
+        peer: Peer,
+        notebook: Notebook,
+        control: Control,
+        meter: Meter,
+        memory: Memory = SHARED,
     ) -> None:
         self._task = task
         self._peer = peer
@@ -80,6 +76,7 @@ class Delta:
         self._notebook = notebook
         self._control = control
         self._meter = meter
+        self._memory = memory
         self._restart = task.restart
         self._marker: Marker | None = None
         self._base = ""  # the object to copy from; empty: there is none
@@ -89,10 +86,7 @@ class Delta:
     def run(self, patience: Patience) -> UploadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
         began = time.monotonic()
-        with self._notebook.lock(self._task.id), open_source(self._task.path) as file:
-            self._blocks = Blocks(file)
-            self._handle = file.fileno()
-            self._source = Source.of(os.fstat(self._handle))
+        with self._notebook.lock(self._task.id), self._opened():
             self._meter.total = self._source.size
             self._meter.begin(0)
             self._digests.clear()
@@ -107,6 +101,17 @@ class Delta:
             told = self._carry(patience)
             self._notebook.remove(self._task.id)
             return self._finish(f"files/{told.id}", told.name or self._task.name, began)
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Have the file open, a block for its bytes, and room for what cuts it into chunks."""
+        with open_source(self._task.path) as file:
+            self._handle = file.fileno()
+            self._source = Source.of(os.fstat(self._handle))
+            cutting = 2 * cut_for(self._source.size).largest
+            with self._memory.counted(BLOCK + cutting, self._control.check):
+                self._blocks = Blocks(file)
+                yield
 
     def discard(self) -> None:
         """Give the upload up: at the server too, if it can be reached; then forget it."""

@@ -21,8 +21,9 @@ from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import DownloadResult
-from towpath.client.resume import RANGES, Marker, Note, Notebook, sync_folder
+from towpath.client.resume import RANGES, Marker, Note, Notebook
 from towpath.client.retry import Patience
+from towpath.client.sealed import sync_folder
 from towpath.client.tuning import PARALLEL_FROM
 from towpath.client.wire import Answer
 from towpath.errors import BadAnswer, DigestMismatch, NameConflict, TowpathError, TransferError
@@ -41,6 +42,7 @@ class DownloadTask:
     restart: bool = False  # forget what came before
     verify: bool = True
     connections: int | None = None  # at most; None: MOST of tuning
+    keys: tuple[tuple[str, str], ...] = ()  # what is remembered of those that may open it
 
 
 class Download:
@@ -81,8 +83,8 @@ class Download:
                 self._marker = Marker(self._notebook, note or self._fresh())
                 try:
                     self._carry(patience)
-                except BaseException:
-                    if not self._length:
+                except BaseException as error:
+                    if not self._length or isinstance(error, DigestMismatch):
                         self._forget()
                     elif self._marker.note.dialect != RANGES:
                         self._marker.begin(*self._known)
@@ -120,6 +122,7 @@ class Download:
             name=task.name,
             path=task.path,
             url="",
+            keys=task.keys,
         )
 
     def _refuse_existing(self) -> None:
@@ -177,7 +180,7 @@ class Download:
         note = self._marker.note
         if "://" in self._task.name:
             url, etag, length = self._peer.address(self._task.name), note.etag, note.length
-            if length is None and self._task.connections != 1:
+            if length is None:
                 etag, length = self._survey(url)
         else:
             reply = self._peer.ask("GET", self._peer.api("names", self._task.name), again=True)
@@ -201,12 +204,11 @@ class Download:
         return reply.fields.get("etag", ""), words.number(reply.fields, "content-length")
 
     def _goes_by_many(self) -> bool:
-        """True for what went so before, and for much that is not begun and can be told apart."""
+        """True for what went so before, for chunks, and for much that is not begun."""
         note = self._marker.note
-        if note.dialect == RANGES:
+        if note.dialect == RANGES or self._peer.coded(note.url) is not None:
             return True
         wanted = self._task.connections != 1 and (note.length or 0) >= PARALLEL_FROM
-        wanted = wanted and self._peer.splits(note.url)
         return wanted and not self._length and note.etag.startswith('"')
 
     def _receive_by_many(self, patience: Patience) -> None:

@@ -7,12 +7,14 @@ beside the transfers, and is not counted among those that run at the same time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 from uuid import uuid4
 
+from towpath.client.coded_peer import Decoding
 from towpath.client.control import Control
+from towpath.client.memory import Memory
 from towpath.client.peer import Peer
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.reader import AsyncReader
@@ -27,6 +29,9 @@ from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
 from towpath.client.writer import AsyncWriter, Handoff
 from towpath.errors import Malformed
 
+if TYPE_CHECKING:
+    from towpath.codec.keys import Opens
+
 Make = Callable[[Control, Meter], Flow[Any]]
 Reads = Literal["rb"]
 Writes = Literal["wb"]
@@ -39,6 +44,7 @@ class Opening:
     _notebook: Notebook
     _patience: Callable[[], Patience]
     _chunk_size: int | None
+    _memory: Memory
     _verify: bool
     _streams: list[tuple[Transfer[Any], StreamUpload]]
 
@@ -139,7 +145,7 @@ class Opening:
 
         def make(control: Control, meter: Meter) -> StreamUpload:
             peer = self._peer.paced(control.pace)
-            made.append(StreamUpload(task, peer, self._notebook, control, meter))
+            made.append(StreamUpload(task, peer, self._notebook, control, meter, self._memory))
             return made[0]
 
         transfer = self._start(task.id, Direction.UPLOAD, make, progress, gate)
@@ -147,16 +153,16 @@ class Opening:
         self._streams.append((transfer, made[0]))
         return transfer
 
-    def _pour(self, name: str, sink: Sink, progress: OnProgress | None) -> Transfer[DownloadResult]:
+    def _pour(
+        self, name: str, sink: Sink, keys: Sequence[Opens], progress: OnProgress | None
+    ) -> Transfer[DownloadResult]:
         task = SinkTask(id=uuid4().hex[:12], name=name, sink=sink, verify=self._verify)
-        return self._start(
-            task.id,
-            Direction.DOWNLOAD,
-            lambda control, meter: SinkDownload(
-                task, self._peer.paced(control.pace), control, meter
-            ),
-            progress,
-        )
+
+        def make(control: Control, meter: Meter) -> SinkDownload:
+            peer = Decoding(self._peer.paced(control.pace), keys, memory=self._memory)
+            return SinkDownload(task, peer, control, meter, self._memory)
+
+        return self._start(task.id, Direction.DOWNLOAD, make, progress)
 
     async def _leave_streams(self) -> None:
         """Give up what nobody can go on with, once all is paused."""

@@ -58,8 +58,9 @@ class Crew:
     """Carries ranges by `work`, which is called in several threads at once.
 
     `extent`: what is safe already, with its CRC. `unkept`: bytes that may be safe before they are
-    kept, where whoever dies loses what is not kept; None: no matter how many. `in_order`: each
-    of the `missing` ranges is carried from its first byte to its last, by one connection at a time.
+    kept, where whoever dies loses what is not kept; None: no matter how many. `cut`: where a range
+    ends, of a start and about how many bytes; None: anywhere. `in_order`: each of the `missing`
+    ranges is carried from its first byte to its last, by one connection at a time.
     """
 
     def __init__(  # noqa: PLR0913 - all but two are given by name
@@ -73,6 +74,7 @@ class Crew:
         patience: Patience,
         control: Control,
         unkept: int | None = None,
+        cut: Callable[[int, int], int] | None = None,
         in_order: bool = False,
     ) -> None:
         self._work = work
@@ -84,6 +86,7 @@ class Crew:
         self._patience = patience
         self._control = control
         self._unkept = unkept
+        self._cut = cut
         self._in_order = in_order
         self._short = False  # a line is wanted that is not to be had
         self._short_at = float("-inf")  # when that was so last
@@ -214,7 +217,7 @@ class Crew:
     def _begin(self, now: float) -> Attempt:
         start, end, doubtful = heapq.heappop(self._pile)
         chunk = self._tuner.chunk(_ENDLESS if doubtful else self._left)
-        stop = min(end, start + chunk)
+        stop = min(end, start + chunk if self._cut is None else self._cut(start, chunk))
         if stop < end and not self._in_order:
             heapq.heappush(self._pile, (stop, end, doubtful))
             end = stop

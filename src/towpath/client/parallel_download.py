@@ -1,7 +1,8 @@
 """Bring one object by many connections at once into a file of its full length.
 
 Rules: what the note says is here lies on the disk: data is synced before it is noted; nothing is
-asked for without the object's ETag, so that bytes of two objects are never mixed.
+asked for without the object's ETag, so that bytes of two objects are never mixed. Of a coded object
+whole chunks come, each proven before it is written, by as many connections as there is memory for.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import errno
 import io
 import os
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 
 from towpath.client import words
-from towpath.client.blocks import Blocks, crc64nvme
+from towpath.client.blocks import Blocks, crc64nvme, put
 from towpath.client.control import Control
 from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew
@@ -51,8 +54,12 @@ class ParallelDownload:
         self._file = file
         self._marker = marker
         self._length = marker.note.length or 0
-        self._most = connections or MOST
-        self._tuner = Tuner(self._most, largest=_CHUNK)
+        self._coded = peer.coded(marker.note.url)
+        self._most, self._largest = connections or MOST, _CHUNK
+        if self._coded is not None:
+            self._most = min(self._most, self._coded.readers)
+            self._largest = max(_CHUNK, self._coded.longest)
+        self._tuner = Tuner(self._most, largest=self._largest)
 
     def run(self, patience: Patience) -> tuple[int, int | None]:
         """Bring all of it; the CRC64NVME of what came, and the one that the server announces.
@@ -71,7 +78,8 @@ class ParallelDownload:
             most=self._most,
             patience=patience,
             control=self._control,
-            unkept=self._most * _CHUNK,
+            unkept=self._most * self._largest,
+            cut=None if self._coded is None else self._coded.cut,
         )
         self._crew.run(self._meter, self._keep)
         return self._crew.extent.crc, announced
@@ -106,6 +114,17 @@ class ParallelDownload:
 
     def _fetch(self, attempt: Attempt) -> None:
         """Ask for a range and write it; what came of it before a failure is safe, too."""
+        position, crc = attempt.start, 0
+        arriving = self._blocks if self._coded is None else self._chunks
+        with closing(arriving(attempt)) as views:
+            for view in views:
+                position, crc = position + len(view), crc64nvme(view, crc)
+                attempt.moved += len(view)
+                attempt.safe[:] = [Span(attempt.start, position, crc)]
+                self._crew.check()
+
+    def _blocks(self, attempt: Attempt) -> Generator[memoryview, None, None]:
+        """The bytes of a range, each block of them written."""
         note, check = self._marker.note, self._crew.check
         fields = {"Range": f"bytes={attempt.start}-{attempt.end - 1}", "If-Range": note.etag}
         with (
@@ -114,19 +133,29 @@ class ParallelDownload:
         ):
             answer = exchange.answer()
             self._insist_on_range(answer, attempt.start)
-            blocks = Blocks(self._file, buffer)
-            position, crc = attempt.start, 0
+            blocks, position = Blocks(self._file, buffer), attempt.start
             while position < attempt.end:
-                check()
                 try:
                     view = blocks.fill(answer.read_into, position, attempt.end - position)
                 except OSError as error:
                     raise _unwritable(error) from error
                 if not view:
                     raise Cut("The server sent less than was asked for.")
-                position, crc = position + len(view), crc64nvme(view, crc)
-                attempt.moved += len(view)
-                attempt.safe[:] = [Span(attempt.start, position, crc)]
+                position += len(view)
+                yield view
+
+    def _chunks(self, attempt: Attempt) -> Generator[memoryview, None, None]:
+        """The bytes of a range of a coded object, each chunk of them proven and written."""
+        assert self._coded is not None  # noqa: S101 - `_fetch` has looked
+        position, check = attempt.start, self._crew.check
+        with closing(self._coded.blocks(attempt.start, attempt.end, check)) as views:
+            for view in views:
+                try:
+                    put(self._file, view, position)
+                except OSError as error:
+                    raise _unwritable(error) from error
+                position += len(view)
+                yield view
 
     def _insist_on_range(self, answer: Answer, start: int) -> None:
         if answer.status == 200:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from towpath.client import words
@@ -22,6 +22,9 @@ from towpath.client.surroundings import Trust
 from towpath.client.throttle import FREE, Pace
 from towpath.client.wire import Answer, Connection
 from towpath.errors import BadAnswer, Cut
+
+if TYPE_CHECKING:
+    from towpath.client.coded_object import CodedObject
 
 _IDLE = 32  # connections that are kept
 _IDLE_SECONDS = 20.0
@@ -187,9 +190,9 @@ class Peer:
                 raise
         return self.ask(method, url, fields, check=check)
 
-    def splits(self, _url: str) -> bool:
-        """True when ranges of an object may be asked for by many connections at once."""
-        return True
+    def coded(self, _url: str) -> CodedObject | None:
+        """The object as the file in its chunks; None, as here, where it is what is stored."""
+        return None
 
     def done_with(self) -> None:
         """Close the idle connections."""

@@ -24,6 +24,7 @@ from towpath.errors import (
     Cut,
     DigestMismatch,
     Expired,
+    Malformed,
     NameConflict,
     NotFound,
     TowpathError,
@@ -34,6 +35,8 @@ MOST = 8 * 1024 * 1024  # bytes asked for at once while reads are in order
 _NEAR = 64 * 1024  # bytes: to read past so many is quicker than to ask anew
 
 R = TypeVar("R")
+Take = Callable[[Answer, int], memoryview]
+"""Takes the next bytes of an answer, so many at most."""
 
 
 def _nobody_waits() -> None:
@@ -98,24 +101,46 @@ class Reading:
         Raises NameConflict when the object was replaced, NotFound when it is gone, DigestMismatch
         at the end of an object that was read in order and is not what the server announced.
         """
+
+        def into(answer: Answer, most: int) -> memoryview:
+            return view[: answer.read_into(view[:most])]
+
+        taken = len(self._next(into, len(view)))
+        with self._busy:
+            self._hang_up_at_end()
+        return taken
+
+    def take(self, block: memoryview) -> memoryview:
+        """The same, in `block` or where the bytes are already; good until the next call.
+
+        `block` may be empty where chunks are undone (`Peer.coded`): their bytes lie elsewhere.
+        """
+        return self._next(lambda answer, most: answer.take(block[:most]), len(block) or BLOCK)
+
+    def _next(self, take: Take, wanted: int) -> memoryview:
         self.find()
         with self._busy:
+            self._hang_up_at_end()
             if self.position >= self.length:
                 self._verify()
-                return 0
-            if not view:
-                return 0
-            taken = self._persist(lambda: self._take(view))
+                return memoryview(b"")
+            if not wanted:
+                return memoryview(b"")
+            taken = self._persist(lambda: self._take(take, wanted))
             if self.position == self._hashed:
-                self._crc = crc64nvme(view[:taken], self._crc)
-                self._hashed += taken
-            self.position += taken
+                self._crc = crc64nvme(taken, self._crc)
+                self._hashed += len(taken)
+            self.position += len(taken)
             return taken
 
     def hang_up(self) -> None:
         """Let go of the connection; the next read takes another one."""
         self._answer = None
         self._exchange.close()
+
+    def _hang_up_at_end(self) -> None:
+        if self._answer is not None and self._at == self._end:
+            self.hang_up()  # all of it came: the connection stays for the next request
 
     def close(self) -> None:
         """End it for good, also from another thread."""
@@ -155,6 +180,10 @@ class Reading:
             etag, length = fields.get("etag", ""), words.number(fields, "content-length")
             self._announced = words.crc_of(fields)
         else:
+            if not self.name or self.name.endswith("/"):
+                raise Malformed(
+                    f"{self.name!r} is no name of an object.", field="name", todo="Name an object."
+                )
             name = self._peer.api("names", self.name)
             reply = self._peer.ask("GET", name, check=check, again=True)
             record = expect(reply).json()
@@ -167,18 +196,16 @@ class Reading:
             raise BadAnswer("The server did not say how long the object is.")
         self.url, self._etag, self.length = url, etag, length
 
-    def _take(self, view: memoryview) -> int:
+    def _take(self, take: Take, wanted: int) -> memoryview:
         if self._answer is not None and self._at != self.position:
             self._jump()
         if self._answer is None:
-            self._ask(len(view))
+            self._ask(wanted)
         assert self._answer is not None  # noqa: S101 - `_ask` set it
-        taken = self._answer.read_into(view[: self._end - self._at])
+        taken = take(self._answer, self._end - self._at)
         if not taken:
             raise Cut("The connection was lost.", why="The answer ended early.")
-        self._at += taken
-        if self._at == self._end:
-            self.hang_up()  # all of it came: the connection stays for the next request
+        self._at += len(taken)
         return taken
 
     def _jump(self) -> None:

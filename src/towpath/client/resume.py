@@ -1,17 +1,14 @@
 """What a client remembers of a transfer, so that the same call goes on where it stopped.
 
-Rules: one JSON file a transfer, `<id>.json`, replaced whole (written beside, synced, renamed) and
-checksummed; one `<id>.lock` while a process carries the transfer. The id follows from server, name
-and path alone, so a changed file is found again and noticed. No secret is ever written.
+Rules: one JSON file a transfer, `<id>.json` (see `sealed`); one `<id>.lock` while a process carries
+the transfer. The id follows from server, name and path alone, so a changed file is found again and
+noticed. No secret is ever written.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,9 +18,8 @@ from typing import Any
 
 from towpath.client.filelock import hold
 from towpath.client.progress import Direction
+from towpath.client.sealed import seal, unsealed
 from towpath.errors import SourceChanged, TransferError
-
-_log = logging.getLogger(__name__)
 
 VERSION = 3
 _READABLE = (1, 2, 3)  # what an earlier one had says the same in a later one
@@ -85,6 +81,7 @@ class Note:
     ] = ()  # (start, end, URL once there is one), to be joined
     on_conflict: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    keys: tuple[tuple[str, str], ...] = ()  # what each is, and its file if it is in one
     created_at: float = field(default_factory=time.time)
     updated_at: float = field(default_factory=time.time)
 
@@ -115,19 +112,11 @@ class Notebook:
     def read(self, note_id: str) -> Note | None:
         """The note of that id; None if there is none or it is torn."""
         path = self._path(note_id)
-        try:
-            found = json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
+        found = unsealed(path)
+        if found is None:
             return None
-        except ValueError:
-            found = None
-        note = found.get("note") if isinstance(found, dict) else None
-        if not isinstance(note, dict) or found["checksum"] != _checksum(note):
-            aside = path.with_suffix(".damaged")
-            path.replace(aside)
-            _log.warning("A note of a transfer was damaged; it lies at %s now.", aside)
-            return None
-        if found["version"] not in _READABLE:
+        version, note = found
+        if version not in _READABLE:
             raise TransferError(
                 f"{path} was written by another version of Towpath.",
                 todo="Finish the transfer with that version, or start over (--restart).",
@@ -136,20 +125,7 @@ class Notebook:
 
     def write(self, note: Note) -> None:
         """Keep it, also if the power fails."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        body = asdict(note)
-        text = json.dumps({"version": VERSION, "checksum": _checksum(body), "note": body})
-        handle, beside = tempfile.mkstemp(prefix=f"{note.id}.", suffix=".new", dir=self.folder)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside).replace(self._path(note.id))
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
-        sync_folder(self.folder)
+        seal(self._path(note.id), VERSION, asdict(note))
 
     def remove(self, note_id: str) -> None:
         """Forget it."""
@@ -212,20 +188,6 @@ class Marker:
         self._written = time.monotonic()
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` last, where the system knows how."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _checksum(note: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(note, sort_keys=True).encode()).hexdigest()
-
-
 def _note(found: Mapping[str, Any]) -> Note:
     source = found["source"]
     return Note(
@@ -235,6 +197,7 @@ def _note(found: Mapping[str, Any]) -> Note:
             "source": None if source is None else Source(**source),
             "marks": tuple((offset, crc) for offset, crc in found["marks"]),
             "spans": tuple((start, end, crc) for start, end, crc in found.get("spans", [])),
+            "keys": tuple((kind, path) for kind, path in found.get("keys", [])),
             "parts": tuple((start, end, url) for start, end, url in found.get("parts", [])),
         }
     )

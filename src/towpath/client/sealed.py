@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from towpath.client.resume import sync_folder
-
 _log = logging.getLogger(__name__)
 
 
@@ -41,22 +39,39 @@ def seal(path: Path, version: int, body: Mapping[str, Any], *, durable: bool = T
 
 def unseal(path: Path, version: int) -> dict[str, Any] | None:
     """What was written there; None if there is nothing, or nothing that can be read."""
+    found = unsealed(path)
+    if found is not None and found[0] != version:
+        _log.warning("%s was written by another version of Towpath; it is left alone.", path)
+        return None
+    return None if found is None else found[1]
+
+
+def unsealed(path: Path) -> tuple[int, dict[str, Any]] | None:
+    """What was written there, and its version; None if there is nothing, or it is torn."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
     except ValueError:
         found = None
-    body = found.get("body") if isinstance(found, dict) else None
+    # notes of transfers had a word of their own for what is sealed, up to their version 2
+    body = found.get("body", found.get("note")) if isinstance(found, dict) else None
     if not isinstance(body, dict) or found["checksum"] != _checksum(body):
         aside = path.with_suffix(".damaged")
         path.replace(aside)
         _log.warning("A record was damaged; it lies at %s now.", aside)
         return None
-    if found["version"] != version:
-        _log.warning("%s was written by another version of Towpath; it is left alone.", path)
-        return None
-    return body
+    return found["version"], body
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` last, where the system knows how."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from towpath.client.blocks import BLOCK
 from towpath.client.control import Control
+from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer
 from towpath.client.progress import Meter, TransferState
 from towpath.client.reading import Reading
@@ -41,8 +42,17 @@ class SinkTask:
 class SinkDownload:
     """One download on its way. `run` may be called again after it stopped."""
 
-    def __init__(self, task: SinkTask, peer: Peer, control: Control, meter: Meter) -> None:
+    def __init__(
+        self,
+        task: SinkTask,
+        peer: Peer,
+        control: Control,
+        meter: Meter,
+        memory: Memory = SHARED,
+    ) -> None:
         self._task = task
+        self._peer = peer
+        self._memory = memory
         self._meter = meter
         self._control = control
         self._reading = Reading(
@@ -53,17 +63,18 @@ class SinkDownload:
     def run(self, patience: Patience) -> DownloadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
         began = time.monotonic()
-        reading, block = self._reading, memoryview(bytearray(BLOCK))
+        reading = self._reading
         reading.patience = lambda: patience
         reading.find()
         self._meter.total = reading.length
         self._meter.begin(reading.position)
-        try:
-            while taken := self._read(block):
-                self._hand_on(block[:taken])
-                self._meter.moved(taken)
-        finally:
-            reading.hang_up()
+        with self._block() as block:
+            try:
+                while taken := self._read(block):
+                    self._hand_on(taken)
+                    self._meter.moved(len(taken))
+            finally:
+                reading.hang_up()
         self._flush()
         self._meter.state(TransferState.COMPLETE)
         crc = reading.crc if self._task.verify else None
@@ -83,17 +94,23 @@ class SinkDownload:
     def discard(self) -> None:
         """What was handed on is no longer ours, and there is nothing else."""
 
+    def _block(self) -> AbstractContextManager[memoryview]:
+        """What the bytes pass through; none for chunks, which have their memory while it lasts."""
+        if self._peer.coded(self._reading.url) is not None:
+            return nullcontext(memoryview(b""))
+        return self._memory.block(self._control.check)
+
     def _retried(self) -> None:
         self._waiting = True
         self._meter.retry()
 
-    def _read(self, block: memoryview) -> int:
+    def _read(self, block: memoryview) -> memoryview:
         try:
-            taken = self._reading.read_into(block)
+            taken = self._reading.take(block)
         except DigestMismatch:
             if self._task.verify:
                 raise
-            return 0
+            return memoryview(b"")
         if self._waiting:
             self._waiting = False
             self._meter.state(TransferState.RUNNING)

@@ -1,22 +1,23 @@
 """Carry what is no file by a path: a window of it at a time, kept until the server has it.
 
-Rules: runs in one worker thread; memory is one window. A cut or a pause loses nothing, since the
-window is sent again from where the server stands. What the server has lost beyond the window can
-come again only from a source that rewinds, or, with a fingerprint, from its beginning in another
-run: then what the server has is read over, and counted in the checksum. An upload that nobody can
-go on with is removed from the server.
+Rules: runs in one worker thread; memory is one window, which waits for no other's. A cut loses
+nothing, since the window is sent again from where the server stands; nor does a pause, over which
+it is kept. What the server has lost beyond it can come again only from a source that rewinds, or,
+with a fingerprint, from its beginning in another run: then what the server has is read over, and
+counted in the checksum. An upload that nobody can go on with is removed from the server.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 from towpath.client import words
 from towpath.client.blocks import BLOCK, crc64nvme
-from towpath.client.control import Control
+from towpath.client.control import Control, Stopped
+from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import UploadResult
@@ -65,7 +66,13 @@ class StreamUpload:
     """One stream on its way. `run` may be called again after it stopped."""
 
     def __init__(
-        self, task: StreamTask, peer: Peer, notebook: Notebook, control: Control, meter: Meter
+        self,
+        task: StreamTask,
+        peer: Peer,
+        notebook: Notebook,
+        control: Control,
+        meter: Meter,
+        memory: Memory = SHARED,
     ) -> None:
         self._task = task
         self._feed = task.feed
@@ -73,10 +80,12 @@ class StreamUpload:
         self._notebook = notebook
         self._control = control
         self._meter = meter
+        self._memory = memory
         self._restart = task.restart
         self._begun = False
         self._url = ""
         self._window = memoryview(b"")  # there while it runs
+        self._kept = b""  # of the window, while it is paused
         self._start = 0  # of the stream, where the window begins
         self._filled = 0  # bytes of the window that are read
         self._crc = 0  # CRC64NVME of what lies before the window
@@ -92,14 +101,13 @@ class StreamUpload:
                 if not self._begun:
                     self._feed.begin()
                     self._begun = True
-                    self._window = memoryview(bytearray(self._chunk))
                     self._recall()
                 self._meter.total = self._feed.length
-                result = self._finish(self._carry(patience), began)
+                with self._opened():
+                    result = self._finish(self._carry(patience), began)
             except TowpathError as error:
                 self._give_up(error)
                 raise
-        self._window = memoryview(b"")
         self._feed.close()
         self._meter.state(TransferState.COMPLETE)
         return result
@@ -116,6 +124,22 @@ class StreamUpload:
         if not self._task.fingerprint:
             with suppress(TowpathError):  # it waits on the server until it expires
                 self.discard()
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Have a window; what is in it when the owner asks to stop is there the next time."""
+        length, kept = self._feed.length, self._kept
+        wanted = self._chunk if length is None else min(self._chunk, length)
+        with self._memory.window(wanted, least=len(kept)) as window:
+            window[: len(kept)] = kept
+            self._window, self._kept = window, b""
+            try:
+                yield
+            except Stopped:
+                self._kept = bytes(window[: self._filled])
+                raise
+            finally:
+                self._window = memoryview(b"")
 
     def _recall(self) -> None:
         """Find what an earlier run of the same fingerprint left. Raises SourceChanged."""
@@ -338,7 +362,6 @@ class StreamUpload:
 
     def _give_up(self, error: TowpathError) -> None:
         """It failed: what nobody can go on with does not stay, and its owner hears so."""
-        self._window = memoryview(b"")
         self._feed.close()
         if isinstance(error, DigestMismatch):
             self._notebook.remove(self._task.id)

@@ -329,11 +329,18 @@ class Client:
         """The bytes of an object in order; raises DigestMismatch at their end if they are wrong."""
         return self._loop.each(self._client.blocks(name))
 
-    def resume(self, note: Note, *, progress: OnProgress | None = None) -> BlockingTransfer[Any]:
-        """Go on with a transfer from `unfinished`."""
+    def resume(
+        self,
+        note: Note,
+        *,
+        encrypt: Sequence[Locks] = (),
+        keys: Sequence[Opens] = (),
+        progress: OnProgress | None = None,
+    ) -> BlockingTransfer[Any]:
+        """Go on with a transfer from `unfinished`. `encrypt`, `keys`: as when it began."""
 
         async def start() -> Transfer[Any]:
-            return self._client.resume(note, progress=progress)
+            return self._client.resume(note, encrypt=encrypt, keys=keys, progress=progress)
 
         return BlockingTransfer(self._loop, self._loop.call(start()))
 

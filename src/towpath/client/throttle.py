@@ -71,9 +71,9 @@ class Throttle:
 
     def __init__(self, limit: Limit = None, *, clock: Clock | None = None) -> None:
         """Raises SettingsError for a limit that cannot be read."""
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._lock = threading.Lock()
-        self._bucket = Bucket(None, self._clock.monotonic())
+        self._bucket = Bucket(None, self.clock.monotonic())
         self._waiting: dict[Ticket, threading.Condition] = {}
         self._look_at: float | None = None  # None: the timetable has one rate only
         self.is_free = True  # no limit, now or later: nobody need ask
@@ -83,7 +83,7 @@ class Throttle:
     def rate(self) -> int | None:
         """Bytes a second as of now; None without a limit."""
         with self._lock:
-            self._follow(self._clock.monotonic())
+            self._follow(self.clock.monotonic())
             return self._bucket.rate
 
     def set_limit(self, limit: Limit) -> None:
@@ -92,7 +92,7 @@ class Throttle:
         with self._lock:
             self._timetable = found
             self.is_free = found == _NONE
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             self._look_at = now
             self._follow(now)
             if found.is_constant:
@@ -104,7 +104,7 @@ class Throttle:
         What `check` raises ends the wait.
         """
         with self._lock:
-            self._follow(self._clock.monotonic())
+            self._follow(self.clock.monotonic())
             if self._bucket.rate is None and self._bucket.first is None:
                 return wanted
             ticket = self._bucket.ask(flow, wanted)
@@ -128,14 +128,14 @@ class Throttle:
         self._waiting[ticket] = called
         try:
             while True:
-                now = self._clock.monotonic()
+                now = self.clock.monotonic()
                 self._follow(now)
                 self._serve(now)
                 if ticket.granted:
                     return
                 check()
                 due = self._bucket.due_in(now) if self._bucket.first is ticket else _SLICE
-                self._clock.wait(called, min(due, _SLICE))
+                self.clock.wait(called, min(due, _SLICE))
         finally:
             del self._waiting[ticket]
 
@@ -157,7 +157,7 @@ class Throttle:
         if self._look_at is None or now < self._look_at:
             return
         self._look_at = now + _LOOK
-        rate = self._timetable.at(self._clock.local())
+        rate = self._timetable.at(self.clock.local())
         if rate != self._bucket.rate:
             self._bucket.set_rate(rate, now)
             self._call_first()
@@ -166,9 +166,9 @@ class Throttle:
 class Pace:
     """How fast one transfer may go: its own limit, and its turns in that of the client."""
 
-    def __init__(self, shared: Throttle, *, clock: Clock | None = None) -> None:
+    def __init__(self, shared: Throttle) -> None:
         self._shared, self._turns = shared, Flow()
-        self._own, self._alone = Throttle(clock=clock), Flow()
+        self._own, self._alone = Throttle(clock=shared.clock), Flow()
 
     def set_limit(self, limit: Limit) -> None:
         """Another limit for this transfer from now on; None leaves only that of the client."""

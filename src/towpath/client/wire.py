@@ -255,6 +255,10 @@ class Answer:
             self._ended = self._left == 0
         return taken
 
+    def take(self, block: memoryview) -> memoryview:
+        """The next bytes of the body, in `block` or where they are already; none at its end."""
+        return block[: self.read_into(block)]
+
     def _pull(self) -> None:
         """Let h11 find the next bytes of a body without a length."""
         while not self._ended:

@@ -1,19 +1,32 @@
 """One chunk there and back: compressed if that is worth it, sealed if there is a key, and proven.
 
 Rules: compress first, then seal; a chunk that is undone is held against its row before a byte of it
-is handed out; buffers are reused, so what is returned is valid until the next call.
+is handed out; all is done in two rooms that the caller gives, so that no third copy is ever made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from towpath.codec.compress import compress, decompress, framed
-from towpath.codec.encrypt import Opener, Sealer, chunk_context
+from towpath.codec.compress import compress, decompress, framed, unframed
+from towpath.codec.encrypt import chunk_context, open_room, sealed_length, sealing, unseal
 from towpath.codec.manifest import Chunk, Coding
 from towpath.core.digest import crc
 from towpath.errors import DigestMismatch
+
+
+class Rooms(NamedTuple):
+    """Two pieces of memory that a chunk is coded or undone in."""
+
+    first: memoryview
+    second: memoryview
+
+    @staticmethod
+    def each(longest: int) -> int:
+        """Bytes of each of them, for chunks of at most `longest` plain bytes."""
+        return open_room(sealed_length(longest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,44 +43,54 @@ class Place:
 
 
 class Coder:
-    """Codes the chunks of one file, of at most `longest` plain bytes each.
+    """Codes the chunks of one file.
 
     `level`: of zstd; 0: they are not compressed. `key`: the file key and its number; None leaves
     the chunks open.
     """
 
-    def __init__(
-        self, file_id: bytes, longest: int, *, level: int, key: tuple[int, bytes] | None
-    ) -> None:
+    def __init__(self, file_id: bytes, *, level: int, key: tuple[int, bytes] | None) -> None:
         self._file_id = file_id
         self._level = level
         self._key = key
-        self._sealer = Sealer(longest) if key is not None else None
 
-    def code(self, plain: memoryview, place: Place) -> tuple[Chunk, memoryview]:
-        """The row and the coded bytes of a chunk."""
-        packed = compress(plain, self._level) if self._level else None
-        coding = Coding.RAW if packed is None else Coding.ZSTD
-        stored = plain if packed is None else memoryview(packed)
-        number = 0
-        if self._key is not None and self._sealer is not None:
-            number, key = self._key
-            context = chunk_context(self._file_id, place.index, final=place.final)
-            stored = self._sealer.seal(key, context, stored)
+    def code(self, plain: memoryview, place: Place, rooms: Rooms) -> tuple[Chunk, memoryview]:
+        """The row and the coded bytes of a chunk, which lie in one of the rooms.
+
+        `plain` is in the first room, or in none; there it is gone then.
+        """
+        packed = compress(plain, rooms.second, self._level) if self._level else None
+        if self._key is None:
+            stored = framed(plain, rooms.second) if packed is None else packed
+            whole, stored_crc = crc(plain), crc(stored)
         elif packed is None:
-            stored = memoryview(framed(plain))
+            stored, whole, stored_crc = self._sealed(self._key[1], plain, place, rooms.second)
+        else:
+            whole = crc(plain)  # before its room is used again
+            stored, _, stored_crc = self._sealed(self._key[1], packed, place, rooms.first)
         row = Chunk(
             index=place.index,
             start=place.start,
             length=len(plain),
             stored_start=place.stored_start,
             stored_length=len(stored),
-            coding=coding,
-            key=number,
-            crc=crc(plain),
-            stored_crc=crc(stored),
+            coding=Coding.RAW if packed is None else Coding.ZSTD,
+            key=0 if self._key is None else self._key[0],
+            crc=whole,
+            stored_crc=stored_crc,
         )
         return row, stored
+
+    def _sealed(
+        self, key: bytes, source: memoryview, place: Place, room: memoryview
+    ) -> tuple[memoryview, int, int]:
+        """A sealed message in `room`, the CRC64NVME of what is in it, and its own."""
+        context = chunk_context(self._file_id, place.index, final=place.final)
+        inner = outer = end = 0
+        for piece, sealed in sealing(key, context, source, room):
+            inner, outer = crc(piece, inner), crc(sealed, outer)
+            end += len(sealed)
+        return room[:end], inner, outer
 
 
 class Decoder:
@@ -77,27 +100,30 @@ class Decoder:
         self._file_id = file_id
         self._keys = keys
         self._chunks = chunks
-        self._opener: tuple[int, Opener] | None = None
 
-    def decode(self, row: Chunk, stored: memoryview) -> memoryview:
-        """The plain bytes of a chunk. Raises DigestMismatch when they are not those of its row."""
+    def decode(self, row: Chunk, stored: memoryview, rooms: Rooms) -> memoryview:
+        """The plain bytes of a chunk, which lie in one of the rooms.
+
+        `stored` is in the first room, or in none. Raises DigestMismatch when what comes of it are
+        not the bytes of its row.
+        """
         if len(stored) != row.stored_length or crc(stored) != row.stored_crc:
             raise _wrong(row, "What is stored are not the bytes that were written.")
         try:
-            packed = self._open(row, stored) if self._keys else stored
-            if row.coding is Coding.ZSTD or not self._keys:
-                packed = memoryview(decompress(packed, row.length))
+            plain = self._undone(row, stored, rooms)
         except DigestMismatch as error:
             raise _wrong(row, error.why) from error
-        if len(packed) != row.length or crc(packed) != row.crc:
+        if len(plain) != row.length or crc(plain) != row.crc:
             raise _wrong(row, "What comes of it are not the bytes of the file.")
-        return packed
+        return plain
 
-    def _open(self, row: Chunk, stored: memoryview) -> memoryview:
-        if self._opener is None or self._opener[0] < len(stored):
-            self._opener = len(stored), Opener(len(stored))
+    def _undone(self, row: Chunk, stored: memoryview, rooms: Rooms) -> memoryview:
+        if not self._keys:
+            undo = decompress if row.coding is Coding.ZSTD else unframed
+            return undo(stored, row.length, rooms.second)
         context = chunk_context(self._file_id, row.index, final=row.index == self._chunks - 1)
-        return self._opener[1].open(self._keys[row.key], context, stored)
+        opened = unseal(self._keys[row.key], context, stored, rooms.second)
+        return decompress(opened, row.length, rooms.first) if row.coding is Coding.ZSTD else opened
 
 
 def _wrong(row: Chunk, why: str) -> DigestMismatch:

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Self
 
 from towpath.codec.compress import SKIPPED, skippable
-from towpath.codec.encrypt import Opener, Sealer, manifest_context, sealed_length
+from towpath.codec.encrypt import (
+    manifest_context,
+    open_room,
+    seal,
+    seal_room,
+    sealed_length,
+    unseal,
+)
 from towpath.codec.manifest import LONGEST_TABLE, Table
 from towpath.core.digest import crc
 from towpath.core.names import check_name
@@ -96,7 +103,8 @@ def render(head: Head, table: Table, key: bytes | None) -> bytes:
         raise Unreadable("The file has too many chunks.", todo="Take larger chunks.")
     if key is not None:
         context = manifest_context(head.file_id, opened)
-        body = bytes(Sealer(len(body)).seal(key, context, memoryview(body)))
+        room = memoryview(bytearray(seal_room(len(body))))
+        body = bytes(seal(key, context, memoryview(body), room))
     covered = FOOTER.pack(_MAGIC, VERSION, len(opened), len(body), 0)[:_COVERED]
     check = crc(memoryview(opened + body + covered))
     data = opened + body + covered + check.to_bytes(8, "big")
@@ -131,9 +139,9 @@ class Tail:
             if self.head.key >= len(keys):
                 raise _unreadable("Its record has not all of its keys.")
             context = manifest_context(self.head.file_id, self._opened)
-            opener = Opener(len(body))
+            room = memoryview(bytearray(open_room(len(body))))
             try:
-                body = bytes(opener.open(keys[self.head.key], context, memoryview(body)))
+                body = bytes(unseal(keys[self.head.key], context, memoryview(body), room))
             except DigestMismatch as error:
                 raise DigestMismatch(
                     "The table of a coded file is not the one that was sealed.", why=error.why

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import struct
+from collections.abc import Iterator
 
 from towpath.errors import DigestMismatch
 
@@ -22,6 +23,8 @@ FILE_ID = 16
 
 _HEADER = 56  # salt and commitment to the key
 _SEGMENT, _TAG = 16 * 1024, 16
+_SPARE = _SEGMENT + 128  # as much more as the ciphers ask for, so that they never allocate
+_PIECE = 256 * 1024  # bytes that are sealed at once
 _CHUNK = struct.Struct(">16s16sQB")
 _MANIFEST = struct.Struct(">16s16s32s")
 
@@ -51,45 +54,55 @@ def manifest_context(file_id: bytes, head: bytes) -> bytes:
     return _MANIFEST.pack(b"towpath table 1", file_id, hashlib.sha256(head).digest())
 
 
-class Sealer:
-    """Seals messages into one buffer, which the next message overwrites."""
-
-    def __init__(self, longest: int) -> None:
-        # as much as update_into asks for, so that it never allocates
-        self._room = memoryview(bytearray(longest + longest // 1024 + _SEGMENT + 128))
-
-    def seal(self, key: bytes, context: bytes, plain: memoryview) -> memoryview:
-        """The sealed message; valid until the next call."""
-        from cryptography.cobblestone import Cobblestone256Encryptor  # noqa: PLC0415 - slow
-
-        encryptor = Cobblestone256Encryptor(key, context)
-        written = encryptor.update_into(plain, self._room)
-        last = encryptor.finalize()
-        end = written + len(last)
-        self._room[written:end] = last
-        return self._room[:end]
+def seal_room(longest: int) -> int:
+    """Bytes of the room that `seal` wants for a message of at most `longest` bytes."""
+    return longest + longest // 1024 + _SPARE
 
 
-class Opener:
-    """Opens messages into one buffer, which the next message overwrites."""
+def open_room(longest: int) -> int:
+    """Bytes of the room that `unseal` wants for a sealed message of at most `longest` bytes."""
+    return longest + _SPARE
 
-    def __init__(self, longest: int) -> None:
-        self._room = memoryview(bytearray(longest + _SEGMENT + 128))
 
-    def open(self, key: bytes, context: bytes, sealed: memoryview) -> memoryview:
-        """The plain message; valid until the next call. Raises DigestMismatch."""
-        from cryptography.cobblestone import Cobblestone256Decryptor  # noqa: PLC0415 - slow
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - slow
+def seal(key: bytes, context: bytes, plain: memoryview, room: memoryview) -> memoryview:
+    """The sealed message, in `room`, where `plain` does not lie."""
+    return room[: sum(len(sealed) for _, sealed in sealing(key, context, plain, room))]
 
-        decryptor = Cobblestone256Decryptor(key, context)
-        try:
-            written = decryptor.update_into(sealed, self._room)
-            last = decryptor.finalize()
-        except InvalidTag:
-            raise DigestMismatch(
-                "A sealed message cannot be opened.",
-                why="It was changed or cut, belongs to another place, or has another key.",
-            ) from None
-        end = written + len(last)
-        self._room[written:end] = last
-        return self._room[:end]
+
+def sealing(
+    key: bytes, context: bytes, plain: memoryview, room: memoryview
+) -> Iterator[tuple[memoryview, memoryview]]:
+    """The same piece by piece, as `plain` goes in and what is sealed comes out.
+
+    So whoever reads each of them meanwhile, for a checksum say, finds it in the processor's cache.
+    """
+    from cryptography.cobblestone import Cobblestone256Encryptor  # noqa: PLC0415 - slow
+
+    encryptor = Cobblestone256Encryptor(key, context)
+    end = 0
+    for start in range(0, len(plain), _PIECE):
+        piece = plain[start : start + _PIECE]
+        begin, end = end, end + encryptor.update_into(piece, room[end:])
+        yield piece, room[begin:end]
+    last = encryptor.finalize()
+    room[end : end + len(last)] = last
+    yield plain[:0], room[end : end + len(last)]
+
+
+def unseal(key: bytes, context: bytes, sealed: memoryview, room: memoryview) -> memoryview:
+    """The plain message, in `room`, where `sealed` does not lie. Raises DigestMismatch."""
+    from cryptography.cobblestone import Cobblestone256Decryptor  # noqa: PLC0415 - slow
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - slow
+
+    decryptor = Cobblestone256Decryptor(key, context)
+    try:
+        written = decryptor.update_into(sealed, room)
+        last = decryptor.finalize()
+    except InvalidTag:
+        raise DigestMismatch(
+            "A sealed message cannot be opened.",
+            why="It was changed or cut, belongs to another place, or has another key.",
+        ) from None
+    end = written + len(last)
+    room[written:end] = last
+    return room[:end]

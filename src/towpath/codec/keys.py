@@ -2,6 +2,7 @@
 
 Rules: each of them wraps the key of a file, never the file itself; what a wrap is for is said by an
 id that tells nothing of the key; no secret is in a repr, and none is compared but by the ciphers.
+A key may know the `path` of the file that it came from, which is not part of it.
 AES key wrap is RFC 3394, scrypt RFC 7914, HPKE RFC 9180 in base mode with X25519, HKDF-SHA256 and
 AES-256-GCM.
 """
@@ -13,7 +14,7 @@ import hashlib
 import secrets
 import unicodedata
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from towpath.codec.encrypt import FILE_KEY
 from towpath.errors import Malformed
@@ -56,7 +57,9 @@ class Wrap:
 class KeyFile:
     """A secret that both sides have in a file."""
 
+    kind: ClassVar[str] = "key-file"
     key: bytes = field(repr=False)
+    path: str = field(default="", compare=False)
 
     @classmethod
     def new(cls) -> KeyFile:
@@ -74,11 +77,11 @@ class KeyFile:
 
     def wrap(self, file_key: bytes, file_id: bytes) -> Wrap:
         """Wrap a file's key."""
-        return Wrap(kind="key-file", id=self.id, wrapped=_wrap(self.key, file_key))
+        return Wrap(kind=self.kind, id=self.id, wrapped=_wrap(self.key, file_key))
 
     def unwrap(self, wrap: Wrap, file_id: bytes) -> bytes | None:
         """The file's key; None if it is not wrapped for this one."""
-        if (wrap.kind, wrap.id) != ("key-file", self.id):
+        if (wrap.kind, wrap.id) != (self.kind, self.id):
             return None
         return _unwrap(self.key, wrap.wrapped)
 
@@ -87,8 +90,10 @@ class KeyFile:
 class Passphrase:
     """A secret that people remember. `work`: scrypt's cost as a power of two, for new wraps."""
 
+    kind: ClassVar[str] = "passphrase"
     words: str = field(repr=False)
     work: int = WORK
+    path: str = field(default="", compare=False)
 
     @property
     def id(self) -> str:
@@ -99,11 +104,11 @@ class Passphrase:
         """Wrap a file's key, with a salt of its own."""
         salt = secrets.token_bytes(SALT)
         wrapped = _wrap(self._stretched(salt, self.work), file_key)
-        return Wrap(kind="passphrase", salt=salt, work=self.work, wrapped=wrapped)
+        return Wrap(kind=self.kind, salt=salt, work=self.work, wrapped=wrapped)
 
     def unwrap(self, wrap: Wrap, file_id: bytes) -> bytes | None:
         """The file's key; None if it is not wrapped for this one."""
-        if wrap.kind != "passphrase":
+        if wrap.kind != self.kind:
             return None
         return _unwrap(self._stretched(wrap.salt, wrap.work), wrap.wrapped)
 
@@ -117,7 +122,9 @@ class Passphrase:
 class Recipient:
     """Somebody's public key: whoever has it can write to them, and not read it again."""
 
+    kind: ClassVar[str] = "recipient"
     key: bytes
+    path: str = field(default="", compare=False)
 
     @property
     def id(self) -> str:
@@ -136,14 +143,16 @@ class Recipient:
 
         public = X25519PublicKey.from_public_bytes(self.key)
         sealed = _suite().encrypt(file_key, public, info=_PURPOSE + file_id)
-        return Wrap(kind="recipient", id=self.id, wrapped=sealed)
+        return Wrap(kind=self.kind, id=self.id, wrapped=sealed)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The private key of a recipient."""
 
+    kind: ClassVar[str] = "identity"
     key: bytes = field(repr=False)
+    path: str = field(default="", compare=False)
 
     @classmethod
     def new(cls) -> Identity:

@@ -100,6 +100,14 @@ class Table:
         """Coded bytes of all chunks."""
         return self._ends(len(self) - 1)[1]
 
+    @property
+    def longest(self) -> int:
+        """Plain bytes of its longest chunk; 0 if it has none."""
+        longest = before = 0
+        for end, *_ in ROW.iter_unpack(self._rows):
+            longest, before = max(longest, end - before), end
+        return longest
+
     def _ends(self, index: int) -> tuple[int, int]:
         if index < 0:
             return 0, 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from towpath.codec.chunks import Decoder
+from towpath.codec.chunks import Decoder, Rooms
 from towpath.codec.container import FOOTER, Footer, Tail
 from towpath.codec.manifest import Table
 from towpath.codec.record import LONGEST_RECORD, KeyRecord
@@ -87,6 +87,8 @@ class _Decoding:
         self._origin = origin
         self._decoder = decoder
         self._table = table
+        size = Rooms.each(table.longest)
+        self._rooms = Rooms(memoryview(bytearray(size)), memoryview(bytearray(size)))
         self._at = start
         self._end = end
 
@@ -94,7 +96,7 @@ class _Decoding:
         while self._at < self._end:
             row = self._table.at(self._at)
             stored = _all(self._origin, row.stored_start, row.stored_end)
-            plain = self._decoder.decode(row, stored)
+            plain = self._decoder.decode(row, stored, self._rooms)
             stop = min(self._end, row.end)
             while self._at < stop:
                 first = self._at - row.start

@@ -16,7 +16,7 @@ from pathlib import Path
 from towpath.client.coded import record_name
 from towpath.client.coded_journal import Journal
 from towpath.client.coded_sending import Vanished, missing
-from towpath.codec.chunks import Coder, Place
+from towpath.codec.chunks import Coder, Place, Rooms
 from towpath.codec.container import Head, render
 from towpath.codec.encrypt import new_file_id, new_file_key
 from towpath.codec.manifest import Chunk, Table
@@ -46,7 +46,7 @@ class _Coded(Piece):
     crc: int
     declares: int | None = None
     row: Chunk | None = None
-    coder: Coder | None = None
+    rooms: Rooms | None = None
     checksum: str | None = None
 
 
@@ -94,9 +94,7 @@ class CodedUpload:
         _adopt(record, journal.table, holes)
         self._job.moved()
         sending = _Sending(self._job, handle, journal, key)
-        flights.carry(
-            sending.chunks(holes), sending.begin, sending.landed, most=len(sending.coders)
-        )
+        flights.carry(sending.chunks(holes), sending.begin, sending.landed, most=len(sending.rooms))
         flights.carry(iter([sending.table()]), sending.begin, sending.landed, most=1)
 
     def _file_key(self, journal: Journal) -> tuple[int, bytes] | None:
@@ -126,10 +124,11 @@ class _Sending:
         self._journal = journal
         self._key = key
         longest = min(journal.chunk, job.record.total)
+        size, count = Rooms.each(longest), max(1, min(job.parallel, _HELD // (2 * journal.chunk)))
         self._room = memoryview(bytearray(longest))
-        self.coders = [
-            Coder(journal.file_id, longest, level=job.record.level, key=key)
-            for _ in range(max(1, min(job.parallel, _HELD // journal.chunk)))
+        self._coder = Coder(journal.file_id, level=job.record.level, key=key)
+        self.rooms = [
+            Rooms(memoryview(bytearray(size)), memoryview(bytearray(size))) for _ in range(count)
         ]
 
     def chunks(self, holes: Sequence[Chunk]) -> Iterator[_Coded]:
@@ -167,20 +166,20 @@ class _Sending:
     def landed(self, piece: _Coded) -> None:
         """It is durable."""
         record, row = self._record, piece.row
-        if row is None or piece.coder is None:
+        if row is None or piece.rooms is None:
             return
         chunk = record.chunk(row.index)
         chunk.uploaded, chunk.retry_count, chunk.checksum = True, piece.failures, piece.checksum
         record.chunks[row.index] = chunk
         record.transferred += row.length
-        self.coders.append(piece.coder)
+        self.rooms.append(piece.rooms)
 
     def _coded(self, place: Place, length: int, hole: Chunk | None) -> _Coded:
         """Read and code a chunk, and write down its row."""
-        plain, table = self._room[:length], self._journal.table
+        rooms, table = self.rooms.pop(), self._journal.table
+        plain = self._room[:length]
         self._read(plain, place.start)
-        coder = self.coders.pop()
-        row, stored = coder.code(plain, place)
+        row, stored = self._coder.code(plain, place, rooms)
         if hole is not None and row.stored_length != hole.stored_length:
             raise Vanished  # another zstd than before: it fits no more
         start = table.stored_length if hole is None else hole.stored_start
@@ -196,7 +195,7 @@ class _Sending:
             stored=stored,
             crc=row.stored_crc,
             row=row,
-            coder=coder,
+            rooms=rooms,
             checksum=checksum,
         )
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from towpath.codec import PACKED
-from towpath.codec.chunks import Decoder
+from towpath.codec.chunks import Decoder, Rooms
 from towpath.codec.container import FOOTER, Footer, Tail
 from towpath.codec.manifest import Table
 from towpath.core.limits import MIB
@@ -56,7 +56,7 @@ def unpacked(opened: Opened) -> Opened:
         table = tail.table([])
     except (Unreadable, DigestMismatch):  # whoever stored it called it what it is not
         return opened
-    if any(table[index].length > LONGEST_CHUNK for index in range(len(table))):
+    if table.longest > LONGEST_CHUNK:
         return opened
     shown = replace(
         opened.object,
@@ -104,11 +104,13 @@ class _Undoing:
     def __iter__(self) -> Iterator[memoryview]:
         source, at = self._source, self._start
         decoder = Decoder(source.file_id, [], chunks=len(source.table))
+        size = Rooms.each(source.table.longest)
+        rooms = Rooms(memoryview(bytearray(size)), memoryview(bytearray(size)))
         while at < self._end:
             row = source.table.at(at)
-            stored = _all(source.packed, row.stored_start, row.stored_end)
+            stored = _into(source.packed, row.stored_start, row.stored_end, rooms.first)
             try:
-                plain = decoder.decode(row, memoryview(stored))
+                plain = decoder.decode(row, stored, rooms)
             except DigestMismatch as error:
                 raise StoreLost(error.what, why=error.why, todo=error.todo) from error
             stop = min(self._end, row.end)
@@ -138,8 +140,16 @@ def _tail(opened: Opened) -> Tail | None:
 
 def _all(opened: Opened, start: int, end: int) -> bytes:
     """Bytes start <= b < end as they are stored."""
-    reading = opened.read(start, end)
+    return bytes(_into(opened, start, end, memoryview(bytearray(end - start))))
+
+
+def _into(opened: Opened, start: int, end: int, room: memoryview) -> memoryview:
+    """The same, in `room`."""
+    reading, at = opened.read(start, end), 0
     try:
-        return b"".join(bytes(block) for block in reading)
+        for block in reading:
+            room[at : at + len(block)] = block
+            at += len(block)
     finally:
         reading.close()
+    return room[:at]
