@@ -49,16 +49,20 @@ def transfers(caller: Caller, forget: str | None) -> int:
         caller.output.record("transfer", **facts(note))
         caller.output.line(row(note.id, note.direction, note.offset, note.length, shown(note)))
     known = {note.url.rpartition("/")[2] for note in notes}
+    some = bool(notes or queued)
     try:
         with caller.client() as client:
             for upload in client.uploads():
                 if upload.id in known:
                     continue
+                some = True
                 caller.output.record("upload", **upload.to_dict())
                 name = upload.name or "(no name)"
                 caller.output.line(row("-", "elsewhere", upload.offset, upload.length, name))
     except TowpathError as error:
         return caller.output.error(error, about="Uploads on the server")
+    if not some:
+        caller.output.say("Nothing is unfinished.")
     return OK
 
 
