@@ -63,7 +63,7 @@ def name(number: int) -> str:
 def held() -> int:
     """Objects of Towpath's own classes that are alive."""
     gc.collect()
-    return sum(type(each).__module__.startswith("towpath.") for each in gc.get_objects())
+    return sum(str(type(each).__module__).startswith("towpath.") for each in gc.get_objects())
 
 
 @pytest.fixture

@@ -13,9 +13,12 @@ import textwrap
 import traceback
 
 from towpath.cli.exits import exit_code
-from towpath.errors import TowpathError
+from towpath.errors import TowpathError, Unauthenticated
 
 SCHEMA = 1
+_TODO: dict[type[TowpathError], str] = {  # where a server's advice is for programs
+    Unauthenticated: "Show a token: by `towpath login`, TOWPATH_TOKEN or --token-file.",
+}
 _NARROWEST = 20  # columns: less is no terminal for people
 
 
@@ -45,8 +48,9 @@ class Output:
         """Say what happened, why, and what to do; return the exit code for it."""
         code = exit_code(error)
         if isinstance(error, TowpathError):
-            word, text = error.code, str(error)
-            parts = {"what": error.what, "why": error.why, "todo": error.todo}
+            word, todo = error.code, _TODO.get(type(error), error.todo)
+            parts = {"what": error.what, "why": error.why, "todo": todo}
+            text = " ".join(filter(None, parts.values()))
         else:
             word, text = "internal", f"{type(error).__name__}: {error}"
             parts = {"what": text, "why": "This is a fault of Towpath.", "todo": ""}
