@@ -14,8 +14,8 @@ from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
 from tests.client.fake_facts import Upload, name_record
 
-TIME = 1_700_000_000
-EACH = 25  # of so many files one is to be carried
+TIME, SAID = 1_700_000_000, "2023-11-14T22:13:20Z"
+EACH = 50  # of so many files one is to be carried
 HELD = 300  # objects of Towpath's own, whatever they are: a few transfers, and a page of names
 
 
@@ -53,7 +53,7 @@ class Countless(FakeServer):
     def _record(self, number: int) -> dict[str, object]:
         made_up = Upload(f"x{number}", 0, {"mtime": f"{TIME}000"}, name=name(number))
         known = self.uploads.get(f"u{number // EACH}") if number % EACH == 0 else None
-        return name_record(known or made_up)
+        return {**name_record(known or made_up), "modified_at": SAID}
 
 
 def name(number: int) -> str:

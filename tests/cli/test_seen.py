@@ -97,7 +97,7 @@ SEEN: dict[str, list[tuple[str, ...]]] = {
 @pytest.fixture
 def screen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Screen:
     """In a folder with a few files."""
-    here = tmp_path / "work"
+    here = tmp_path / "desk"
     (here / "photos" / "may").mkdir(parents=True)
     monkeypatch.chdir(here)
     for name, text in (("notes.txt", "dear all\n"), ("photos/may/one.jpg", "1" * 2000)):

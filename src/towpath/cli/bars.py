@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, ConsoleDimensions
 from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn
@@ -80,7 +80,7 @@ class Bars:
 class _Terminal(Console):
     """Leaves room for the ^C that a terminal shows: else it would be on a line of its own."""
 
-    @property
+    @property  # type: ignore[misc]  # only read here
     def size(self) -> ConsoleDimensions:
         found = super().size
         return ConsoleDimensions(max(found.width - len("^C") - 1, 1), found.height)
@@ -89,7 +89,7 @@ class _Terminal(Console):
 class _Label(ProgressColumn):
     """What is carried."""
 
-    def render(self, task: RichTask) -> Fitted:  # type: ignore[override]  # rich draws it as well
+    def render(self, task: RichTask) -> Fitted:
         return Fitted(task.description)
 
 
@@ -126,4 +126,4 @@ class _Above(io.TextIOBase):
         """Give the place back."""
         setattr(sys, self._name, self.rich_proxied_file)
         if self._begun:
-            cast("TextIO", self.rich_proxied_file).write(self._begun)
+            self.rich_proxied_file.write(self._begun)

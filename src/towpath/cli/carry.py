@@ -87,7 +87,7 @@ def carry(
         show.close()
     seconds = time.monotonic() - began
     if tally.done:
-        speed = f" ({size(tally.bytes / seconds)}/s)" if seconds >= 1 else ""
+        speed = f" ({size(tally.bytes / seconds)}/s)" if tally.bytes and seconds >= 1 else ""
         files = "1 file" if tally.done == 1 else f"{tally.done} files"
         proof = ", verified" if tally.verified else ", not verified"
         output.say(f"{files}, {size(tally.bytes)} in {duration(seconds)}{speed}{proof}.")

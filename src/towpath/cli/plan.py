@@ -91,7 +91,8 @@ def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[Found]]) -> 
     plan = _Plan(caller)
     with caller.client() as client:
         for found in files(client):
-            path, error = absolute(found.path), found.error
+            path = absolute(found.path)
+            error: TowpathError | None = found.error
             length = 0
             try:
                 if found.link is None:

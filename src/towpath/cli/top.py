@@ -104,8 +104,8 @@ class Board:
         return Group(*parts)
 
     def _summary(self) -> str:
-        moving = [each for each in self.uploads.values() if each.get("bytes_per_second")]
-        speed = sum(float(each["bytes_per_second"]) for each in moving)
+        moving = [each for each in self.uploads.values() if _speed(each)]
+        speed = sum(map(_speed, moving))
         open_ = len(self.uploads) - len(self.ended)
         parts = [f"{open_} unfinished", f"{len(moving)} moving", f"{size(speed)}/s"]
         memory, store = self.server.get("memory") or {}, self.server.get("store") or {}
@@ -118,7 +118,13 @@ class Board:
 
 def _weight(upload: dict[str, Any]) -> tuple[bool, float, str]:
     over = upload.get("state") in _FINAL
-    return over, -float(upload.get("bytes_per_second") or 0), str(upload.get("name") or "~")
+    return over, -_speed(upload), str(upload.get("name") or "~")
+
+
+def _speed(upload: dict[str, Any]) -> float:
+    """Bytes a second; the last event of what has ended may still tell some."""
+    over = upload.get("state") in _FINAL
+    return 0.0 if over else float(upload.get("bytes_per_second") or 0)
 
 
 def _row(upload: dict[str, Any]) -> tuple[RenderableType, ...]:
@@ -129,7 +135,7 @@ def _row(upload: dict[str, Any]) -> tuple[RenderableType, ...]:
 
     length, received = upload.get("length"), int(upload.get("received") or 0)
     share = f"{min(received * 100 // length, 100)} %" if length else "?"
-    speed, left = upload.get("bytes_per_second"), upload.get("eta_seconds")
+    speed, left = _speed(upload), upload.get("eta_seconds")
     return (
         Fitted(printable(str(upload.get("name") or upload.get("id")), lines=False)),
         escape(str(upload.get("state"))),
