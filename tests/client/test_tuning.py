@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.client.links import LINKS, MIB, Fixed, Link, Ride
-from towpath.client.tuning import LARGEST, MOST, SMALLEST, Tuner
+from towpath.client.tuning import LARGEST, MOST, SMALLEST, SWIFT, Tuner
 
 CHUNKS = [2 * MIB, 8 * MIB]
 TOO_MANY = 8_000  # chunks: each costs a round trip, so such a setting is not the best one
@@ -17,9 +17,10 @@ def best_fixed(link: Link) -> float:
     sizes = [size for size in CHUNKS if link.length / size < TOO_MANY]
     if link.length / MIB < 100:
         sizes += [SMALLEST, 2 * SMALLEST]
+    most = MOST if link.limit is None else min(MOST, 2 * link.limit)  # more is only refused more
     return min(
         Ride(link, Fixed(connections, size), SEED).seconds()
-        for connections in range(1, MOST + 1)
+        for connections in range(1, most + 1)
         for size in sizes
     )
 
@@ -99,6 +100,21 @@ def test_a_chunk_takes_up_to_four_seconds_within_bounds(rate: float, size: int) 
     assert tuner.chunk(1 << 40) == size
     if size not in (SMALLEST, LARGEST):
         assert 1 < size / rate <= 4
+
+
+@pytest.mark.parametrize(
+    ("rate", "size"), [(20 * MIB, LARGEST), (70 * MIB, 16 * MIB), (1e9, SWIFT)]
+)
+def test_a_chunk_that_is_over_in_a_moment_may_be_larger(rate: float, size: int) -> None:
+    tuner = Tuner(4, fixed=True, swift=SWIFT)
+    for _ in range(12):
+        chunk = tuner.chunk(1 << 40)
+        tuner.done(chunk, 0, chunk / rate)
+    assert tuner.chunk(1 << 40) == size
+    assert size == LARGEST or size / rate <= 0.25
+    assert tuner.narrow(size)
+    tuner.done(MIB, 0, MIB / rate)
+    assert tuner.chunk(1 << 40) == size // 2
 
 
 def test_chunks_that_are_held_whole_fit_the_memory() -> None:

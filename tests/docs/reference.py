@@ -24,11 +24,12 @@ _FIELD = re.compile(r"^    (\w+): [^=]+ = (.+?)(?:  # (.+))?$", re.MULTILINE)
 def settings_page() -> str:
     """One row a setting, with the comment that stands beside it."""
     source = inspect.getsource(settings.Settings)
-    said = {match[1]: match[3] or "" for match in _FIELD.finditer(source)}
+    found = {match[1]: (match[2], match[3] or "") for match in _FIELD.finditer(source)}
     rows = []
     for field in fields(settings.Settings):
         default = getattr(settings.Settings(), field.name)
-        rows.append(f"| `{field.name}` | {_shown(default)} | {said[field.name]} |")
+        written, said = found[field.name]
+        rows.append(f"| `{field.name}` | {_shown(default, written)} | {said} |")
     return (
         "# Settings\n\n"
         "Written from `settings.py`. A setting is a flag, a variable `TOWPATH_<NAME>`, or a line\n"
@@ -38,15 +39,18 @@ def settings_page() -> str:
     )
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, written: str) -> str:
+    """A default as one would write it; `written`: as the source has it, which tells its unit."""
     if value is None or value in {(), ""}:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int) and value >= 1 << 20 and value % (1 << 20) == 0:
-        return f"{value >> 20}MiB"
-    if isinstance(value, int) and value >= 1 << 10 and value % (1 << 10) == 0:
-        return f"{value >> 10}KiB"
+    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if isinstance(value, int) and name[:3].upper() in written and value % unit == 0:
+            return f"{value // unit}{name}"
+    for unit, name in ((86400, "d"), (3600, "h")):
+        if isinstance(value, float) and value and value % unit == 0:
+            return f"{value / unit:g}{name}"
     return f"{value:g}" if isinstance(value, int | float) else f"`{value}`"
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.running import PATIENCE, Served, free_port, until_it_listens
+from tests.web.running import PATIENCE, Served, until_it_listens
 from tests.web.talk import CHUNK, TUS, Answer, Fields, Line, Tus, metadata, require_problem
 from towpath.testing.pattern import Pattern
+from towpath.testing.server import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZE = 5_000_001

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.web.running import PATIENCE, Served, free_port, until_it_listens
+from tests.web.running import PATIENCE, Served, until_it_listens
+from towpath.testing.server import free_port
 
 SERVE = """
 import json, sys

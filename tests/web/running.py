@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 from tests.web.certificate import make_certificate
 from towpath.assemble import server
 from towpath.settings import load
+from towpath.testing.server import free_port
 
 PATIENCE = 20.0  # seconds that anything may take before a test fails
 KINDS = ("direct", "plain", "granian", "tls")
@@ -160,13 +161,6 @@ def until_it_listens(address: tuple[str, int], process: subprocess.Popen[bytes],
         assert process.poll() is None, log.read_text(errors="replace")
         assert time.monotonic() < deadline, log.read_text(errors="replace")
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class House:

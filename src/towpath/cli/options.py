@@ -206,7 +206,7 @@ _MANY = (
     click.option(
         "--connections",
         type=click.IntRange(1, 64),
-        help="For one file of 16 MiB or more; by default as many as help, up to 8.",
+        help="For one file of 16 MiB or more; by default as many as help, up to 12.",
     ),
 )
 _PROGRESS = click.option(

@@ -54,7 +54,7 @@ class AsyncClient(Opening):
     transfers. `timeout`: seconds that one wait for the server may last. `retries`: failures in a
     row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
     a whole transfer, however often it is tried. `parallel`: transfers at the same time.
-    `connections`: of one transfer of 16 MiB or more; by default as many as help, up to 8; 1 sends
+    `connections`: of one transfer of 16 MiB or more; by default as many as help, up to 12; 1 sends
     in order. `chunk_size`: bytes of one request at most. `memory`: bytes that files pass through,
     by default 32 MiB for all clients of the process. `verify`: compare checksums from end to
     end. `ca`: a PEM file to trust in place of the system's. `cert`, `cert_key`: PEM files of a

@@ -24,7 +24,7 @@ from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter
 from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
-from towpath.client.tuning import LARGEST, MOST, Tuner
+from towpath.client.tuning import LARGEST, MOST, SWIFT, Tuner
 from towpath.core.digest import CRC64NVME
 from towpath.core.model import UploadState
 from towpath.core.ranges import Extent, Span
@@ -88,7 +88,10 @@ class ParallelUpload:
         most = task.connections or MOST
         self._most = most
         self._tuner = Tuner(
-            most, fixed=task.connections is not None, largest=task.chunk_size or LARGEST
+            most,
+            fixed=task.connections is not None,
+            largest=task.chunk_size or LARGEST,
+            swift=0 if task.chunk_size else SWIFT,
         )
 
     def run(self, note: Note | None, patience: Patience) -> Arrived | None:

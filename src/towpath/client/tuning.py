@@ -12,14 +12,16 @@ from __future__ import annotations
 import math
 
 MIB = 1024 * 1024
-MOST = 8  # connections, unless somebody says more
+MOST = 12  # connections, unless somebody says more
 LARGEST = 8 * MIB  # bytes of a chunk: what one cut may cost
+SWIFT = 32 * MIB  # bytes of a chunk that is over in a moment
 SMALLEST = 256 * 1024
 PARALLEL_FROM = 16 * MIB  # bytes: less goes by one connection
 
 _FIRST_CHUNK = MIB
 _AT_FIRST = 4  # connections
 _LONGEST = 4.0  # seconds that a chunk is to take at most
+_MOMENT = 0.25  # seconds: so much may be lost whatever its size
 _BRISK = 1.0  # the same while connections double, to learn soon
 _FEW, _MANY = 2, 6  # attempts, of each connection where in doubt, before something is decided
 _SHORTEST = 0.25  # seconds over which goodput is compared at least
@@ -33,8 +35,9 @@ class Tuner:
     """The settings of one transfer. `connections` is how many should be under way now.
 
     `most`: connections at most. `fixed`: that many always, as far as the server lets them.
-    `largest`: bytes of a chunk at most. `held`: bytes that all chunks under way and the next one
-    may take in memory, for chunks that are held whole; None for those that pass block by block.
+    `largest`: bytes of a chunk at most; `swift`: the same where it takes a moment. `held`: bytes
+    that all chunks under way and the next one may take in memory, for chunks that are held whole;
+    None for those that pass block by block.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class Tuner:
         *,
         fixed: bool = False,
         largest: int = LARGEST,
+        swift: int = 0,
         held: int | None = None,
     ) -> None:
         self._most = most
         self._fixed = fixed
         self._largest = largest
+        self._swift = max(swift, largest)
         self._held = held
         self.connections = most if fixed else min(most, _AT_FIRST)
         self._chunk = _power_of_two(min(_FIRST_CHUNK, largest))
@@ -100,7 +105,7 @@ class Tuner:
         """A chunk of `size` bytes is too large for what lies on the way. False: none is smaller."""
         if size <= SMALLEST:
             return False
-        self._largest = max(SMALLEST, _power_of_two(size // 2))
+        self._largest = self._swift = max(SMALLEST, _power_of_two(size // 2))
         self._chunk = min(self._chunk, self._largest)
         return True
 
@@ -110,7 +115,8 @@ class Tuner:
         self._rate = max(rate, ((self._rate or rate) + rate) / 2)
         seconds = _BRISK if self._climbing else _LONGEST
         fitting = _power_of_two(int(self._rate * seconds))
-        self._chunk = max(min(SMALLEST, self._largest), min(fitting, self._largest))
+        swift = min(_power_of_two(int(self._rate * _MOMENT)), self._swift)
+        self._chunk = max(min(SMALLEST, self._largest), min(fitting, self._largest), swift)
 
     def _judge(self, now: float) -> None:
         """What the present number of connections brings is known: keep it or change it."""

@@ -6,6 +6,8 @@ tail of its log.
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import socket
 import ssl
 import sys
@@ -17,6 +19,7 @@ from towpath.testing.program import Program, ProgramFailed
 from towpath.testing.rawhttp import Gone, Line
 
 STARTS_IN = 30.0  # seconds
+PORTS = range(20_000, 32_768)  # Linux gives those from 32768 on to whoever asks for any
 TOWPATH = (sys.executable, "-m", "towpath.cli.main")
 
 Command = Callable[[int, Path], Sequence[str]]  # from port and data directory
@@ -33,10 +36,14 @@ def towpath_serve(*options: str, program: Sequence[str] = TOWPATH) -> Command:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nobody listens on now, and that the system gives to nobody who asks for any.
+
+    So it is still ours after a kill and a restart, whoever else runs tests beside us.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Server(Program):
