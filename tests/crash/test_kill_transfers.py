@@ -59,7 +59,7 @@ def coded(put: str, get: str = "") -> Kind:
 
 
 KINDS = {
-    "plain": Kind(40 * MIB, 8 * MIB),  # chunks as is best: the largest that there are
+    "plain": Kind(40 * MIB, 8 * MIB, ("--chunk-size", "8MiB")),
     "compressed": coded("--compress"),
     "encrypted": coded("--key-file key", "--key-file key"),
     "both": coded("--compress --recipient me.pub", "--key-file me"),
