@@ -72,7 +72,7 @@ def test_an_encrypted_file_is_queued_without_its_key(
     assert run("wait").out == "big.bin\n"
     secrets = [(tmp_path / name).read_text().split()[-1] for name in ("key", "me", "words")]
     kept = [path for path in runner.folder.rglob("*") if path.is_file()]
-    assert not any(secret in path.read_text() for path in kept for secret in secrets)
+    assert not any(secret.encode() in path.read_bytes() for path in kept for secret in secrets)
     for number, key in enumerate(("--key-file", "--key-file", "--passphrase-file")):
         file = tmp_path / ("key", "me", "words")[number]
         assert run("get", "big.bin", f"{tmp_path}/{number}", key, file).code == 0

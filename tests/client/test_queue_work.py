@@ -118,8 +118,8 @@ def test_the_queue_is_worked_off_highest_priority_first(yard: Yard, server: Fake
 
 def test_a_start_time_is_waited_for(yard: Yard, server: FakeServer) -> None:
     begins = time.time() + 0.8
-    yard.add("later", priority=9, not_before=begins)
-    yard.add("now")
+    yard.add("later", size=1000, priority=9, not_before=begins)
+    yard.add("now", size=1000)
     yard.run(parallel=1)
     assert created(server) == ["now", "later"]
     assert time.time() >= begins
