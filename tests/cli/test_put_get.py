@@ -189,3 +189,12 @@ def test_a_server_that_does_not_answer_has_its_own_code(
     server.close()
     ran = run("put", big, "--retries", "1")
     assert (ran.code, "[unreachable]" in ran.err) == (10, True)
+
+
+def test_how_many_connections_all_files_have_is_for_what_goes_now(
+    run: Run, server: FakeServer, big: Path
+) -> None:
+    assert run("put", big, "now", "--total-connections", "2").code == 0
+    assert bytes(server.named("now").data) == big.read_bytes()
+    ran = run("put", big, "later", "--detach", "--total-connections", "2")
+    assert (ran.code, "--total-connections does not go with --detach" in ran.err) == (2, True)

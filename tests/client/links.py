@@ -15,6 +15,8 @@ from functools import partial
 from random import Random
 from typing import Protocol
 
+from towpath.client.tuning import LARGEST, Tuner
+
 KIB, MIB = 1024, 1024 * 1024
 BACKOFF, RETRY_AFTER = 0.5, 1.0  # seconds: after a loss up to so many, after a refusal exactly
 
@@ -211,3 +213,22 @@ LINKS = {
     "a crowded one": Link(round_trip=0.03, window=2 * MIB, shared=30e6, crowd=0.08),
     "a train": Link(round_trip=0.08, window=256 * KIB, shared=1e6, loss=0.2),
 }
+
+
+class Steady(Tuner):
+    """A controller that always wants so many connections, as far as the server lets it."""
+
+    def __init__(
+        self,
+        connections: int,
+        *,
+        largest: int = LARGEST,
+        swift: int = 0,
+        held: int | None = None,
+    ) -> None:
+        super().__init__(connections, largest=largest, swift=swift, held=held)
+        self.connections = connections
+        self._climbing = False
+
+    def _judge(self, now: float) -> None:
+        """Nothing that is learned changes it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.client.links import Steady
 from towpath import errors
 from towpath.client.control import Control, Stop, Stopped
 from towpath.client.parallel import Attempt, Crew, TooWide
@@ -62,7 +63,7 @@ def crew_of(
         work,
         [(0, LENGTH)],
         extent=Extent(),
-        tuner=tuner or Tuner(connections, fixed=True),
+        tuner=tuner or Steady(connections),
         most=connections,
         patience=Patience(retries),
         control=control or Control(),
@@ -179,7 +180,7 @@ def test_a_server_that_is_busy_gets_fewer_and_no_retry_is_used_up() -> None:
             time.sleep(0.02)
             books.carry(attempt)
 
-    tuner = Tuner(4, fixed=True)
+    tuner = Steady(4)
     crew_of(work, retries=0, tuner=tuner).run(books.meter, books.kept.append)
     assert tuner.connections <= 2
 
@@ -202,9 +203,7 @@ def test_a_way_that_is_too_narrow_for_any_chunk_is_an_error() -> None:
 
     books = Books()
     with pytest.raises(errors.TooLarge):
-        crew_of(work, tuner=Tuner(2, fixed=True, largest=SMALLEST)).run(
-            books.meter, books.kept.append
-        )
+        crew_of(work, tuner=Steady(2, largest=SMALLEST)).run(books.meter, books.kept.append)
 
 
 @pytest.mark.parametrize("why", list(Stop))
@@ -232,9 +231,9 @@ def test_no_more_is_begun_than_may_be_lost() -> None:
         books.kept.append(extent)
         slow.wait(0.05)
 
-    crew_of(
-        books.carry, unkept=2 * MIB, connections=4, tuner=Tuner(4, fixed=True, largest=MIB)
-    ).run(books.meter, keep)
+    crew_of(books.carry, unkept=2 * MIB, connections=4, tuner=Steady(4, largest=MIB)).run(
+        books.meter, keep
+    )
     assert books.kept[-1].offset == LENGTH
 
 
@@ -252,8 +251,67 @@ def test_a_fault_of_the_bookkeeping_ends_the_transfer_too() -> None:
     books = Books()
 
     class Broken(Tuner):
-        def done(self, size: int, began: float, ended: float) -> None:
+        def done(self, size: int, began: float, ended: float, *, tells: bool = True) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        crew_of(books.carry, tuner=Broken(4, fixed=True)).run(books.meter, books.kept.append)
+        crew_of(books.carry, tuner=Broken(4)).run(books.meter, books.kept.append)
+
+
+def in_order(work: Callable[[Attempt], None], parts: list[tuple[int, int]]) -> Crew:
+    return Crew(
+        work,
+        parts,
+        extent=Extent(),
+        tuner=Steady(4, largest=MIB),
+        most=4,
+        patience=Patience(3),
+        control=Control(),
+        in_order=True,
+    )
+
+
+PARTS = [(0, 6 * MIB), (6 * MIB, 12 * MIB), (12 * MIB, LENGTH)]
+
+
+def test_in_order_each_range_is_carried_by_one_connection_at_a_time() -> None:
+    books = Books()
+    inside: set[int] = set()
+
+    def work(attempt: Attempt) -> None:
+        part = next(start for start, end in PARTS if start <= attempt.start < end)
+        with books.lock:
+            assert part not in inside
+            inside.add(part)
+        time.sleep(0.001)
+        with books.lock:
+            inside.discard(part)
+        books.carry(attempt)
+
+    crew = in_order(work, PARTS)
+    crew.run(books.meter, books.kept.append)
+    assert crew.extent.offset == LENGTH
+    for start, end in PARTS:
+        begun = [each.start for each in books.attempts if start <= each.start < end]
+        assert begun == sorted(begun)
+        assert len(begun) > 2
+
+
+def test_in_order_what_failed_goes_first_and_nothing_overtakes_it() -> None:
+    books = Books()
+    failed: list[Attempt] = []
+
+    def work(attempt: Attempt) -> None:
+        if attempt.start == 0 and not failed:
+            failed.append(attempt)
+            attempt.safe.append(Span(0, 1000, 7))
+            raise errors.Cut("The connection was lost.")
+        books.carry(attempt)
+
+    crew = in_order(work, PARTS)
+    crew.run(books.meter, books.kept.append)
+    first = [each for each in books.attempts if each.start < PARTS[0][1]]
+    assert (first[0].start, first[0].doubtful) == (1000, True)
+    assert [each.start for each in first[1:]] == [each.end for each in first[:-1]]
+    assert sum(each.end - each.start for each in books.attempts) == LENGTH - 1000
+    assert books.meter.transferred == LENGTH

@@ -101,8 +101,9 @@ def test_a_server_that_knows_no_ranges_gets_tus(
 ) -> None:
     with Client(server.url, state_dir=tmp_path / "state") as client:
         assert client.upload(large).result().verified
-    assert [request[:2] for request in server.requests][:2] == [
+    assert [request[:2] for request in server.requests][:3] == [
         ("POST", "/ranges/"),
+        ("OPTIONS", "/files/"),
         ("POST", "/files/"),
     ]
     assert bytes(server.named("large.bin").data) == large.read_bytes()

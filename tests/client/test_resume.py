@@ -206,7 +206,7 @@ def test_a_note_of_another_version_is_left_alone(tmp_path: Path) -> None:
     notebook = Notebook(tmp_path)
     notebook.write(sample_note())
     path = tmp_path / "abc.json"
-    path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
+    path.write_text(path.read_text().replace('"version": 3', '"version": 4'))
     with pytest.raises(errors.TransferError, match="another version"):
         notebook.read("abc")
     assert path.exists()
@@ -228,19 +228,32 @@ def test_marks_are_made_once_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [mark[0] for mark in marker.note.marks] == [10, 20, 30]
 
 
-def test_a_note_of_the_first_version_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "later"), [(1, ("dialect", "spans", "parts")), (2, ("parts",))]
+)
+def test_a_note_of_an_earlier_version_is_read(
+    tmp_path: Path, version: int, later: tuple[str, ...]
+) -> None:
     notebook = Notebook(tmp_path)
     note = sample_note()
     notebook.write(note)
     path = tmp_path / "abc.json"
     found = json.loads(path.read_text())
-    body = {key: found["note"][key] for key in found["note"] if key not in ("dialect", "spans")}
-    path.write_text(json.dumps({"version": 1, "checksum": resume._checksum(body), "note": body}))
+    body = {key: found["note"][key] for key in found["note"] if key not in later}
+    old = {"version": version, "checksum": resume._checksum(body), "note": body}
+    path.write_text(json.dumps(old))
     assert notebook.read("abc") == note
 
 
 def test_spans_come_back_as_they_were(tmp_path: Path) -> None:
     notebook = Notebook(tmp_path)
     note = sample_note(dialect="ranges", spans=((0, 10, 7), (20, 30, 2**64 - 1)))
+    notebook.write(note)
+    assert notebook.read("abc") == note
+
+
+def test_parts_come_back_as_they_were(tmp_path: Path) -> None:
+    notebook = Notebook(tmp_path)
+    note = sample_note(dialect="joined", parts=((0, 10, "http://h/files/a"), (10, 30, "")))
     notebook.write(note)
     assert notebook.read("abc") == note

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.client.links import LINKS, MIB, Fixed, Link, Ride
+from tests.client.links import LINKS, MIB, Fixed, Link, Ride, Steady
 from towpath.client.tuning import LARGEST, MOST, SMALLEST, SWIFT, Tuner
 
 CHUNKS = [2 * MIB, 8 * MIB]
@@ -93,7 +93,7 @@ class Later:
 
 @pytest.mark.parametrize(("rate", "size"), [(50_000, SMALLEST), (600_000, 2 * MIB), (1e9, LARGEST)])
 def test_a_chunk_takes_up_to_four_seconds_within_bounds(rate: float, size: int) -> None:
-    tuner = Tuner(4, fixed=True)
+    tuner = Steady(4)
     for _ in range(12):
         chunk = tuner.chunk(1 << 40)
         tuner.done(chunk, 0, chunk / rate)
@@ -106,7 +106,7 @@ def test_a_chunk_takes_up_to_four_seconds_within_bounds(rate: float, size: int) 
     ("rate", "size"), [(20 * MIB, LARGEST), (70 * MIB, 16 * MIB), (1e9, SWIFT)]
 )
 def test_a_chunk_that_is_over_in_a_moment_may_be_larger(rate: float, size: int) -> None:
-    tuner = Tuner(4, fixed=True, swift=SWIFT)
+    tuner = Steady(4, swift=SWIFT)
     for _ in range(12):
         chunk = tuner.chunk(1 << 40)
         tuner.done(chunk, 0, chunk / rate)
@@ -118,7 +118,7 @@ def test_a_chunk_that_is_over_in_a_moment_may_be_larger(rate: float, size: int) 
 
 
 def test_chunks_that_are_held_whole_fit_the_memory() -> None:
-    tuner = Tuner(8, fixed=True, held=32 * MIB)
+    tuner = Steady(8, held=32 * MIB)
     tuner.done(MIB, 0, 0.001)
     assert 9 * tuner.chunk(1 << 40) <= 32 * MIB
     alone = Tuner(1, held=32 * MIB)
@@ -127,7 +127,7 @@ def test_chunks_that_are_held_whole_fit_the_memory() -> None:
 
 
 def test_the_end_is_shared_among_the_connections() -> None:
-    tuner = Tuner(8, fixed=True)
+    tuner = Steady(8)
     tuner.done(MIB, 0, 0.001)
     assert tuner.chunk(1 << 40) == 8 * MIB
     assert tuner.chunk(40 * MIB) == 5 * MIB
@@ -136,7 +136,7 @@ def test_the_end_is_shared_among_the_connections() -> None:
 
 
 def test_what_lies_on_the_way_can_make_chunks_smaller() -> None:
-    tuner = Tuner(2, fixed=True)
+    tuner = Steady(2)
     tuner.done(MIB, 0, 0.001)
     assert tuner.narrow(8 * MIB)
     assert tuner.chunk(1 << 40) == 4 * MIB
@@ -146,10 +146,29 @@ def test_what_lies_on_the_way_can_make_chunks_smaller() -> None:
     assert not tuner.narrow(SMALLEST)
 
 
-def test_a_fixed_number_changes_only_for_a_busy_server() -> None:
-    tuner = Tuner(4, fixed=True)
+@pytest.mark.parametrize("most", [1, 3, 6])
+def test_no_more_connections_are_asked_for_than_said(most: int) -> None:
+    asked = set()
+
+    class Noting(Tuner):
+        def chunk(self, left: int) -> int:
+            asked.add(self.connections)
+            return super().chunk(left)
+
+    Ride(LINKS["far with small windows"], Noting(most), SEED).seconds()
+    assert max(asked) == most
+
+
+def test_fewer_connections_are_used_than_said_where_more_bring_nothing() -> None:
+    tuner = Tuner(12)
+    Ride(LINKS["a gigabit at home"], tuner, SEED).seconds()
+    assert tuner.connections <= 2
+
+
+def test_what_says_nothing_of_the_connections_changes_only_chunks() -> None:
+    tuner = Tuner()
+    before = tuner.connections
     for at in range(100):
-        tuner.done(MIB, at, at + 1)
-    assert tuner.connections == 4
-    tuner.busy(2, 100.0)
-    assert tuner.connections == 2
+        tuner.done(8 * MIB, at, at + 1, tells=False)
+    assert tuner.connections == before
+    assert tuner.chunk(1 << 40) == 8 * MIB

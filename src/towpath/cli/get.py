@@ -90,6 +90,7 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     client = caller.client(
         parallel=said["parallel"],
         connections=said["connections"],
+        total_connections=said["total_connections"],
         retries=said["retries"],
         verify=not said["no_verify"],
         limit=said["limit"],

@@ -206,7 +206,12 @@ _MANY = (
     click.option(
         "--connections",
         type=click.IntRange(1, 64),
-        help="For one file of 16 MiB or more; by default as many as help, up to 12.",
+        help="Most for one file of 16 MiB or more, of which as many go as help; by default 12.",
+    ),
+    click.option(
+        "--total-connections",
+        type=click.IntRange(1, 256),
+        help="Most for all files together; by default 24, or more if the two above say so.",
     ),
 )
 _PROGRESS = click.option(
@@ -285,7 +290,7 @@ def transfer_options(command: _F) -> Callable[..., int]:
 
 
 def many_options(command: Callable[..., int]) -> Callable[..., int]:
-    """--transfers and --connections: how much goes on at once."""
+    """--transfers, --connections, --total-connections: how much goes on at once."""
     return _with(command, _MANY)
 
 

@@ -97,6 +97,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     client = caller.client(
         parallel=said["parallel"],
         connections=said["connections"],
+        total_connections=said["total_connections"],
         chunk_size=said["chunk_size"],
         retries=said["retries"],
         verify=not said["no_verify"],

@@ -101,6 +101,7 @@ def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # n
             server,
             parallel=said["parallel"],
             connections=said["connections"],
+            total_connections=said["total_connections"],
             retries=said["retries"],
             limit=said["limit"],
         )

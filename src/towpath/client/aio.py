@@ -19,6 +19,7 @@ from towpath.client.coded import Coded, coding_of, compress_of, give_up, metadat
 from towpath.client.coded_peer import Decoding
 from towpath.client.control import Control
 from towpath.client.download import Download, DownloadTask
+from towpath.client.lines import MOST, Lines
 from towpath.client.memory import SHARED, Memory
 from towpath.client.opening import Make, Opening
 from towpath.client.peer import Peer, Reply, expect
@@ -54,14 +55,15 @@ class AsyncClient(Opening):
     transfers. `timeout`: seconds that one wait for the server may last. `retries`: failures in a
     row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
     a whole transfer, however often it is tried. `parallel`: transfers at the same time.
-    `connections`: of one transfer of 16 MiB or more; by default as many as help, up to 12; 1 sends
-    in order. `chunk_size`: bytes of one request at most. `memory`: bytes that files pass through,
-    by default 32 MiB for all clients of the process. `verify`: compare checksums from end to
-    end. `ca`: a PEM file to trust in place of the system's. `cert`, `cert_key`: PEM files of a
-    certificate to show and its key. `proxy`: the URL of one, or none; by default what the
-    environment says. `limit`: bytes a second for all transfers together, or a text such as `20M`
-    or `08:00,512k 19:00,10M 23:00,off` by local time; by default what TOWPATH_LIMIT says. Clients
-    that are given the same Throttle share it.
+    `connections`: of one transfer of 16 MiB or more, as many as help and no more than that, by
+    default 12; 1 sends in order. `total_connections`: of all together, by default 24, or what
+    `parallel` or `connections` says if that is more. `chunk_size`: bytes of one request at most.
+    `memory`: bytes that files pass through, by default 32 MiB for all clients of the process.
+    `verify`: compare checksums from end to end. `ca`: a PEM file to trust in place of the system's.
+    `cert`, `cert_key`: PEM files of a certificate to show and its key. `proxy`: the URL of one, or
+    none; by default what the environment says. `limit`: bytes a second for all together, or a text
+    such as `20M` or `08:00,512k 19:00,10M 23:00,off` by local time; by default what TOWPATH_LIMIT
+    says. Clients that are given the same Throttle share it.
     """
 
     def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
@@ -75,6 +77,7 @@ class AsyncClient(Opening):
         deadline: float | None = None,
         parallel: int = 4,
         connections: int | None = None,
+        total_connections: int | None = None,
         chunk_size: int | None = None,
         memory: int | None = None,
         verify: bool = True,
@@ -94,9 +97,9 @@ class AsyncClient(Opening):
         self._patience = partial(Patience, retries, deadline)
         self._gate = asyncio.Semaphore(parallel)
         self._connections = connections
-        self._chunk_size = chunk_size
+        self._lines = Lines(total_connections or max(MOST, parallel, connections or 0))
         self._memory = SHARED if memory is None else Memory(memory)
-        self._verify = verify
+        self._chunk_size, self._verify = chunk_size, verify
         self._transfers: list[Transfer[Any]] = []
         self._streams = []
 
@@ -369,6 +372,7 @@ class AsyncClient(Opening):
             pace=Pace(self._throttle),
             patience=self._patience,
             gate=gate or self._gate,
+            lines=None if gate else self._lines.share(),  # what is opened goes beside the others
             on_progress=progress,
         )
         self._transfers.append(transfer)

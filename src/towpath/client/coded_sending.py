@@ -3,7 +3,8 @@
 Rules: chunks are read one after the other, coded and sent side by side, and given their places in
 order, because each one's follows from those before it; memory is one chunk a worker, plain and
 coded; a row is in the journal before its chunk leaves; what was coded before and did not arrive is
-coded again in the same place, with a new salt.
+coded again in the same place, with a new salt. A worker beyond the first needs a line of the
+client, chunk by chunk.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from towpath.errors import BadAnswer, Cut, SourceChanged
 
 WORKERS = 3
 _READ = 1024 * 1024  # bytes at once, between two looks at `check`
+_LOOK = 0.1  # seconds between two tries for a line
 
 Runs = Sequence[tuple[int, int]]
 """Ranges start <= b < end of coded bytes."""
@@ -113,7 +115,12 @@ class Sending:
         self._left, self._next, self._broken = deque(holes), (len(table), table.length), False
         workers = [(coder(size), memoryview(bytearray(size))) for _ in range(WORKERS)]
 
+        lines = self._control.lines
+
         def step(worker: int) -> bool:
+            if worker and not lines.more():
+                self._control.sleep(_LOOK)
+                return self._is_more_to_do()
             try:
                 return self._one(*workers[worker], progress)
             except BaseException:
@@ -121,6 +128,9 @@ class Sending:
                     self._broken = True
                     self._order.notify_all()
                 raise
+            finally:
+                if worker:
+                    lines.less()
 
         together(WORKERS, step)
 
@@ -141,6 +151,10 @@ class Sending:
             self.durable += row.length
             progress()
         return True
+
+    def _is_more_to_do(self) -> bool:
+        with self._turn:
+            return bool(self._left) or self._next[1] < self._local.source.size
 
     def _place(self, hole: Chunk | None, size: int) -> tuple[Place, int]:
         """Where the next chunk stands in the file, and its length; 0 behind the last one."""

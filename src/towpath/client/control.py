@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from enum import Enum
 
+from towpath.client.lines import Lines, Share
 from towpath.client.throttle import FREE, Pace
 
 SLICE = 0.2  # seconds that a wait may last without a look at `check`
@@ -30,10 +31,14 @@ class Stopped(Exception):
 
 
 class Control:
-    """A wish, passed from any thread to one worker. `pace`: how fast it may go."""
+    """A wish, passed from any thread to one worker.
 
-    def __init__(self, pace: Pace = FREE) -> None:
+    `pace`: how fast it may go; `lines`: how many connections it may have, by default any number.
+    """
+
+    def __init__(self, pace: Pace = FREE, lines: Share | None = None) -> None:
         self.pace = pace
+        self.lines = lines or Lines().share()
         self._asked = threading.Event()
         self._why: Stop | None = None
 

@@ -40,7 +40,7 @@ class DownloadTask:
     overwrite: bool = False
     restart: bool = False  # forget what came before
     verify: bool = True
-    connections: int | None = None  # None: as many as help
+    connections: int | None = None  # at most; None: MOST of tuning
 
 
 class Download:

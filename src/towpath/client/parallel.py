@@ -2,8 +2,9 @@
 
 Rules: ranges are given out in order, the next one to whoever is free; a range that failed comes
 first again, and is doubtful: nobody knows how much of it got through. Failures of one moment count
-as one; while nothing gets through, one connection tries for all. `run` keeps what is safe and tells
-how far it is, in the thread that called it; the carriers do nothing else than carry.
+as one; while nothing gets through, one connection tries for all. A connection beyond the first
+needs a line of the client, chunk by chunk. `run` keeps what is safe and tells how far it is, in the
+thread that called it; the carriers do nothing else than carry.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Attempt:
 
     start: int
     end: int
+    until: int  # what follows up to here is nobody else's while this goes on
     doubtful: bool  # it was tried before: some of it may be at the other side
     began: float  # by time.monotonic
     beside: int  # others that were under way then
@@ -56,10 +58,11 @@ class Crew:
     """Carries ranges by `work`, which is called in several threads at once.
 
     `extent`: what is safe already, with its CRC. `unkept`: bytes that may be safe before they are
-    kept, where whoever dies loses what is not kept; None: no matter how many.
+    kept, where whoever dies loses what is not kept; None: no matter how many. `in_order`: each
+    of the `missing` ranges is carried from its first byte to its last, by one connection at a time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two are given by name
         self,
         work: Callable[[Attempt], None],
         missing: Iterable[tuple[int, int]],
@@ -70,6 +73,7 @@ class Crew:
         patience: Patience,
         control: Control,
         unkept: int | None = None,
+        in_order: bool = False,
     ) -> None:
         self._work = work
         self._pile = [(start, end, False) for start, end in missing]
@@ -80,6 +84,9 @@ class Crew:
         self._patience = patience
         self._control = control
         self._unkept = unkept
+        self._in_order = in_order
+        self._short = False  # a line is wanted that is not to be had
+        self._short_at = float("-inf")  # when that was so last
         self._kept = extent.total
         self._changed = threading.Condition()
         self._working: set[Attempt] = set()
@@ -174,9 +181,14 @@ class Crew:
         with self._changed:
             while self._failure is None and (self._pile or self._working):
                 now = time.monotonic()
-                if self._pile and self._has_room(now):
+                wanted = bool(self._pile) and self._has_room(now)
+                if wanted and self._has_line(now):
                     return self._begin(now)
-                self._changed.wait(_LOOK if self._benched else None)
+                if not wanted:
+                    self._control.lines.enough()
+                    self._short = False
+                self._changed.wait(_LOOK if wanted or self._benched else None)
+            self._control.lines.enough()
         return None
 
     def _has_room(self, now: float) -> bool:
@@ -186,14 +198,28 @@ class Crew:
             return False
         return len(self._working) + len(self._benched) < most
 
+    def _has_line(self, now: float) -> bool:
+        """The first connection goes by the transfer's own line, each other one by one more."""
+        if not self._working:
+            return True
+        before, self._short = self._short, not self._control.lines.more()
+        if before or self._short:
+            self._short_at = now
+        return not self._short
+
+    def _tells(self, attempt: Attempt) -> bool:
+        """Whether as many connections were under way as the tuner asked for."""
+        return not self._short and attempt.began > self._short_at
+
     def _begin(self, now: float) -> Attempt:
         start, end, doubtful = heapq.heappop(self._pile)
         chunk = self._tuner.chunk(_ENDLESS if doubtful else self._left)
         stop = min(end, start + chunk)
-        if stop < end:
+        if stop < end and not self._in_order:
             heapq.heappush(self._pile, (stop, end, doubtful))
+            end = stop
         self._left -= stop - start
-        attempt = Attempt(start, stop, doubtful, now, len(self._working))
+        attempt = Attempt(start, stop, end, doubtful, now, len(self._working))
         self._working.add(attempt)
         return attempt
 
@@ -201,12 +227,17 @@ class Crew:
         with self._changed:
             now = time.monotonic()
             self._working.discard(attempt)
+            if self._working:
+                self._control.lines.less()
             self._moved += attempt.moved
             for span in attempt.safe:
                 if not self.extent.overlaps(span.start, span.end):
                     self.extent = self.extent.add(span)
             if failure is None:
-                self._tuner.done(attempt.end - attempt.start, attempt.began, now)
+                size, tells = attempt.end - attempt.start, self._tells(attempt)
+                self._tuner.done(size, attempt.began, now, tells=tells)
+                if attempt.end < attempt.until:
+                    heapq.heappush(self._pile, (attempt.end, attempt.until, False))
             if failure is None or attempt.safe:
                 self._patience.progress()
                 self._row = 0
@@ -218,6 +249,12 @@ class Crew:
 
     def _put_back(self, attempt: Attempt) -> None:
         position = attempt.start
+        if self._in_order:
+            position = max((span.end for span in attempt.safe), default=position)
+            if position < attempt.until:
+                heapq.heappush(self._pile, (position, attempt.until, True))
+            self._left += attempt.end - position
+            return
         for span in [*sorted(attempt.safe), Span(attempt.end, attempt.end, 0)]:
             if span.start > position:
                 heapq.heappush(self._pile, (position, span.start, True))
@@ -243,7 +280,8 @@ class Crew:
             self._tuner.busy(attempt.beside, now)
         else:
             safe = sum(span.end - span.start for span in attempt.safe)
-            self._tuner.done(safe, attempt.began, now + wait)
+            tells = self._tells(attempt)
+            self._tuner.done(safe, attempt.began, now + wait, tells=tells)
         self._benched.append(now + wait)
         self._retries += 1
 

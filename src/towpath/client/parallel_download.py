@@ -31,7 +31,7 @@ _CHUNK = LARGEST // 2  # bytes: what is not kept yet and what is under way are l
 class ParallelDownload:
     """One object on its way. `file` is open; the marker's note has URL, ETag and length.
 
-    `connections`: that many; None: as many as help.
+    `connections`: at most; None: MOST of tuning.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ParallelDownload:
         self._marker = marker
         self._length = marker.note.length or 0
         self._most = connections or MOST
-        self._tuner = Tuner(self._most, fixed=connections is not None, largest=_CHUNK)
+        self._tuner = Tuner(self._most, largest=_CHUNK)
 
     def run(self, patience: Patience) -> tuple[int, int | None]:
         """Bring all of it; the CRC64NVME of what came, and the one that the server announces.

@@ -1,30 +1,29 @@
 """Carry one file by many connections at once, in the dialect of ranges.
 
-Rules: the server says what is missing, whenever it may know better; every block is read, then the
-source is looked at, then the block is sent, so that bytes of two states of a file never become
-one upload; what the server acknowledged is kept with its checksum, and read again only where the
-checksum was lost.
+Rules: the server says what is missing, whenever it may know better; what the server acknowledged is
+kept with its checksum, and read again only where the checksum was lost.
 """
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from towpath.client import parallel_words as words
-from towpath.client.blocks import Blocks, crc64nvme
+from towpath.client.blocks import crc64nvme
 from towpath.client.control import Control
 from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew, TooWide
 from towpath.client.peer import Peer, Reply, expect
+from towpath.client.persist import persist
 from towpath.client.progress import Direction, Meter
 from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.tuning import LARGEST, MOST, SWIFT, Tuner
+from towpath.client.watched import Watched
 from towpath.core.digest import CRC64NVME
 from towpath.core.model import UploadState
 from towpath.core.ranges import Extent, Span
@@ -33,7 +32,6 @@ from towpath.errors import (
     Cut,
     Expired,
     NotFound,
-    SourceChanged,
     TowpathError,
     TransferError,
 )
@@ -52,8 +50,8 @@ T = TypeVar("T")
 class Arrived:
     """An upload that is complete at the server."""
 
-    id: str  # as the server calls the object
-    note: Note
+    url: str  # of the upload
+    object: str  # the URL of what was made of it
     name: str | None  # as the server has it
     crc: int | None  # of what it has
     ours: int | None  # of what was read here; None if nobody asked to verify
@@ -79,17 +77,15 @@ class ParallelUpload:
         self._control = control
         self._meter = meter
         self._memory = memory
-        self._file = file
         self._source = source
+        self._watched = Watched(file, task.path, source, memory)
         self._extent = Extent()  # what the server acknowledged and we know the CRC of
         self._begun = False
         self._done: Told | None = None  # as the answer to the last range told it
         self._check = control.check
-        most = task.connections or MOST
-        self._most = most
+        self._most = task.connections or MOST
         self._tuner = Tuner(
-            most,
-            fixed=task.connections is not None,
+            self._most,
             largest=task.chunk_size or LARGEST,
             swift=0 if task.chunk_size else SWIFT,
         )
@@ -146,11 +142,11 @@ class ParallelUpload:
         done = self._done or self._persist(patience, self._completed)
         crc = done.digests.get(CRC64NVME)
         return Arrived(
-            id=done.id,
-            note=self._note,
+            url=self._note.url,
+            object=self._peer.address(f"files/{done.id}"),
             name=done.name,
             crc=None if crc is None else int.from_bytes(crc, "big"),
-            ours=self._whole_crc() if self._task.verify else None,
+            ours=self._watched.whole_crc(self._extent, self._check) if self._task.verify else None,
         )
 
     @property
@@ -160,16 +156,7 @@ class ParallelUpload:
 
     def _persist(self, patience: Patience, act: Callable[[], T]) -> T:
         """Try until it works."""
-        while True:
-            try:
-                found = act()
-            except TowpathError as error:
-                wait = patience.after(error)
-                self._meter.retry()
-                self._control.sleep(wait)
-            else:
-                patience.progress()
-                return found
+        return persist(act, patience, self._control, self._meter)
 
     def _create(self) -> bool:
         """Begin the upload; False if the server does not know how."""
@@ -256,7 +243,7 @@ class ParallelUpload:
             page = words.page(self._ask("GET", words.look(self._note.url, attempt.start)))
             missing = page.missing
             for start, end in _within(attempt, page.durable):
-                attempt.safe.append(Span(start, end, self._crc(start, end)))
+                attempt.safe.append(Span(start, end, self._watched.crc(start, end, self._check)))
                 attempt.found += end - start
         for start, end in _within(attempt, missing):
             self._send_run(attempt, start, end)
@@ -271,7 +258,7 @@ class ParallelUpload:
             ) as exchange,
         ):
             position, crc = start, 0
-            for view in self._chunk(start, end, buffer):
+            for view in self._watched.blocks(start, end, buffer, check):
                 if not exchange.send(view):
                     break
                 position += len(view)
@@ -289,18 +276,6 @@ class ParallelUpload:
         if position < end:
             raise Cut("The server answered before it had all of the range.")
         attempt.safe.append(Span(start, end, crc))
-
-    def _chunk(self, start: int, end: int, buffer: memoryview) -> Iterator[memoryview]:
-        """The bytes of a chunk as they travel, block by block; the source has not changed."""
-        blocks = Blocks(self._file, buffer)
-        while start < end:
-            self._check()
-            view = blocks.read(start, end - start)
-            self._source.insist(Source.of(os.fstat(self._file.fileno())), self._task.path)
-            if not view:
-                raise SourceChanged(f"{self._task.path} has become shorter while it was read.")
-            yield view
-            start += len(view)
 
     # -- at the end
 
@@ -320,19 +295,6 @@ class ParallelUpload:
                 todo="Send it again.",
             )
         return told
-
-    def _whole_crc(self) -> int:
-        """The CRC64NVME of the source; what was not counted on its way is read again."""
-        for start, end in self._extent.missing(self._source.size):
-            self._extent = self._extent.add(Span(start, end, self._crc(start, end)))
-        return self._extent.crc
-
-    def _crc(self, start: int, end: int) -> int:
-        """Of bytes of the source that are at the server."""
-        with self._memory.block(self._check) as buffer:
-            crc = Blocks(self._file, buffer).crc(start, end, 0, self._check)
-        self._source.insist(Source.of(os.fstat(self._file.fileno())), self._task.path)
-        return crc
 
     def _ask(self, method: str, url: str, body: bytes = b"") -> Reply:
         """A small request and its answer."""

@@ -75,10 +75,15 @@ class Exchange:
         self.current = self._connection.answer()
         return self.current
 
-    def reply(self) -> Reply:
-        """Wait for the answer and its short body."""
-        answer = self.answer()
-        return Reply(answer.status, answer.fields, answer.text())
+    def reply(self, *, within: float = 0.0) -> Reply:
+        """Wait for the answer and its short body; `within`: seconds, if that is more than usual."""
+        usual = self._connection.timeout
+        self._connection.timeout = max(usual, within)
+        try:
+            answer = self.answer()
+            return Reply(answer.status, answer.fields, answer.text())
+        finally:
+            self._connection.timeout = usual
 
     def __enter__(self) -> Self:
         return self

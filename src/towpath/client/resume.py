@@ -25,9 +25,10 @@ from towpath.errors import SourceChanged, TransferError
 
 _log = logging.getLogger(__name__)
 
-VERSION = 2
-_READABLE = (1, 2)  # what the first one had says the same in the second
+VERSION = 3
+_READABLE = (1, 2, 3)  # what an earlier one had says the same in a later one
 RANGES = "ranges"  # the dialect of a transfer in any order
+JOINED = "joined"  # that of an upload in parts, by tus
 SPAN = 64 * 1024 * 1024  # bytes between two marks
 _KEPT = 64  # marks; a server that fell back further makes the client read its prefix again
 _SAVE_SECONDS = 0.5  # marks are not written more often
@@ -77,8 +78,11 @@ class Note:
     length: int | None = None
     offset: int = 0  # as last known; the truth is asked for
     marks: tuple[tuple[int, int], ...] = ()  # (offset, CRC64NVME of the bytes before it)
-    dialect: str = ""  # "ranges": in any order, by many connections; "": in order
+    dialect: str = ""  # "ranges": in any order; "joined": in parts; "": in order, by one connection
     spans: tuple[tuple[int, int, int], ...] = ()  # (start, end, CRC64NVME) that need not travel
+    parts: tuple[
+        tuple[int, int, str], ...
+    ] = ()  # (start, end, URL once there is one), to be joined
     on_conflict: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     created_at: float = field(default_factory=time.time)
@@ -191,6 +195,11 @@ class Marker:
         if time.monotonic() - self._written >= _SAVE_SECONDS:
             self.write()
 
+    def consists(self, parts: tuple[tuple[int, int, str], ...], url: str) -> None:
+        """The upload has these parts, and is at `url` once they are joined; written at once."""
+        self.note = replace(self.note, parts=parts, url=url, updated_at=time.time())
+        self.write()
+
     def begin(self, offset: int, crc: int | None) -> None:
         """The other side has `offset` bytes, and this is their CRC64NVME: go on from there."""
         self.note = self.note.marked(offset, crc)
@@ -226,5 +235,6 @@ def _note(found: Mapping[str, Any]) -> Note:
             "source": None if source is None else Source(**source),
             "marks": tuple((offset, crc) for offset, crc in found["marks"]),
             "spans": tuple((start, end, crc) for start, end, crc in found.get("spans", [])),
+            "parts": tuple((start, end, url) for start, end, url in found.get("parts", [])),
         }
     )

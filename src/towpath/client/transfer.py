@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Generic, Protocol, TypeVar
 
 from towpath.client.control import Control, Stop, Stopped
+from towpath.client.lines import Share
 from towpath.client.progress import Direction, Meter, Progress, TransferState
 from towpath.client.retry import Patience
 from towpath.client.throttle import Limit, Pace
@@ -55,6 +56,7 @@ class Transfer(Generic[R]):
         pace: Pace,
         patience: Callable[[], Patience],
         gate: asyncio.Semaphore,
+        lines: Share | None = None,
         on_progress: OnProgress | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -63,7 +65,7 @@ class Transfer(Generic[R]):
         self._asked, self._go_on, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._gate = gate
         self._patience = patience
-        self._control = Control(pace)
+        self._control = Control(pace, lines)
         self._meter = Meter(transfer_id, direction, self._tell)
         self._progress = self._meter.snapshot()
         self._closing = self.collected = False
@@ -176,7 +178,8 @@ class Transfer(Generic[R]):
 
     def _carry(self) -> R:
         self._control.check()
-        return self._flow.run(self._patience())
+        with self._control.lines.first(self._control.check):
+            return self._flow.run(self._patience())
 
     async def _admitted(self) -> bool:
         """Wait for a turn; False when asked to stop before it comes."""

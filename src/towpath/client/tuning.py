@@ -34,30 +34,27 @@ _BRIEF, _LONG = 10.0, 300.0  # seconds for which a busy server is not asked for 
 class Tuner:
     """The settings of one transfer. `connections` is how many should be under way now.
 
-    `most`: connections at most. `fixed`: that many always, as far as the server lets them.
-    `largest`: bytes of a chunk at most; `swift`: the same where it takes a moment. `held`: bytes
-    that all chunks under way and the next one may take in memory, for chunks that are held whole;
-    None for those that pass block by block.
+    `most`: connections at most. `largest`: bytes of a chunk at most; `swift`: the same where it
+    takes a moment. `held`: bytes that all chunks under way and the next one may take in memory, for
+    chunks that are held whole; None for those that pass block by block.
     """
 
     def __init__(
         self,
         most: int = MOST,
         *,
-        fixed: bool = False,
         largest: int = LARGEST,
         swift: int = 0,
         held: int | None = None,
     ) -> None:
         self._most = most
-        self._fixed = fixed
         self._largest = largest
         self._swift = max(swift, largest)
         self._held = held
-        self.connections = most if fixed else min(most, _AT_FIRST)
+        self.connections = min(most, _AT_FIRST)
         self._chunk = _power_of_two(min(_FIRST_CHUNK, largest))
         self._rate: float | None = None  # bytes a second of one connection
-        self._climbing = not fixed
+        self._climbing = True
         self._before: tuple[int, float] | None = None  # the last number, and the goodput then
         self._home: tuple[int, float, float] | None = None  # where a try began; goodput, doubt
         self._upward = False  # the direction of the last try
@@ -77,14 +74,15 @@ class Tuner:
         share = -(-left // self.connections)
         return min(left, max(min(size, share), size // 2, min(size, SMALLEST)))
 
-    def done(self, size: int, began: float, ended: float) -> None:
-        """An attempt ended: `size` bytes are safe because of it, which may be none."""
+    def done(self, size: int, began: float, ended: float, *, tells: bool = True) -> None:
+        """An attempt ended: `size` bytes are safe because of it, which may be none.
+
+        `tells`: something of `connections`; not if fewer were under way, for want of more.
+        """
         seconds = max(ended - began, 1e-6)
         if size:
             self._fit(size, seconds)
-        if self._fixed and ended >= self._lifted_at:
-            self.connections = self._ceiling = self._most
-        if began < self._since or self._fixed:
+        if began < self._since or not tells:
             return
         self._sample.add(size, seconds)
         enough = max(_FEW, self.connections)

@@ -22,9 +22,10 @@ from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import UploadResult
-from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
+from towpath.client.resume import JOINED, RANGES, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.tuning import PARALLEL_FROM
+from towpath.client.withdraw import terminate, withdraw
 from towpath.client.words import Standing
 from towpath.errors import (
     BadAnswer,
@@ -56,7 +57,7 @@ class UploadTask:
     restart: bool = False  # forget what was sent before
     verify: bool = True
     chunk_size: int | None = None  # bytes of one request; None: all that is left, or as is best
-    connections: int | None = None  # None: as many as help; 1: in order, by tus
+    connections: int | None = None  # at most; 1: in order, by tus; None: MOST of tuning
 
 
 class Upload:
@@ -101,7 +102,10 @@ class Upload:
         note = self._notebook.read(self._task.id)
         if note is not None:
             self._notebook.remove(note.id)
-            self._peer.ask("DELETE", note.url, words.TUS, again=True)
+            if note.dialect == JOINED:
+                terminate(self._peer, note)
+            else:
+                self._peer.ask("DELETE", note.url, words.TUS, again=True)
 
     def _recall(self) -> Note | None:
         """What an earlier run left. Raises SourceChanged when the file is not the same."""
@@ -121,27 +125,35 @@ class Upload:
         self, file: io.FileIO, note: Note | None, patience: Patience
     ) -> Standing | None:
         """By many connections; None if that is not wanted, or not known to the server."""
-        begun = note is not None and note.dialect == RANGES
+        begun = note is not None and note.dialect in (RANGES, JOINED)
         wanted = note is None and self._task.connections != 1 and self._source.size >= PARALLEL_FROM
         if not begun and not wanted:
             return None
+        from towpath.client.joined_upload import JoinedUpload  # noqa: PLC0415 - slow to import
         from towpath.client.parallel_upload import ParallelUpload  # noqa: PLC0415 - slow to import
 
-        carried = ParallelUpload(
-            self._task,
-            self._peer,
-            self._notebook,
-            self._control,
-            self._meter,
-            self._memory,
-            file,
-            self._source,
-        ).run(note, patience)
-        if carried is None:
-            return None
-        self._url, self._known = carried.note.url, (self._source.size, carried.ours)
-        self._object = self._peer.address(f"files/{carried.id}")
-        return Standing(self._source.size, crc=carried.crc, name=carried.name)
+        ways: tuple[tuple[type[ParallelUpload | JoinedUpload], str], ...] = (
+            (ParallelUpload, RANGES),
+            (JoinedUpload, JOINED),
+        )
+        for way, dialect in ways:
+            if note is not None and note.dialect != dialect:
+                continue
+            arrived = way(
+                self._task,
+                self._peer,
+                self._notebook,
+                self._control,
+                self._meter,
+                self._memory,
+                file,
+                self._source,
+            ).run(note, patience)
+            if arrived is not None:
+                self._url, self._object = arrived.url, arrived.object
+                self._known = self._source.size, arrived.ours
+                return Standing(self._source.size, crc=arrived.crc, name=arrived.name)
+        return None
 
     def _in_order(self, file: io.FileIO, note: Note | None, patience: Patience) -> Standing:
         """By one connection, from the first byte to the last."""
@@ -208,16 +220,8 @@ class Upload:
 
     def _create(self) -> Standing:
         task, source = self._task, self._source
-        metadata = {
-            **task.metadata,
-            "name": task.name,
-            "filename": Path(task.path).name,
-            "mtime": str(source.mtime_ns // 1_000_000),
-            "fingerprint": f"{task.id}-{source.size}-{source.mtime_ns}",
-            **({"on-conflict": task.on_conflict} if task.on_conflict else {}),
-        }
         files = self._peer.address("files/")
-        fields = words.creation(source.size, metadata)
+        fields = words.creation(source.size, tus_metadata(task, source))
         reply = expect(self._peer.ask("POST", files, fields, check=self._control.check))
         location = reply.fields.get("location")
         if reply.status != 201 or not location:
@@ -323,8 +327,12 @@ class Upload:
 
     def _mismatch(self, name: str, theirs: int, ours: int) -> None:
         """The server has other bytes: take them away again and say so."""
+        note = self._notebook.read(self._task.id)
         self._notebook.remove(self._task.id)
-        gone = self._taken_back(name)
+        gone = withdraw(self._peer, self._url, name)
+        if note is not None and note.dialect == JOINED:
+            with suppress(TowpathError):  # they wait on the server until they expire
+                terminate(self._peer, note)
         raise DigestMismatch(
             f"What the server has of {self._task.path} are not its bytes.",
             why=f"Its CRC64NVME is {theirs:016x} there and {ours:016x} here.",
@@ -332,18 +340,6 @@ class Upload:
             if gone
             else "The wrong upload could not be removed: remove it, and send the file again.",
         )
-
-    def _taken_back(self, name: str) -> bool:
-        """Remove what the server made of the upload; a complete one goes with its name."""
-        try:
-            if self._peer.ask("DELETE", self._url, words.TUS, again=True).ok:
-                return True
-            record = self._peer.api("names", name)
-            found = expect(self._peer.ask("GET", record, again=True)).json().get("href")
-            ours = isinstance(found, str) and self._peer.address(found) == self._url
-            return ours and self._peer.ask("DELETE", record, again=True).ok
-        except TowpathError:
-            return False
 
     def _crc_at(self, offset: int) -> int | None:
         """The CRC64NVME of the source's first `offset` bytes; reads what was not remembered."""
@@ -357,6 +353,18 @@ class Upload:
     def _ask(self, method: str, fields: Mapping[str, str] = words.TUS) -> Reply:
         assert self._marker is not None  # noqa: S101 - asked only of an upload that exists
         return self._peer.ask(method, self._marker.note.url, fields, check=self._control.check)
+
+
+def tus_metadata(task: UploadTask, source: Source) -> dict[str, str]:
+    """What an upload by tus is created with, so that the server can name it and we can find it."""
+    return {
+        **task.metadata,
+        "name": task.name,
+        "filename": Path(task.path).name,
+        "mtime": str(source.mtime_ns // 1_000_000),
+        "fingerprint": f"{task.id}-{source.size}-{source.mtime_ns}",
+        **({"on-conflict": task.on_conflict} if task.on_conflict else {}),
+    }
 
 
 def _insist_on_same(note: Note, task: UploadTask) -> None:

@@ -1,12 +1,14 @@
-"""Take back an upload whose bytes turned out wrong.
+"""Take back what an upload has left at the server: what is wrong, or is not wanted any more.
 
-Rules: a complete upload goes with its name, and only if the name still points to it.
+Rules: a complete upload goes with its name, and only if the name still points to it; parts go only
+where the server says that uploads can be terminated.
 """
 
 from __future__ import annotations
 
 from towpath.client import words
 from towpath.client.peer import Peer, expect
+from towpath.client.resume import Note
 from towpath.errors import TowpathError
 
 
@@ -21,3 +23,11 @@ def withdraw(peer: Peer, url: str, name: str) -> bool:
         return ours and peer.ask("DELETE", record, again=True).ok
     except TowpathError:
         return False
+
+
+def terminate(peer: Peer, note: Note) -> None:
+    """Remove the parts of an upload, and what they were joined to. Raises TransferError."""
+    offered = words.extensions(peer.ask("OPTIONS", peer.address("files/"), again=True).fields)
+    if "termination" in offered:
+        for url in filter(None, (note.url, *(url for _, _, url in note.parts))):
+            peer.ask("DELETE", url, words.TUS, again=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +31,29 @@ def creation(length: int | None, metadata: Mapping[str, str]) -> dict[str, str]:
     Raises Malformed when a key of `metadata` cannot be sent.
     """
     size = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
+    return {**TUS, **size, "Upload-Metadata": _metadata(metadata)}
+
+
+def partial(length: int) -> dict[str, str]:
+    """The fields that create an upload of `length` bytes that is to be joined with others."""
+    return {**TUS, "Upload-Length": str(length), "Upload-Concat": "partial"}
+
+
+def joined(parts: Iterable[str], metadata: Mapping[str, str]) -> dict[str, str]:
+    """The fields that join uploads in this order into one; `parts`: their addresses.
+
+    Raises Malformed as `creation`.
+    """
+    concat = f"final;{' '.join(parts)}"
+    return {**TUS, "Upload-Concat": concat, "Upload-Metadata": _metadata(metadata)}
+
+
+def extensions(fields: Fields) -> frozenset[str]:
+    """What a server knows beyond the core of tus, as it answers OPTIONS."""
+    return frozenset(name.strip() for name in fields.get("tus-extension", "").split(","))
+
+
+def _metadata(metadata: Mapping[str, str]) -> str:
     for key in metadata:
         if not _KEY.fullmatch(key):
             raise errors.Malformed(
@@ -42,7 +65,7 @@ def creation(length: int | None, metadata: Mapping[str, str]) -> dict[str, str]:
         f"{key} {base64.b64encode(value.encode()).decode()}" if value else key
         for key, value in metadata.items()
     )
-    return {**TUS, **size, "Upload-Metadata": ",".join(pairs)}
+    return ",".join(pairs)
 
 
 def chunk(offset: int, *, length: int | None = None) -> dict[str, str]:
