@@ -352,7 +352,7 @@ class AsyncClient(Opening):
             restart=restart,
             chunk_size=self._chunk_size,
         )
-        return lambda control, meter: Delta(task, self._peer, self._notebook, control, meter)
+        return lambda say, meter: Delta(task, self._peer, self._notebook, say, meter, self._memory)
 
     def _start(
         self,

@@ -21,6 +21,7 @@ from towpath.client.blocks import Blocks
 from towpath.client.control import Control
 from towpath.client.delta_plan import Base, Piece, next_round, plan
 from towpath.client.delta_talk import Talk
+from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import NameRecord, UploadResult
@@ -72,8 +73,15 @@ class Delta:
     """One upload on its way. `run` may be called again after it stopped."""
 
     def __init__(
-        self, task: DeltaTask, peer: Peer, notebook: Notebook, control: Control, meter: Meter
+        self,
+        task: DeltaTask,
+        peer: Peer,
+        notebook: Notebook,
+        control: Control,
+        meter: Meter,
+        memory: Memory = SHARED,
     ) -> None:
+        self._memory = memory
         self._task = task
         self._peer = peer
         self._talk = Talk(peer, control.check)
@@ -89,8 +97,12 @@ class Delta:
     def run(self, patience: Patience) -> UploadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
         began = time.monotonic()
-        with self._notebook.lock(self._task.id), open_source(self._task.path) as file:
-            self._blocks = Blocks(file)
+        with (
+            self._notebook.lock(self._task.id),
+            open_source(self._task.path) as file,
+            self._memory.block(self._control.check) as buffer,
+        ):
+            self._blocks = Blocks(file, buffer)
             self._handle = file.fileno()
             self._source = Source.of(os.fstat(self._handle))
             self._meter.total = self._source.size
