@@ -9,6 +9,7 @@ import sys
 
 from sample import arguments, check, manager, place, sample
 
+from towpath.codec.keys import KeyFile
 from towpath.errors import TowpathError
 from towpath.uds3 import SagaRollbackRequired, calculate_chunk_size, format_bytes
 
@@ -58,6 +59,13 @@ def main() -> None:
                 [carrier.download_file("contracts/2024/contract.pdf", folder / "copy")]
             )
             check(good=(folder / "copy").stat().st_size == size, what="the document is there")
+
+        # 9. Encrypt what is secret before it leaves, and keep the key where it is not lost.
+        with manager(folder, encryption_key=KeyFile.new().text()) as carrier:
+            key = carrier.upload_file(source, "secret/", encrypt=True)
+            check(
+                good=carrier.verify_upload(key), what="9. it was encrypted, and can be read again"
+            )
 
 
 if __name__ == "__main__":

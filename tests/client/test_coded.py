@@ -249,6 +249,7 @@ def test_chunks_of_huge_files_grow_so_that_their_table_stays_small() -> None:
     assert coded.chunk_size(2**45, None) > 32 * 2**20
     assert coded.chunk_size(2**50, None) == 64 * 2**20
     assert coded.chunk_size(2**30, 1) == 64 * 2**10
+    assert coded.chunk_size(2**40, 1) > 2**20
 
 
 def test_a_plain_transfer_loads_neither_ciphers_nor_compression(

@@ -144,6 +144,7 @@ def test_who_only_writes_to_others_goes_on_with_a_key_of_its_own(
         ({"encrypt": [KEY]}, {"encrypt": [KEY], "compress": "auto"}),
         ({"encrypt": [KEY]}, {}),
         ({"compress": "auto"}, {}),
+        ({"compress": "auto"}, {"compress": "6"}),
         ({"compress": "auto"}, {"compress": "auto", "metadata": {"a": "b"}}),
     ],
 )
@@ -187,6 +188,32 @@ def test_what_is_remembered_is_resumed_if_it_needs_no_key(
     (note,) = client.unfinished()
     with pytest.raises(errors.StateConflict, match="with its keys"):
         client.resume(note)
+
+
+def test_a_level_is_remembered(
+    real: Server, client: Client, state: Path, mixed: Path, tmp_path: Path
+) -> None:
+    stopped(real, state, mixed, "level", compress="9")
+    (note,) = client.unfinished()
+    assert client.resume(note).result().resumed_from == 4 * CHUNK
+    client.download("level", tmp_path / "b").result()
+    assert (tmp_path / "b").read_bytes() == MIXED
+
+
+def test_an_upload_that_cannot_be_created_leaves_no_record_of_its_keys(
+    client: Client, mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Peer.ask
+
+    def refused(self: Peer, method: str, *args: Any, **rest: Any) -> Any:
+        if method == "POST":
+            raise errors.Forbidden("Not now.")
+        return ask(self, method, *args, **rest)
+
+    monkeypatch.setattr(Peer, "ask", refused)
+    with pytest.raises(errors.Forbidden):
+        client.upload(mixed, "uncreated", encrypt=[KEY]).result()
+    assert [each.path for each in client.names("uncreated")] == []
 
 
 @pytest.mark.parametrize("damage", ["gone", "torn", "short", "garbled"])

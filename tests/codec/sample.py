@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from towpath.codec.chunks import Coder, Decoder, Place
+from towpath.codec.compress import LEVEL
 from towpath.codec.container import FOOTER, Footer, Head, Tail, render
 from towpath.codec.manifest import Table
 
@@ -26,7 +27,7 @@ class Sample:
         self.table = Table(sealed=self.sealed)
         key = (0, KEY) if self.sealed else None
         longest = max(map(len, self.cuts), default=1)
-        coder = Coder(FILE, longest, compresses=self.compresses, key=key)
+        coder = Coder(FILE, longest, level=LEVEL if self.compresses else 0, key=key)
         for index, plain in enumerate(self.cuts):
             place = Place(
                 index=index,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from tests.uds3.coded import WAYS
 from towpath.testing.plan import Lane, Plan
 from towpath.testing.server import Server
 from towpath.testing.wire import Wire, threaded
-from towpath.uds3 import StreamingManager
+from towpath.uds3 import StreamingManager, coding
 
 Make = Callable[..., StreamingManager]
 MIB = 1 << 20
@@ -72,6 +74,18 @@ def makers(place: dict[str, Any]) -> Iterator[Make]:
     yield manager
     for each in made:
         each.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretch them as little as a record allows."""
+    monkeypatch.setattr(coding, "Secret", partial(coding.Secret, work=12))
+
+
+@pytest.fixture(params=list(WAYS))
+def way(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """How chunks are coded: the arguments that say so."""
+    return WAYS[request.param]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.uds3.conftest import MIB, same, write
+from towpath.codec.keys import KeyFile
 from towpath.uds3 import StreamingManager
 from towpath.uds3.source import FileSource
 
@@ -20,6 +21,7 @@ SIZE = 24 * MIB + 77
 
 PROGRAM = """
 import json, sys, time
+from towpath.codec.keys import KeyFile
 from towpath.uds3 import StreamingManager
 
 def say(what):
@@ -34,7 +36,7 @@ def told(progress, operation):
 
 options, verb, one, other, STOPS_AT = json.loads(sys.argv[1])
 manager = StreamingManager(chunk_size_mb=1, checkpoint_interval=2, **options)
-say([getattr(manager, verb)(one, other, told), 0])
+say([getattr(manager, verb)(one, other, progress_callback=told), 0])
 time.sleep(60)
 """
 
@@ -98,6 +100,34 @@ def test_a_killed_upload_to_a_server_goes_on_in_another_process(url: str, tmp_pa
         assert manager.verify_upload(key)
         assert manager.download_large_file("killed.bin", tmp_path / "copy")
     assert same(large, tmp_path / "copy")
+
+
+CODED: dict[str, Any] = {
+    "compress_chunks": True,
+    "encrypt_chunks": True,
+    "encryption_key": KeyFile(bytes(range(32))).text(),
+}
+
+
+@pytest.mark.parametrize("where", ["in process", "server"])
+def test_a_killed_coded_upload_goes_on_in_another_process(
+    request: pytest.FixtureRequest, tmp_path: Path, where: str
+) -> None:
+    large = write(tmp_path / "coded.bin", SIZE // 2)
+    options: dict[str, Any] = {"data": tmp_path / "data", **CODED}
+    if where == "server":
+        state = tmp_path / "state"
+        options = {"url": request.getfixturevalue("url"), "state_dir": state, **CODED}
+    stops_at = 0 if where == "server" else 6 * MIB
+    key, told = kill_midway(options, "upload_file", str(large), "coded.bin", stops_at)
+    with StreamingManager(chunk_size_mb=1, **options) as manager:
+        result = manager.resume_upload(key)
+        on_its_way = 0 if where == "in process" else 3 * MIB
+        assert result["resumed_from_bytes"] >= told - on_its_way
+        assert manager.download_large_file("coded.bin", tmp_path / "copy")
+    assert same(large, tmp_path / "copy")
+    left = [*tmp_path.glob("data/uploads/*/*"), *tmp_path.glob("**/*.chunks")]
+    assert left == []
 
 
 def test_a_killed_download_goes_on_in_another_process(tmp_path: Path) -> None:

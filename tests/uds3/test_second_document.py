@@ -145,6 +145,20 @@ def test_an_upload_that_was_paused_is_resumed_by_its_id_alone(make: Make, large:
     assert manager.verify_upload(key)
 
 
+def test_an_operation_on_its_way_says_how_far_it_is(make: Make, large: Path) -> None:
+    manager, seen = make(chunk_size_mb=1), []
+
+    def look(progress: float, operation: StreamingOperation) -> None:
+        found = manager.get_operation(operation.operation_id)
+        active = [each.file_name for each in manager.list_active_operations()]
+        seen.append((found.status.value, found.chunks_completed, active))
+        assert (found.chunks_total, found.total_size_bytes) == (10, 10 * MIB)
+
+    manager.wait_for_operations([manager.upload_file(large, "looked-at.bin", look)])
+    assert ("in_progress", ["large.bin"]) in [(status, active) for status, _, active in seen]
+    assert seen[-1] == ("completed", 10, [])
+
+
 def test_an_upload_that_is_not_what_was_sent_is_sent_again(
     make: Make, paper: Path, tmp_path: Path
 ) -> None:
@@ -165,7 +179,7 @@ def test_what_is_known_at_the_start_is_raised_there(
         manager.upload_file(tmp_path / "none", "x")
     with pytest.raises(errors.SettingsError, match="There is no store for couchdb:// here"):
         manager.upload_file(paper, "couchdb://documents/doc_12345/attachment")
-    with pytest.raises(errors.SettingsError, match="cannot be encrypted"):
+    with pytest.raises(errors.SettingsError, match="encrypt needs an encryption_key"):
         manager.upload_file(paper, "x", encrypt=True)
     for unknown in ("0" * 32, "no id"):
         with pytest.raises(errors.NotFound):
@@ -175,8 +189,7 @@ def test_what_is_known_at_the_start_is_raised_there(
 @pytest.mark.parametrize(
     "given",
     [
-        {"compress_chunks": True},
-        {"encrypt_chunks": True, "encryption_key": "your-key-here"},
+        {"encrypt_chunks": True},
         {"compression_level": 10},
         {"checkpoint_storage": "cloud"},
         {"checksum_algorithm": "crc"},

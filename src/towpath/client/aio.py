@@ -152,8 +152,8 @@ class AsyncClient(Opening):
 
         `name`: what it is called on the server; by default as here, `folder/` puts it there.
         `on_conflict`: keep-both, replace or fail. `restart`: forget what was sent before.
-        `compress`: "auto" compresses each chunk that becomes shorter by it. `encrypt`: key files,
-        passphrases and recipients (towpath.codec.keys), any of which can read the file then.
+        `compress`: "auto" or a level, "1" to "9": each chunk that becomes shorter by it.
+        `encrypt`: key files, passphrases, recipients (towpath.codec.keys); any can read it then.
         `delta`: read the file first, and send only what the object of that name has not.
         What is no path - bytes, an open binary file from where it is to its end, an iterator of
         bytes, an asynchronous one - needs a name, and is not coded. It goes on after a cut and

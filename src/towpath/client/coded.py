@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from towpath.client.peer import Peer, Reply, expect
 from towpath.codec import MEDIA_TYPES
+from towpath.codec.compress import LEVEL
 from towpath.errors import Malformed, NotFound, StateConflict, Unreadable
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _BLOCK = 1024 * 1024  # bytes sent at once
 _MOST_CHUNKS = 1_000_000  # of one file; larger files get larger chunks
 _SMALLEST, _LARGEST = 64 * 1024, 64 * 1024 * 1024
 _LONGEST_SEGMENT, _LONGEST_NAME = 255, 1024  # bytes that a server takes
+_LEVELS = {"no": 0, "auto": LEVEL, **{str(level): level for level in range(1, 10)}}
 
 Fields = Mapping[str, str]
 
@@ -46,23 +48,22 @@ NOTED = "towpath-coding"
 class Coding:
     """How a file is coded on its way. `locks`: whom its key is wrapped for; empty: it is open."""
 
-    compresses: bool
+    level: int  # of zstd; 0: it is not compressed
     locks: tuple[Locks, ...] = ()
 
     @property
     def noted(self) -> str:
         """What is remembered of it."""
-        words = [*(["zstd"] if self.compresses else []), *(["sealed"] if self.locks else [])]
-        return " ".join(words)
+        packed = "zstd" if self.level == LEVEL else f"zstd-{self.level}" if self.level else ""
+        return " ".join(filter(None, (packed, "sealed" if self.locks else "")))
 
 
 def coding_of(compress: str, encrypt: Sequence[Locks]) -> Coding | None:
     """How a file shall be coded; None: not at all. Raises Malformed."""
-    if compress not in ("auto", "no"):
-        raise Malformed("compress is neither auto nor no.", field="compress")
-    if compress == "no" and not encrypt:
-        return None
-    return Coding(compress == "auto", tuple(encrypt))
+    if compress not in _LEVELS:
+        raise Malformed("compress is neither auto, no nor a level from 1 to 9.", field="compress")
+    level = _LEVELS[compress]
+    return Coding(level, tuple(encrypt)) if level or encrypt else None
 
 
 def compress_of(note: Note) -> str:
@@ -76,7 +77,7 @@ def compress_of(note: Note) -> str:
             why="Its keys are kept nowhere.",
             todo="Start it again as before, with its keys: it goes on where it was.",
         )
-    return "auto"
+    return "auto" if said == "zstd" else said.removeprefix("zstd-")
 
 
 def give_up(peer: Peer, notebook: Notebook, note: Note) -> bool:
@@ -128,10 +129,9 @@ class Coded:
 
 def chunk_size(length: int, asked: int | None) -> int:
     """Plain bytes of each chunk of a file of `length` bytes."""
-    if asked is not None:
-        return max(_SMALLEST, min(asked, _LARGEST))
     needed = -(-length // _MOST_CHUNKS)
-    return min(_LARGEST, max(CHUNK, needed))
+    wanted = CHUNK if asked is None else max(_SMALLEST, asked)
+    return min(_LARGEST, max(wanted, needed))
 
 
 def record_name(name: str, file_id: bytes) -> str:

@@ -157,7 +157,7 @@ class CodedUpload:
         key = self._file_key()
         sending = Sending(self._local, journal, self._peer, url, self._control, self._meter)
         self._sending = sending
-        coder = partial(Coder, journal.file_id, compresses=self._coding.compresses, key=key)
+        coder = partial(Coder, journal.file_id, level=self._coding.level, key=key)
         sending.all(holes, coder, patience.progress)
         return self._close(sending, key)
 
@@ -222,12 +222,7 @@ class CodedUpload:
             "mtime": str(source.mtime_ns // 1_000_000),
             **({"on-conflict": task.on_conflict} if task.on_conflict else {}),
         }
-        files = self._peer.address("files/")
-        fields = words.creation(None, metadata)
-        reply = expect(self._peer.ask("POST", files, fields, check=self._control.check))
-        location = reply.fields.get("location")
-        if reply.status != 201 or not location:
-            raise BadAnswer("The server did not say where the upload is.")
+        location = self._created(words.creation(None, metadata), record)
         size = coded.chunk_size(source.size, task.chunk_size)
         self._journal = Journal.begin(self._rows, file_id, size, record)
         self._note = Note(
@@ -236,7 +231,7 @@ class CodedUpload:
             server=self._peer.url,
             name=task.name,
             path=task.path,
-            url=self._peer.address(location, files),
+            url=location,
             source=source,
             length=source.size,
             on_conflict=task.on_conflict,
@@ -244,6 +239,21 @@ class CodedUpload:
         )
         self._notebook.write(self._note)
         return Standing(0)
+
+    def _created(self, fields: coded.Fields, record: str) -> str:
+        """Create the upload: its URL. If that fails, the record of its keys goes again."""
+        files = self._peer.address("files/")
+        try:
+            reply = expect(self._peer.ask("POST", files, fields, check=self._control.check))
+            location = reply.fields.get("location")
+            if reply.status != 201 or not location:
+                raise BadAnswer("The server did not say where the upload is.")
+        except BaseException:
+            if record:
+                with suppress(TowpathError):
+                    coded.remove_record(self._peer, record)
+            raise
+        return self._peer.address(location, files)
 
     def _file_key(self) -> tuple[int, bytes] | None:
         """The file key for the chunks to come, and its number. Raises WrongKey, StateConflict."""

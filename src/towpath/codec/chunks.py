@@ -32,20 +32,21 @@ class Place:
 class Coder:
     """Codes the chunks of one file, of at most `longest` plain bytes each.
 
-    `key`: the file key and its number; None leaves the chunks open.
+    `level`: of zstd; 0: they are not compressed. `key`: the file key and its number; None leaves
+    the chunks open.
     """
 
     def __init__(
-        self, file_id: bytes, longest: int, *, compresses: bool, key: tuple[int, bytes] | None
+        self, file_id: bytes, longest: int, *, level: int, key: tuple[int, bytes] | None
     ) -> None:
         self._file_id = file_id
-        self._compresses = compresses
+        self._level = level
         self._key = key
         self._sealer = Sealer(longest) if key is not None else None
 
     def code(self, plain: memoryview, place: Place) -> tuple[Chunk, memoryview]:
         """The row and the coded bytes of a chunk."""
-        packed = compress(plain) if self._compresses else None
+        packed = compress(plain, self._level) if self._level else None
         coding = Coding.RAW if packed is None else Coding.ZSTD
         stored = plain if packed is None else memoryview(packed)
         number = 0

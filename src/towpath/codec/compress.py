@@ -1,8 +1,8 @@
 """zstd, one frame a chunk (RFC 8878); a chunk that it hardly shortens stays as it is.
 
-Rules: level 1, which keeps up with a network; what is undone may never become longer than was said;
-a chunk that stays as it is can be framed, so that frames and such chunks together are what any zstd
-program can read.
+Rules: level 1, which keeps up with a network, unless somebody asks for another; what is undone may
+never become longer than was said; a chunk that stays as it is can be framed, so that frames and
+such chunks together are what any zstd program can read.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def skippable(length: int) -> bytes:
     return _SKIPPABLE.pack(_SKIP, length)
 
 
-def compress(plain: memoryview) -> bytes | None:
+def compress(plain: memoryview, level: int = LEVEL) -> bytes | None:
     """One zstd frame of `plain`; None when it saves too little to be worth undoing."""
-    packed: bytes = _zstd().compress(plain, level=LEVEL)
+    packed: bytes = _zstd().compress(plain, level=level)
     return packed if len(packed) < len(plain) * WORTH else None
 
 

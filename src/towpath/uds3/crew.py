@@ -22,6 +22,7 @@ from towpath.errors import (
     StateConflict,
     TowpathError,
     Vetoed,
+    WrongKey,
 )
 from towpath.uds3.carrier import Carrier, Job
 from towpath.uds3.control import Stopped, Wish
@@ -259,7 +260,8 @@ class Crew:
         if not isinstance(error, (TowpathError, OSError)):
             _log.exception("Operation %s ended in an unforeseen way.", record.operation_id)
         hopeless = isinstance(error, _HOPELESS)
-        if live.rolls_back or hopeless or not self._terms.resumes:
+        undone = live.rolls_back or hopeless or not self._terms.resumes
+        if undone and not isinstance(error, WrongKey):  # with the right one it can go on
             rolled, keep = self._rolled_back(record, found)
             live.is_clean = not keep
             found = rolled if live.rolls_back else found

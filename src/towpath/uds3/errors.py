@@ -14,7 +14,9 @@ from towpath.errors import (
     StoreBusy,
     TowpathError,
     TransferError,
+    WrongKey,
 )
+from towpath.uds3.coding import wrong_key
 
 NETWORK = "NetworkError"
 TIMEOUT = "TimeoutError"
@@ -91,6 +93,10 @@ def kind_of(error: BaseException) -> str:
 
 def named(error: BaseException) -> BaseException:
     """The same error as one of this interface's, where it has a name for it."""
+    if isinstance(error, WrongKey):
+        asked = wrong_key(error)
+        asked.__cause__ = error
+        return asked
     if not isinstance(error, TowpathError):
         return error
     kinds: dict[str, type[NetworkError | ChecksumMismatchError]] = {

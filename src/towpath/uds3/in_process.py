@@ -9,79 +9,84 @@ renamed at last.
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from towpath.client.coded_sending import Vanished
+from towpath.codec import MEDIA_TYPES, PACKED, SEALED
 from towpath.core.caller import ANONYMOUS
 from towpath.core.command import NewUpload
 from towpath.core.digest import CRC64NVME, SHA256
 from towpath.core.model import Object, OnConflict, Upload, UploadState
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write
-from towpath.errors import Expired, NotFound, SourceChanged, StateConflict
+from towpath.errors import (
+    DigestMismatch,
+    Expired,
+    NotFound,
+    StateConflict,
+    TowpathError,
+    Unreadable,
+    WrongKey,
+)
 from towpath.uds3 import house as houses
 from towpath.uds3.carrier import Job, Rules, checksum_of
+from towpath.uds3.coded_origin import decoded, tail_of
+from towpath.uds3.coded_upload import CodedUpload, rows_of
+from towpath.uds3.coding import Key, insist_on_keys
 from towpath.uds3.destinations import FILE, file_of
 from towpath.uds3.engine_checkpoints import EngineCheckpoints
-from towpath.uds3.errors import StreamingTimeoutError
 from towpath.uds3.files import Origin, fetch, part_of, place
+from towpath.uds3.flights import Flights, Piece
 from towpath.uds3.house import House
 from towpath.uds3.records import Checkpoints, Record
-from towpath.uds3.source import FileSource, behind
+from towpath.uds3.small_objects import Beside, SmallFiles, SmallObjects
+from towpath.uds3.source import FileSource
 
 _DIALECT = "uds3"
-_LOOK_SECONDS = 1.0  # between two looks at the clock while chunks are on their way
-
-
-@dataclass(kw_only=True)
-class _Piece:
-    """Bytes start <= b < end of one chunk, on their way."""
-
-    index: int
-    start: int
-    end: int
-    failures: int = 0
-    source: FileSource | None = None
-    deadline: float = 0.0
-    late: bool = False
 
 
 class EngineCarrier:
     """A `Carrier` over the engine of a data folder. Raises what `house.enter` raises."""
 
-    def __init__(self, house: House, rules: Rules) -> None:
+    def __init__(self, house: House, rules: Rules, keys: tuple[Key, ...] = ()) -> None:
         self._house = house
         self._rules = rules
+        self._keys = keys
         self._engine = house.service.engine
         self._shelf = house.service.shelf
+        self._small = SmallObjects(house)
         settings = house.settings
         self.folder = (settings.state or settings.data) / "operations"
 
     @property
     def checkpoints(self) -> Checkpoints:
         """Records as objects of the data folder."""
-        return EngineCheckpoints(self._house)
+        return EngineCheckpoints(self._small)
 
     def upload(self, job: Job) -> None:
         record = job.record
+        insist_on_keys(record.path, sealed=record.sealed, keys=self._keys)
         with open(record.path, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered
             record.insist_on_source(os.fstat(file.fileno()))
-            upload, extent = self._begin(job)
+            coded = self._coded(job) if record.coded else None
+            upload, extent = self._begin(job, coded, anew=job.restart)
             if upload.state is UploadState.OPEN:
-                self._adopt(record, extent)
-                job.moved()
-                self._send(job, file.fileno(), extent)
+                try:
+                    self._send(job, file.fileno(), extent, coded)
+                except Vanished:  # of no use without what was written down here
+                    _, extent = self._begin(job, coded, anew=True)
+                    self._send(job, file.fileno(), extent, coded)
                 record.insist_on_source(os.fstat(file.fileno()))
             made = self._house.call(self._engine.complete(ANONYMOUS, record.key))
             record.transferred = record.total
             self._note(job, made)
+        rows_of(self.folder, record).unlink(missing_ok=True)
         if record.address.startswith(FILE):
-            place(self._origin(record.key), file_of(record.address, in_process=True), job.control)
+            target = file_of(record.address, in_process=True)
+            place(self._stored(record.key), target, job.control)
             self._house.call(self._shelf.discard(ANONYMOUS, record.key))
             record.document_id = record.address
 
@@ -102,21 +107,27 @@ class EngineCarrier:
                 self._engine.cancel(ANONYMOUS, record.key, reason="its operation was given up")
             )
         except NotFound:  # it never was, or is gone
-            return
+            tell = False
         except StateConflict:  # it is an object; without a name nobody has seen it yet
             if not placed:
                 raise
-            self._house.call(self._shelf.discard(ANONYMOUS, record.key))
-            return
+            with suppress(NotFound):  # it stands in its place already
+                self._house.call(self._shelf.discard(ANONYMOUS, record.key))
+            tell = False
+        self._drop(record)
         if tell and (upload := self._house.service.ledger.get(Upload, record.key)) is not None:
             self._house.tell_cancelled(upload)
 
     def verify(self, record: Record) -> bool:
         try:
-            origin = self._origin(record.document_id)
-        except (NotFound, FileNotFoundError):
+            read = self._origin if record.coded else self._stored
+            origin = read(record.document_id)
+            sound = origin.is_sound(record.algorithm, record.checksum)
+        except WrongKey:
+            raise
+        except (NotFound, FileNotFoundError, DigestMismatch, Unreadable):
             return False
-        return origin.length == record.total and origin.is_sound(record.algorithm, record.checksum)
+        return origin.length == record.total and sound
 
     def before_exit(self, call: Callable[[], None]) -> None:
         houses.before_exit(call)
@@ -124,12 +135,12 @@ class EngineCarrier:
     def close(self) -> None:
         houses.leave(self._house)
 
-    # --- inside ------------------------------------------------------------------------------
+    # --- uploads -----------------------------------------------------------------------------
 
-    def _begin(self, job: Job) -> tuple[Upload, Extent]:
+    def _begin(self, job: Job, coded: CodedUpload | None, *, anew: bool) -> tuple[Upload, Extent]:
         """The upload as the ledger has it, or a new one."""
         record = job.record
-        if record.key and not job.restart:
+        if record.key and not anew:
             try:
                 upload, extent = self._house.call(self._engine.inspect(ANONYMOUS, record.key))
             except (NotFound, Expired):
@@ -137,136 +148,167 @@ class EngineCarrier:
             else:
                 if upload.state is not UploadState.FAILED:
                     return upload, extent
+        if record.key:
+            with suppress(NotFound, StateConflict):  # what is an object stands until it is replaced
+                self._house.call(self._engine.cancel(ANONYMOUS, record.key, reason="it began anew"))
+            self._drop(record)
         record.key = uuid4().hex if record.key else record.operation_id
         record.chunks.clear()
-        job.save()  # the key is known before there is anything by it
-        placed = record.address.startswith(FILE)
-        new = NewUpload(
+        if coded is not None:
+            coded.prepare()
+        else:
+            job.save()  # the key is known before there is anything by it
+        self._house.call(self._engine.create(ANONYMOUS, self._new(record)))
+        return self._house.call(self._engine.inspect(ANONYMOUS, record.key))
+
+    def _new(self, record: Record) -> NewUpload:
+        media_type, length = None, record.total
+        if record.coded:
+            media_type = SEALED if record.sealed else PACKED
+        follows = record.algorithm == "sha256" and not record.coded
+        return NewUpload(
             id=record.key,
-            length=record.total,
-            name=None if placed else record.address,
+            length=None if record.coded else length,
+            name=None if record.address.startswith(FILE) else record.address,
             on_conflict=OnConflict.REPLACE,
+            media_type=media_type,
             metadata=record.metadata_text(),
             dialect=_DIALECT,
-            wants=(SHA256,) if record.algorithm == "sha256" else (),
+            wants=(SHA256,) if follows else (),
             shares=False,
             completes=False,  # it is told to, once the source was seen not to have changed
         )
-        self._house.call(self._engine.create(ANONYMOUS, new))
-        return self._house.call(self._engine.inspect(ANONYMOUS, record.key))
 
-    def _adopt(self, record: Record, extent: Extent) -> None:
-        """Count as sent what is durable, and nothing else."""
-        record.transferred = record.resumed_from = extent.total
-        known, record.chunks = record.chunks, {}
-        if not extent.total:
-            return
-        for index in range(record.chunks_total):
-            chunk = known.get(index) or record.chunk(index)
-            if not extent.absent(chunk.offset_bytes, chunk.offset_bytes + chunk.size_bytes):
-                chunk.uploaded = True
-                record.chunks[index] = chunk
-
-    def _send(self, job: Job, handle: int, extent: Extent) -> None:
+    def _send(self, job: Job, handle: int, extent: Extent, coded: CodedUpload | None) -> None:
         """Send every missing byte, several chunks at once."""
-        record, fresh = job.record, _pieces(job.record, extent)
-        again: deque[_Piece] = deque()
+        record, flights = job.record, Flights(self._house, self._rules, job)
+        if coded is not None:
+            coded.send(handle, extent, flights)
+            return
+        _adopt(record, extent)
+        job.moved()
         left: dict[int, int] = {}  # bytes of a chunk that are not durable
-        flying: dict[Future[Upload], _Piece] = {}
-        try:
-            while True:
-                job.control.check()
-                while len(flying) < job.parallel:
-                    piece = again.popleft() if again else next(fresh, None)
-                    if piece is None:
-                        break
-                    record.insist_on_source(os.fstat(handle))
-                    flying[self._start(job, handle, piece)] = piece
-                if not flying:
-                    return
-                done, _ = wait(flying, min(self._rules.timeout, _LOOK_SECONDS), FIRST_COMPLETED)
-                for future in done:
-                    piece = flying.pop(future)
-                    if self._landed(job, future, piece):
-                        _count(record, extent, piece, left)
-                        job.moved()
-                    else:
-                        again.append(piece)
-                _stop_late(flying.values())
-        finally:
-            for piece in flying.values():
-                if piece.source is not None:
-                    piece.source.stop()
-            wait(flying)
 
-    def _start(self, job: Job, handle: int, piece: _Piece) -> Future[Upload]:
-        algorithm = job.record.algorithm
-        source = FileSource(handle, piece.start, piece.end, algorithm, job.control)
-        piece.source, piece.late = source, False
-        piece.deadline = time.monotonic() + self._rules.timeout
-        write = Write(
-            offset=piece.start,
-            length=piece.end - piece.start,
-            sequential=False,
-            trailing=frozenset({CRC64NVME} if algorithm is not None else ()),
-        )
-        return self._house.submit(
-            self._engine.write(ANONYMOUS, job.record.key, write, lambda: source, behind)
-        )
-
-    def _landed(self, job: Job, future: Future[Upload], piece: _Piece) -> bool:
-        """True if the piece is durable; False if it is to be sent again, after a wait."""
-        error = future.exception()
-        if error is None:
-            return True
-        job.control.check()
-        assert piece.source is not None  # noqa: S101 - it was started
-        if piece.source.ran_dry:
-            raise SourceChanged(f"{job.record.path} has become shorter while it was read.")
-        if piece.late:
-            error = StreamingTimeoutError(
-                "A chunk took too long.", why=f"It may take {self._rules.timeout} seconds."
+        def begin(piece: Piece) -> Write:
+            record.insist_on_source(os.fstat(handle))
+            algorithm = record.algorithm
+            piece.source = FileSource(handle, piece.start, piece.end, algorithm, job.control)
+            return Write(
+                offset=piece.start,
+                length=piece.end - piece.start,
+                sequential=False,
+                trailing=frozenset({CRC64NVME} if algorithm is not None else ()),
             )
-        piece.failures += 1
-        delay = self._rules.wait(error, piece.failures)
-        job.record.retries += 1
-        job.control.sleep(delay)
-        return False
+
+        def landed(piece: Piece) -> None:
+            _count(record, extent, piece, left)
+
+        flights.carry(_pieces(record, extent), begin, landed, most=job.parallel)
 
     def _note(self, job: Job, made: Object) -> None:
         """What is known of the whole file now."""
         record = job.record
         record.document_id, record.crc = made.id, f"{made.crc:016x}"
-        if record.algorithm == "sha256" and made.sha256 is not None:
+        if record.algorithm == "sha256" and made.sha256 is not None and not record.coded:
             record.checksum = made.sha256.hex()
         elif record.algorithm is not None:
             record.checksum = checksum_of(record.path, record.algorithm, job.control.check)
 
+    # --- coded ones --------------------------------------------------------------------------
+
+    def _coded(self, job: Job) -> CodedUpload:
+        record = job.record
+        own = record.address
+        if own.startswith(FILE):
+            own = file_of(own, in_process=True).name
+        return CodedUpload(job, self.folder, own, self._beside(record.address), self._keys)
+
+    def _beside(self, address: str) -> Beside:
+        """Where the record of a file's keys is."""
+        if address.startswith(FILE):
+            return SmallFiles(file_of(address, in_process=True).parent)
+        return self._small
+
+    def _drop(self, record: Record) -> None:
+        """Remove what goes with a coded upload, unless there is an object that needs it."""
+        if not record.coded:
+            return
+        rows_of(self.folder, record).unlink(missing_ok=True)
+        if record.keys and not self._is_needed(record):
+            self._beside(record.address).remove(record.keys)
+        record.keys = ""
+
+    def _is_needed(self, record: Record) -> bool:
+        if self._house.service.ledger.get(Object, record.key) is not None:
+            return True
+        if not record.address.startswith(FILE):
+            return False
+        try:
+            tail = tail_of(self._stored(record.address))
+        except NotFound:
+            return False
+        except (TowpathError, OSError):  # nobody can tell
+            return True
+        return tail is not None and tail.head.record == record.keys
+
+    # --- reading -----------------------------------------------------------------------------
+
     def _origin(self, address: str) -> Origin:
-        """What stands behind a name, an id or a file:// URL. Raises NotFound, StoreLost."""
+        """The file behind a name, an id or a file:// URL: what is coded is undone.
+
+        Raises NotFound, StoreLost, Unreadable, WrongKey, DigestMismatch.
+        """
+        if address.startswith(FILE):
+            stored = self._stored(address)
+            coded = tail_of(stored) is not None
+        else:
+            stored, media_type = self._opened(address)
+            coded = media_type in MEDIA_TYPES
+        return decoded(stored, self._keys, self._beside(address)) if coded else stored
+
+    def _stored(self, address: str) -> Origin:
+        """What is stored there, as it is. Raises NotFound, StoreLost."""
         if address.startswith(FILE):
             return Origin.of_file(file_of(address, in_process=True))
+        return self._opened(address)[0]
+
+    def _opened(self, address: str) -> tuple[Origin, str | None]:
+        """The object of a name or an id, and its media type."""
         try:
             _, made = self._house.call(self._shelf.stat(ANONYMOUS, address))
             key = made.id
         except NotFound:
             key = address
         opened = self._house.call(self._shelf.open(ANONYMOUS, key))
-        return Origin(opened.object.id, opened.object.length, opened.object.crc, opened.read)
+        made = opened.object
+        return Origin(made.id, made.length, made.crc, opened.read), made.media_type
 
 
-def _pieces(record: Record, extent: Extent) -> Iterator[_Piece]:
+def _adopt(record: Record, extent: Extent) -> None:
+    """Count as sent what is durable, and nothing else."""
+    record.transferred = record.resumed_from = extent.total
+    known, record.chunks = record.chunks, {}
+    if not extent.total:
+        return
+    for index in range(record.chunks_total):
+        chunk = known.get(index) or record.chunk(index)
+        if not extent.absent(chunk.offset_bytes, chunk.offset_bytes + chunk.size_bytes):
+            chunk.uploaded = True
+            record.chunks[index] = chunk
+
+
+def _pieces(record: Record, extent: Extent) -> Iterator[Piece]:
     """What is missing, cut where chunks end."""
     for first, end in extent.missing(record.total):
         start = first
         while start < end:
             index = start // record.chunk_size
             stop = min(end, (index + 1) * record.chunk_size)
-            yield _Piece(index=index, start=start, end=stop)
+            yield Piece(index=index, start=start, end=stop)
             start = stop
 
 
-def _count(record: Record, extent: Extent, piece: _Piece, left: dict[int, int]) -> None:
+def _count(record: Record, extent: Extent, piece: Piece, left: dict[int, int]) -> None:
     """A piece is durable."""
     size = piece.end - piece.start
     record.transferred += size
@@ -278,14 +320,6 @@ def _count(record: Record, extent: Extent, piece: _Piece, left: dict[int, int]) 
         left[piece.index] = missing
         return
     chunk.uploaded, chunk.retry_count = True, piece.failures
-    if size == chunk.size_bytes and piece.source is not None:
+    if size == chunk.size_bytes and isinstance(piece.source, FileSource):
         chunk.checksum = piece.source.checksum
     record.chunks[piece.index] = chunk
-
-
-def _stop_late(pieces: Iterable[_Piece]) -> None:
-    """End chunks that take too long."""
-    for piece in pieces:
-        if time.monotonic() > piece.deadline and piece.source is not None:
-            piece.late = True
-            piece.source.stop()

@@ -17,18 +17,11 @@ from towpath.client import surroundings
 from towpath.core.plan import MB
 from towpath.errors import NotFound, TowpathError
 from towpath.uds3.carrier import Rules, check_algorithm
+from towpath.uds3.coding import codec_of
 from towpath.uds3.crew import Terms, otherwise
 from towpath.uds3.errors import CHECKSUM, NETWORK, TIMEOUT
 from towpath.uds3.live import Live, failure
-from towpath.uds3.opening import (
-    Location,
-    Metadata,
-    Opening,
-    Place,
-    at_least,
-    cannot_be,
-    refuse_codec,
-)
+from towpath.uds3.opening import Location, Metadata, Opening, Place, at_least, cannot_be
 from towpath.uds3.operations import (
     ACTIVE,
     ChunkMetadata,
@@ -82,11 +75,8 @@ class StreamingManager:
         data: Location | None = None,
         state_dir: Location | None = None,
     ) -> None:
-        refuse_codec(compress=compress_chunks, encrypt=encrypt_chunks)
         if checkpoint_storage not in ("local", "database"):
             raise cannot_be("checkpoint_storage", checkpoint_storage, '"local" or "database"')
-        if not 1 <= compression_level <= 9:
-            raise cannot_be("compression_level", compression_level, "a number from 1 to 9")
         threads = max_concurrent_operations or thread_pool_size
         self._opening = Opening(
             Place(
@@ -110,6 +100,12 @@ class StreamingManager:
                 resumes=enable_resume,
                 interval=at_least(1, "checkpoint_interval", checkpoint_interval),
                 forgets=cleanup_completed,
+            ),
+            codec_of(
+                compress=compress_chunks,
+                level=compression_level,
+                encrypt=encrypt_chunks,
+                key=encryption_key,
             ),
             algorithm=check_algorithm(checksum_algorithm) if verify_checksums else None,
             chunk_size=at_least(1, "chunk_size", chunk_size or int(chunk_size_mb * MB)),
@@ -168,7 +164,7 @@ class StreamingManager:
             record = self._opening.new_download(source, output_path, chunk_size)
         except TowpathError as error:
             return failure(error)
-        live = Live(record, callback=progress_callback)
+        live = Live(record, callback=progress_callback, parallel=self._opening.rules.parallel)
         result = self._carried(live)
         if isinstance(live.error, NotFound):
             raise FileNotFoundError(errno.ENOENT, str(live.error), source) from live.error
@@ -221,12 +217,12 @@ class StreamingManager:
     ) -> str:
         """Begin to upload a file; return the operation's id.
 
-        `parallel`: `parallel_chunks` of it at once. What fails later leaves nothing behind, and
-        is raised by `wait_for_operations`, `verify_upload` and `resume_upload`. Raises
-        FileNotFoundError, Malformed and SettingsError.
+        `parallel`: `parallel_chunks` of it at once. `encrypt`: with the manager's `encryption_key`,
+        though `encrypt_chunks` is off. What fails later leaves nothing behind, and is raised by
+        `wait_for_operations`, `verify_upload` and `resume_upload`. Raises FileNotFoundError,
+        Malformed and SettingsError.
         """
-        refuse_codec(compress=False, encrypt=encrypt)
-        record = self._opening.new_upload(file_path, destination, None, metadata)
+        record = self._opening.new_upload(file_path, destination, None, metadata, encrypt=encrypt)
         chunks = self._opening.rules.parallel if parallel else 1
         live = Live(record, callback=progress_callback, parallel=chunks, rolls_back=True)
         self._opening.crew().start(live)
@@ -240,7 +236,8 @@ class StreamingManager:
     ) -> str:
         """Begin to download a document, by its id, its name or its upload's operation id."""
         record = self._opening.new_download(document_id, destination_path, None)
-        self._opening.crew().start(Live(record, callback=progress_callback))
+        chunks = self._opening.rules.parallel
+        self._opening.crew().start(Live(record, callback=progress_callback, parallel=chunks))
         return record.operation_id
 
     def wait_for_operations(self, ids: Iterable[str]) -> list[StreamingOperation]:

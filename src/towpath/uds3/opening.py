@@ -16,9 +16,11 @@ from typing import Any
 from uuid import uuid4
 
 from towpath.client import surroundings
+from towpath.client.coded import chunk_size as coded_chunk_size
 from towpath.errors import Malformed, NotFound, SettingsError
 from towpath.settings import load
 from towpath.uds3.carrier import Carrier, Rules
+from towpath.uds3.coding import Codec
 from towpath.uds3.crew import Crew, Terms
 from towpath.uds3.destinations import address_of, file_of, target_of
 from towpath.uds3.operations import OperationType
@@ -46,6 +48,7 @@ class Opening:
         place: Place,
         rules: Rules,
         terms: Terms,
+        codec: Codec,
         *,
         algorithm: str | None,
         chunk_size: int,
@@ -57,6 +60,7 @@ class Opening:
         self.retention_days = retention_days
         self._place = place
         self._terms = terms
+        self._codec = codec
         self._algorithm = algorithm
         self._chunk_size = chunk_size
         self._in_database = in_database
@@ -99,23 +103,36 @@ class Opening:
         chunk_size: int | None,
         metadata: Metadata | None,
         operation_id: str = "",
+        *,
+        encrypt: bool = False,
     ) -> Record:
-        """An upload that is to begin. Raises FileNotFoundError, Malformed, SettingsError."""
+        """An upload that is to begin. `encrypt`: its chunks are, whatever the others' are.
+
+        Raises FileNotFoundError, Malformed, SettingsError.
+        """
+        codec = self._codec
+        if encrypt:
+            codec.insist_on_key("encrypt")
         path = Path(os.path.abspath(file_path))  # noqa: PTH100 - links stay, ".." goes
         stat = path.stat()
         if path.is_dir():
             raise Malformed(f"{path} is a folder.", field="file_path", todo="Name a file.")
         where = os.fspath(destination)
+        sealed, size = codec.seals or encrypt, self._size(chunk_size)
+        if sealed or codec.level:
+            size = coded_chunk_size(stat.st_size, size)
         return Record(
             operation_id=operation_id if is_id(operation_id) else uuid4().hex,
             kind=OperationType.UPLOAD,
             path=str(path),
             address=address_of(where, path.name, in_process=self.in_process),
-            chunk_size=at_least(1, "chunk_size", chunk_size or self._chunk_size),
+            chunk_size=size,
             total=stat.st_size,
             source=(stat.st_size, stat.st_mtime_ns),
             metadata=json.loads(json.dumps(dict(metadata or {}), default=str)),
             algorithm=self._algorithm,
+            level=codec.level,
+            sealed=sealed,
         )
 
     def new_download(self, document: str, target: Location, chunk_size: int | None) -> Record:
@@ -133,9 +150,12 @@ class Opening:
             kind=OperationType.DOWNLOAD,
             path=str(target_of(os.fspath(target), own)),
             address=address,
-            chunk_size=at_least(1, "chunk_size", chunk_size or self._chunk_size),
+            chunk_size=self._size(chunk_size),
             algorithm=self._algorithm,
         )
+
+    def _size(self, asked: int | None) -> int:
+        return at_least(1, "chunk_size", asked or self._chunk_size)
 
     def _carrier(self) -> Carrier:
         place = self._place
@@ -144,7 +164,9 @@ class Opening:
 
             token = place.token or surroundings.token()
             verify = self._algorithm is not None
-            return ClientCarrier(place.url, token, place.state_dir, self.rules, verify=verify)
+            return ClientCarrier(
+                place.url, token, place.state_dir, self.rules, keys=self._codec.keys, verify=verify
+            )
         from towpath.uds3 import house  # noqa: PLC0415 - an engine is slow to import
         from towpath.uds3.in_process import EngineCarrier  # noqa: PLC0415 - the same
 
@@ -154,7 +176,7 @@ class Opening:
             data=settings.data.absolute(),  # the working folder may change
             lifetime=max(settings.lifetime, self.retention_days * 86400.0),
         )
-        return EngineCarrier(house.enter(settings), self.rules)
+        return EngineCarrier(house.enter(settings), self.rules, self._codec.keys)
 
 
 def at_least(least: int, name: str, value: int) -> int:
@@ -169,14 +191,3 @@ def cannot_be(name: str, value: object, wanted: str) -> SettingsError:
     return SettingsError(
         f"{name} cannot be {value!r}.", why=f"It must be {wanted}.", todo="Correct the argument."
     )
-
-
-def refuse_codec(*, compress: bool, encrypt: bool) -> None:
-    """Chunks are sent as they are. Raises SettingsError for who wants them otherwise."""
-    wanted = [word for word, on in (("compressed", compress), ("encrypted", encrypt)) if on]
-    if wanted:
-        raise SettingsError(
-            f"Chunks cannot be {' and '.join(wanted)} by a StreamingManager yet.",
-            why="It sends the bytes of a file as they are.",
-            todo="Leave compress_chunks, encrypt_chunks and encrypt off.",
-        )

@@ -49,6 +49,9 @@ class Record:
     checksum: str | None = None  # of the whole file, in hex
     crc: str | None = None  # CRC64NVME of the whole file, in hex
     key: str = ""  # of the upload, where the bytes go to
+    level: int = 0  # of zstd; 0: its chunks are not compressed
+    sealed: bool = False  # its chunks are encrypted
+    keys: str = ""  # in process: what the record of its keys is called
     document_id: str = ""
     transferred: int = 0
     resumed_from: int = 0  # byte that this run began at
@@ -57,6 +60,11 @@ class Record:
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
     chunks: dict[int, ChunkMetadata] = field(default_factory=dict)
+
+    @property
+    def coded(self) -> bool:
+        """True if its chunks are compressed, or encrypted, or both."""
+        return self.sealed or self.level > 0
 
     @property
     def chunks_total(self) -> int:
@@ -199,17 +207,7 @@ class FolderCheckpoints:
 
     def write(self, operation_id: str, data: bytes) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(suffix=".new", dir=self.folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside).replace(self._path(operation_id))
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
-        sync_folder(self.folder)
+        replace_file(self._path(operation_id), data)
 
     def remove(self, operation_id: str) -> None:
         self._path(operation_id).unlink(missing_ok=True)
@@ -241,6 +239,21 @@ def unknown(operation_id: str) -> NotFound:
         why="It never was, or it was cleaned up.",
         todo="Call list_operations to see what there is.",
     )
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a small file that lasts; it replaces what was there, or nothing does."""
+    handle, beside = tempfile.mkstemp(suffix=".new", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

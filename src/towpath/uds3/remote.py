@@ -17,10 +17,24 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from towpath.client import BlockingTransfer, Client, Direction, Note, Progress
-from towpath.client.surroundings import state_folder
-from towpath.errors import Forbidden, NotFound, Refused
+from towpath.client.coded_object import CodedObject
+from towpath.client.peer import Peer
+from towpath.client.surroundings import speed_limit, state_folder
+from towpath.client.throttle import Pace, Throttle
+from towpath.core.digest import crc
+from towpath.errors import (
+    DigestMismatch,
+    Forbidden,
+    NotFound,
+    Refused,
+    TowpathError,
+    Unreadable,
+    WrongKey,
+)
 from towpath.uds3.carrier import Job, Rules, checksum_of
 from towpath.uds3.client_checkpoints import ClientCheckpoints
+from towpath.uds3.coding import Key, insist_on_keys, wrong_key
+from towpath.uds3.errors import named
 from towpath.uds3.records import Checkpoints, Record
 
 R = TypeVar("R")
@@ -29,17 +43,25 @@ _OURS = ("name", "filename", "mtime", "fingerprint", "on-conflict")  # what the 
 
 
 class ClientCarrier:
-    """A `Carrier` over HTTP. Clients are made when they are needed, one for each chunk size."""
+    """A `Carrier` over HTTP. Clients are made when needed, for each chunk size and parallelism."""
 
     def __init__(
-        self, url: str, token: str | None, state_dir: Path | None, rules: Rules, *, verify: bool
+        self,
+        url: str,
+        token: str | None,
+        state_dir: Path | None,
+        rules: Rules,
+        *,
+        keys: tuple[Key, ...] = (),
+        verify: bool,
     ) -> None:
         self._url = url if url.endswith("/") else f"{url}/"
         self._token = token
         self._rules = rules
+        self._keys = keys
         self._verify = verify
         self._guard = Lock()
-        self._clients: dict[int, Client] = {}
+        self._clients: dict[tuple[int, int], Client] = {}
         self._state = state_folder() if state_dir is None else state_dir
         server = hashlib.sha256(self._url.encode()).hexdigest()[:12]
         self.folder = self._state / "operations" / server
@@ -47,11 +69,12 @@ class ClientCarrier:
     @property
     def checkpoints(self) -> Checkpoints:
         """Records as objects of the server."""
-        return ClientCheckpoints(self._client(0))
+        return ClientCheckpoints(self._client(0, 1))
 
     def upload(self, job: Job) -> None:
         record = job.record
-        client = self._client(record.chunk_size)
+        insist_on_keys(record.path, sealed=record.sealed, keys=self._keys)
+        client = self._client(record.chunk_size, job.parallel)
         record.insist_on_source(Path(record.path).stat())
         result = self._carry(
             job,
@@ -61,6 +84,8 @@ class ClientCarrier:
                 metadata=_texts(record.metadata),
                 on_conflict="replace",
                 restart=restart,
+                compress=str(record.level) if record.level else "no",
+                encrypt=self._keys if record.sealed else (),
             ),
         )
         record.transferred, record.address = record.total, result.name
@@ -71,12 +96,14 @@ class ClientCarrier:
 
     def download(self, job: Job) -> None:
         record = job.record
-        client = self._client(record.chunk_size)
+        client = self._client(record.chunk_size, job.parallel)
         Path(record.path).parent.mkdir(parents=True, exist_ok=True)
         name = self._found(client, record.address)
         result = self._carry(
             job,
-            lambda restart: client.download(name, record.path, overwrite=True, restart=restart),
+            lambda restart: client.download(
+                name, record.path, overwrite=True, restart=restart, keys=self._keys
+            ),
         )
         record.transferred = record.total = result.length
         record.document_id = result.url.rstrip("/").rpartition("/")[2]
@@ -84,7 +111,7 @@ class ClientCarrier:
 
     def undo(self, record: Record, *, tell: bool) -> None:
         """Whom the server tells of a cancelled upload is set up there."""
-        client = self._client(record.chunk_size)
+        client = self._client(record.chunk_size, 1)
         with contextlib.suppress(Refused):  # it is there, and may keep to itself how it is
             client.server()  # else nothing is forgotten here: it can go on later
         for note in client.unfinished():
@@ -93,12 +120,15 @@ class ClientCarrier:
 
     def verify(self, record: Record) -> bool:
         try:
-            found = self._client(record.chunk_size).stat(record.address)
+            found = self._client(record.chunk_size, 1).stat(record.address)
         except NotFound:
             return False
+        if found.damaged or found.id != record.document_id:
+            return False
+        if record.coded:
+            return self._reads_back(record)
         same = record.crc is None or found.digests.get("crc64nvme") == record.crc
-        whole = found.length == record.total and not found.damaged
-        return same and whole and found.id == record.document_id
+        return same and found.length == record.total
 
     def before_exit(self, call: Callable[[], None]) -> None:
         """A client goes on while threads are waited for."""
@@ -111,23 +141,42 @@ class ClientCarrier:
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _client(self, chunk_size: int) -> Client:
-        """The client that sends chunks of that size; 0: all at once."""
+    def _client(self, chunk_size: int, connections: int) -> Client:
+        """The client that sends chunks of that size, 0: all at once; over so many connections."""
         with self._guard:
-            client = self._clients.get(chunk_size)
+            client = self._clients.get((chunk_size, connections))
             if client is None:
-                client = self._clients[chunk_size] = Client(
+                client = self._clients[chunk_size, connections] = Client(
                     self._url,
                     self._token,
                     state_dir=self._state,
                     timeout=self._rules.timeout,
                     retries=0,
                     parallel=self._rules.operations,
-                    connections=1,  # chunks are told of in order, and gone on with from one place
+                    connections=connections,
                     chunk_size=chunk_size or None,
                     verify=self._verify,
                 )
             return client
+
+    def _reads_back(self, record: Record) -> bool:
+        """Read a coded file again, and tell whether it is the one that was sent."""
+        peer = Peer(self._url, self._token, timeout=self._rules.timeout)
+        peer = peer.paced(Pace(Throttle(speed_limit())))
+        url = peer.address(f"files/{quote(record.document_id)}")
+        try:
+            found, value = CodedObject(peer, url, self._keys, _nobody), 0
+            for block in found.blocks(0, found.length, _nobody):
+                value = crc(block, value)
+        except WrongKey as error:
+            raise wrong_key(error) from error
+        except (NotFound, DigestMismatch, Unreadable):
+            return False
+        except TowpathError as error:
+            raise named(error) from error
+        finally:
+            peer.done_with()
+        return found.length == record.total and record.crc == f"{value:016x}"
 
     def _carry(self, job: Job, start: Callable[[bool], BlockingTransfer[R]]) -> R:
         """Carry a transfer through; `start` is called for each try, and told whether anew."""
@@ -158,6 +207,10 @@ class ClientCarrier:
                 raise
             return f"{self._url}files/{quote(address)}"
         return address
+
+
+def _nobody() -> None:
+    """No wish to stop."""
 
 
 def _carried(job: Job, transfer: BlockingTransfer[R]) -> R:

@@ -79,7 +79,7 @@ def behind(trailers: Mapping[str, str]) -> Mapping[str, bytes]:
 class BytesSource:
     """A `core.ports.Source`: a few bytes that are at hand."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self.length = len(data)
         self.ending: Ending | None = None
         self.trailers: Mapping[str, str] = {}
