@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.queueing import Runner, worked
 from tests.client.fake import FakeServer, serving
 from tests.web.running import Served, running
 from towpath.cli.main import main
@@ -53,7 +54,7 @@ def environment(
         "XDG_STATE_HOME": str(tmp_path / "xdg"),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "COLUMNS": "80",
-        "PYTHONPATH": "src",
+        "PYTHONPATH": str(Path("src").absolute()),  # tests go elsewhere
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
@@ -102,6 +103,14 @@ def start(environment: dict[str, str]) -> Callable[..., "subprocess.Popen[str]"]
         )
 
     return start
+
+
+@pytest.fixture
+def runner(environment: dict[str, str], server: FakeServer) -> Iterator[Runner]:
+    """The queue's worker; at the end none is left."""
+    with worked(environment["XDG_STATE_HOME"]) as found:
+        yield found
+        server.release.set()
 
 
 @pytest.fixture

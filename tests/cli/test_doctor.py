@@ -44,6 +44,7 @@ def masked(text: str) -> str:
     text = re.sub(r"^\[.\] disk.*\n(?: .*\n)*", "", text, flags=re.MULTILINE)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:54321", text)
     text = re.sub(r"Towpath \d+\S*", "Towpath 1.2.3", text)
+    text = re.sub(r"[\d.]+ m?s after", "9 s after", text)
     return re.sub(r"\d+(\.\d+)? (s|ms)\b", r"9 \2", text)
 
 

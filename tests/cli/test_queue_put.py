@@ -68,3 +68,26 @@ def test_a_time_without_a_date_is_the_next_one(text: str, now: str, then: str) -
 def test_a_time_may_name_its_zone() -> None:
     expected = datetime(2026, 12, 24, 18, tzinfo=BERLIN).timestamp()
     assert moment("2026-12-24T18:00+01:00", datetime.now(UTC).astimezone()) == expected
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--passphrase-env", "WORDS"], "Name a file: --passphrase-file"),
+        (["--encrypt"], "give --key-file, --recipient or"),
+        (["--progress", "bar"], "`towpath transfers` shows"),
+        (["--delta", "--compress"], "no --delta"),
+    ],
+)
+def test_what_the_queue_cannot_do_is_refused_with_what_to_do(
+    run: Run, big: Path, tmp_path: Path, args: list[str], says: str
+) -> None:
+    ran = run("put", big, "--detach", *args)
+    assert (ran.code, says in ran.err) == (2, True)
+    assert not list(tmp_path.rglob("jobs"))
+
+
+def test_a_dry_run_queues_nothing(run: Run, big: Path, tmp_path: Path) -> None:
+    ran = run("put", big, "a/", "--detach", "--dry-run")
+    assert (ran.code, ran.out) == (0, f"{big} -> a/big.bin  19.1 MiB\n")
+    assert not list(tmp_path.rglob("jobs"))

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from towpath.cli.select import Found, Rule, Rules, Walk
-from towpath.errors import TransferError
 
 
 def rules(*given: str) -> Rules:
@@ -126,7 +125,7 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     assert list(walk.told()) == ["1 left out: neither files nor folders."]
 
 
-def test_a_folder_that_cannot_be_read_is_an_error(
+def test_a_folder_that_cannot_be_read_is_told_of_and_the_others_are_found(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scan = os.scandir
@@ -137,8 +136,10 @@ def test_a_folder_that_cannot_be_read_is_an_error(
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(TransferError, match=r"deep cannot be read\. Permission denied"):
-        list(Walk(rules()).files(str(folder), None))
+    found = list(Walk(rules()).files(str(folder), None))
+    (wrong,) = [each for each in found if each.error is not None]
+    assert str(wrong.error) == f"{folder / 'sub' / 'deep'} cannot be read. Permission denied."
+    assert len(found) == len([name for name in PLAIN if "deep" not in name]) + 1
 
 
 def test_a_folder_of_many_files_is_walked_without_a_list_of_them(tmp_path: Path) -> None:

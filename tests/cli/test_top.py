@@ -85,7 +85,7 @@ def shown(board: Board, rows: int | None = None) -> str:
 def test_what_moves_fastest_stands_first_and_what_ended_last() -> None:
     board = Board()
     board.take(event("slow", "open", bytes_per_second=10))
-    board.take(event("done", "complete", received=100))
+    board.take(event("done", "complete", received=100, bytes_per_second=5000))
     board.take(event("fast", "open", bytes_per_second=1000, eta_seconds=3))
     names = [line.split()[0] for line in shown(board).splitlines()[2:]]
     assert names == ["fast", "slow", "done"]

@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from towpath import errors
 from towpath.client.progress import TransferState
 from towpath.client.queue import Job, Queue, Report, Wish
+from towpath.client.sealed import seal
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def done(queue: Queue, one: Job, state: TransferState = TransferState.COMPLETE) 
 
 
 def test_a_job_is_read_back_as_it_was_written(queue: Queue) -> None:
-    wanted = job("a", metadata={"k": "ü"}, limit="1M", chunk_size=5, wish=Wish.PAUSE)
+    coded = {"compress": True, "key_files": ("/k",), "recipients": ("/r", "/s")}
+    wanted = job("a", metadata={"k": "ü"}, limit="1M", chunk_size=5, wish=Wish.PAUSE, **coded)
     queue.add(wanted)
     assert Queue(queue.folder).jobs() == [wanted]
     report = Report(id="a", turn=1, state=TransferState.FAILED, error="no", exit_code=4)
@@ -180,3 +182,33 @@ def test_what_a_killed_command_left_half_written_is_removed(queue: Queue) -> Non
     queue.tidy()
     assert (old.exists(), new.exists()) == (False, True)
     assert [one.id for one in queue.jobs()] == ["a"]
+
+
+def test_a_job_of_an_earlier_version_has_the_defaults_of_what_is_new(queue: Queue) -> None:
+    plain = asdict(job("a"))
+    new = ("delta", "preserve", "link", "compress", "key_files", "recipients", "passphrase_file")
+    seal(queue.folder / "jobs" / "a.json", 1, {k: v for k, v in plain.items() if k not in new})
+    assert queue.jobs() == [job("a", created_at=plain["created_at"])]
+
+
+def test_rows_of_a_coded_file_wait_with_its_note(queue: Queue) -> None:
+    notebook, state = queue.notebook, queue.folder.parent
+    one = queue.add(job("a"))
+    for name in ("a.json", "a.chunks"):
+        (state / name).write_text(name)
+    notebook.remove("a")
+    assert not list(state.glob("a.*"))
+    notebook.restore("a")
+    assert {path.name: path.read_text() for path in state.glob("a.*")} == {
+        "a.json": "a.json",
+        "a.chunks": "a.chunks",
+    }
+    notebook.remove("a")
+    done(queue, one)
+    assert [path.name for path in (queue.folder / "reports").iterdir()] == ["a.json"]
+
+
+def test_a_job_of_a_later_version_is_left_alone(queue: Queue) -> None:
+    path = queue.folder / "jobs" / "a.json"
+    seal(path, 1, {**asdict(job("a")), "of_tomorrow": True})
+    assert (queue.jobs(), queue.has_work, path.exists()) == ([], False, True)

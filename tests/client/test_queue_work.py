@@ -11,6 +11,7 @@ import pytest
 
 from tests.client.conftest import sample
 from tests.client.fake import FakeServer
+from tests.web.running import House
 from towpath.client import Client
 from towpath.client.progress import Direction, TransferState
 from towpath.client.queue import Job, Queue, Report, Wish
@@ -26,6 +27,7 @@ class Yard:
 
     def __init__(self, server: FakeServer, folder: Path) -> None:
         self.server = server
+        self.url = server.url  # of new jobs
         self.state = folder / "state"
         self.files = folder
         self.queue = Queue(self.state / "queue")
@@ -36,12 +38,12 @@ class Yard:
         """Queue a file of random bytes."""
         path = self.files / name
         path.write_bytes(sample(size))
-        job_id = transfer_id(Direction.UPLOAD, self.server.url, name, str(path))
+        job_id = transfer_id(Direction.UPLOAD, self.url, name, str(path))
         return self.queue.add(
             Job(
                 id=job_id,
                 batch=rest.pop("batch", name),
-                server=self.server.url,
+                server=self.url,
                 path=str(path),
                 name=name,
                 size=size,
@@ -56,6 +58,7 @@ class Yard:
             retries=self.retries,
             limit=throttle,
             timeout=10,
+            chunk_size=job.chunk_size,
         )
         self.clients.append(client)
         return client
@@ -115,8 +118,8 @@ def test_the_queue_is_worked_off_highest_priority_first(yard: Yard, server: Fake
 
 def test_a_start_time_is_waited_for(yard: Yard, server: FakeServer) -> None:
     begins = time.time() + 0.8
-    yard.add("later", priority=9, not_before=begins)
-    yard.add("now")
+    yard.add("later", size=1000, priority=9, not_before=begins)
+    yard.add("now", size=1000)
     yard.run(parallel=1)
     assert created(server) == ["now", "later"]
     assert time.time() >= begins
@@ -250,10 +253,8 @@ def test_those_who_were_queued_together_share_a_limit(yard: Yard, server: FakeSe
     assert time.monotonic() - began > 0.4
 
 
-def test_a_worker_that_is_killed_before_it_tells_of_the_end_has_nothing_sent_again(
-    yard: Yard, server: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    yard.add("a", size=1_000_000)
+def killed_at_its_end(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a worker carry a job, and die before it can tell."""
     tell = Queue.tell
 
     def die(queue: Queue, report: Report, *, durable: bool = True) -> None:
@@ -266,8 +267,32 @@ def test_a_worker_that_is_killed_before_it_tells_of_the_end_has_nothing_sent_aga
         with pytest.raises(OSError, match="killed"):
             yard.run()
     yard.clients.pop().close()  # a process would be gone
-    assert yard.states() == {"a": "running"}
+    assert set(yard.states().values()) == {"running"}
+
+
+def test_a_worker_that_is_killed_before_it_tells_of_the_end_has_nothing_sent_again(
+    yard: Yard, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.add("a", size=1_000_000)
+    killed_at_its_end(yard, monkeypatch)
     yard.run()
     assert yard.states() == {"a": "complete"}
     assert (server.received, len(server.uploads)) == (1_000_000, 1)
     assert not list(yard.state.rglob("*.note"))
+
+
+@pytest.mark.parametrize("how", [{"compress": True}, {"delta": True, "on_conflict": "replace"}])
+def test_the_same_holds_for_what_is_coded_or_sent_as_changes(
+    yard: Yard, house: House, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
+) -> None:
+    served = house.get("direct")
+    name = f"queue-{'-'.join(how)}"
+    yard.url = f"{served.url}/"
+    yard.add(name, size=3_000_000, chunk_size=1 << 20, **how)
+    killed_at_its_end(yard, monkeypatch)
+    yard.run()
+    assert set(yard.states().values()) == {"complete"}
+    with Client(served.url, state_dir=yard.state / "reader") as reader:
+        assert [found.path for found in reader.names(name)] == [name]
+    assert list(Notebook(yard.state).all()) == []
+    assert not list(yard.state.rglob("*.chunks"))

@@ -25,7 +25,7 @@ SETTLE_BYTES = Settings().settle_bytes
 FAST = 10
 PORTIONS = 50
 IN_A_PORTION = 10
-IN_ORDER = ("--connections", "1")  # many are for test_kill_parallel
+IN_ORDER = ("--connections", "1")  # many are for test_kill_transfers
 STAND_IN = (sys.executable, str(Path(__file__).parents[1] / "testing" / "stand_in.py"))
 
 

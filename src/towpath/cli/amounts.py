@@ -22,6 +22,8 @@ def size(count: float) -> str:
 
 def duration(seconds: float) -> str:
     """3700 -> 1 h 1 min. The two largest units."""
+    if seconds < 0.01:
+        return f"{max(1, round(seconds * 1000))} ms"
     if seconds < 10:
         return f"{seconds:.{1 if seconds >= 1 else 2}f} s"
     whole = round(seconds)

@@ -47,17 +47,31 @@ class Tally:
     done: int = 0
     bytes: int = 0
     verified: bool = True
-    codes: list[int] = field(default_factory=list)  # of those that failed
+    failed: int = 0
+    codes: set[int] = field(default_factory=set)  # of those that failed
 
     def code(self) -> int:
         """The exit code for all."""
         if not self.codes:
             return OK
-        return PARTLY if self.done or len(set(self.codes)) > 1 else self.codes[0]
+        return PARTLY if self.done or len(self.codes) > 1 else min(self.codes)
+
+    def fail(self, code: int) -> None:
+        """One more that failed with this exit code."""
+        self.failed += 1
+        self.codes.add(code)
 
 
-def carry(client: Client, jobs: Iterable[Job], *, output: Output, show: Show, parallel: int) -> int:
-    """Carry the jobs; return the exit code."""
+def carry(
+    client: Client,
+    jobs: Iterable[Job],
+    *,
+    output: Output,
+    show: Show,
+    parallel: int,
+    rest: str = "run this command again",
+) -> int:
+    """Carry the jobs; return the exit code. `rest`: what to do about those that did not begin."""
     began, tally = time.monotonic(), Tally()
     crew = _Crew(client, output, show, tally)
     try:
@@ -67,17 +81,17 @@ def carry(client: Client, jobs: Iterable[Job], *, output: Output, show: Show, pa
                     crew.work(iter(jobs), parallel)
             except Halt as halt:
                 show.close()
-                crew.paused()
+                crew.paused(rest)
                 return halt.code
     finally:
         show.close()
     seconds = time.monotonic() - began
     if tally.done:
-        speed = f" ({size(tally.bytes / seconds)}/s)" if seconds >= 1 else ""
+        speed = f" ({size(tally.bytes / seconds)}/s)" if tally.bytes and seconds >= 1 else ""
         files = "1 file" if tally.done == 1 else f"{tally.done} files"
         proof = ", verified" if tally.verified else ", not verified"
         output.say(f"{files}, {size(tally.bytes)} in {duration(seconds)}{speed}{proof}.")
-    failed = len(tally.codes)
+    failed = tally.failed
     if tally.done + failed > 1 or output.as_json:
         output.record("summary", done=tally.done, failed=failed, bytes=tally.bytes, seconds=seconds)
         if failed:
@@ -96,6 +110,7 @@ class _Crew:
         self._news: queue.SimpleQueue[tuple[int, Progress]] = queue.SimpleQueue()
         self._active: dict[int, tuple[Job, BlockingTransfer[Any]]] = {}
         self._resumed: set[int] = set()
+        self._all_began = False
 
     def work(self, jobs: Iterator[Job], parallel: int) -> None:
         """Carry all jobs, `parallel` of them at a time."""
@@ -104,6 +119,7 @@ class _Crew:
             while len(self._active) < parallel and (job := next(jobs, None)) is not None:
                 number += 1
                 self._begin(number, job)
+            self._all_began = len(self._active) < parallel
             if not self._active:
                 return
             try:
@@ -112,8 +128,8 @@ class _Crew:
                 continue
             self._hear(number_of, progress)
 
-    def paused(self) -> None:
-        """Say how to go on with what was stopped."""
+    def paused(self, rest: str) -> None:
+        """Say how to go on with what was stopped, and with what was not begun."""
         for job, transfer in self._active.values():
             if transfer.progress.state.is_final:
                 continue  # done just now
@@ -122,6 +138,8 @@ class _Crew:
                 self._output.say(f"Paused. Continue with: towpath resume {transfer.id}")
             elif not job.resumable:
                 self._output.say(f"Stopped. {job.label} was a stream, which cannot be resumed.")
+        if not self._all_began:
+            self._output.say(f"If there is more to carry, {rest}.")
 
     def _begin(self, number: int, job: Job) -> None:
         def news(progress: Progress) -> None:
@@ -130,7 +148,7 @@ class _Crew:
         try:
             self._active[number] = job, job.begin(self._client, news)
         except TowpathError as error:
-            self._tally.codes.append(self._output.error(error, about=job.label))
+            self._tally.fail(self._output.error(error, about=job.label))
 
     def _hear(self, number: int, progress: Progress) -> None:
         job, transfer = self._active[number]
@@ -146,7 +164,7 @@ class _Crew:
             result: Result = transfer.result()
         except TowpathError as error:
             code = self._output.error(error, about=job.label)
-            self._tally.codes.append(code)
+            self._tally.fail(code)
             if code in _GO_ON and _is_remembered(transfer.id):
                 self._output.say(f"What got through is kept: towpath resume {transfer.id}")
         else:
@@ -156,6 +174,7 @@ class _Crew:
             self._output.line(job.data(result))
             self._output.record("result", direction=progress.direction, **result.to_dict())
         del self._active[number]
+        self._resumed.discard(number)
 
 
 def _is_remembered(transfer_id: str) -> bool:

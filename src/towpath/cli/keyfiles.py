@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 _LONGEST = 4096  # bytes of a key's or a passphrase's file
 _FILE = click.Path(exists=True, dir_okay=False)
+CODING = ("compress", "encrypt", "key_file", "recipient", "passphrase_file", "passphrase_env")
 
 
 def sealing_options(command: _F) -> _F:

@@ -192,16 +192,17 @@ _SERVER = (
         help="An HTTP proxy, or none; else HTTPS_PROXY and HTTP_PROXY say.",
     ),
 )
+files_option = click.option(
+    "--transfers",
+    "--parallel",
+    "parallel",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Files at once.",
+)
 _MANY = (
-    click.option(
-        "--transfers",
-        "--parallel",
-        "parallel",
-        type=click.IntRange(1, 64),
-        default=4,
-        show_default=True,
-        help="Files at once.",
-    ),
+    files_option,
     click.option(
         "--connections",
         type=click.IntRange(1, 64),

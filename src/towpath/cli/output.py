@@ -7,13 +7,19 @@ line, each with `schema` and `type`. New types and fields may be added; none cha
 from __future__ import annotations
 
 import json
+import os
 import sys
+import textwrap
 import traceback
 
 from towpath.cli.exits import exit_code
-from towpath.errors import TowpathError
+from towpath.errors import TowpathError, Unauthenticated
 
 SCHEMA = 1
+_TODO: dict[type[TowpathError], str] = {  # where a server's advice is for programs
+    Unauthenticated: "Show a token: by `towpath login`, TOWPATH_TOKEN or --token-file.",
+}
+_NARROWEST = 20  # columns: less is no terminal for people
 
 
 class Output:
@@ -35,14 +41,16 @@ class Output:
 
     def say(self, text: str) -> None:
         """A message, on stderr."""
-        print(printable(text), file=sys.stderr, flush=True)
+        text = printable(text, lines=False)
+        print(wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
 
     def error(self, error: Exception, *, about: str = "") -> int:
         """Say what happened, why, and what to do; return the exit code for it."""
         code = exit_code(error)
         if isinstance(error, TowpathError):
-            word, text = error.code, str(error)
-            parts = {"what": error.what, "why": error.why, "todo": error.todo}
+            word, todo = error.code, _TODO.get(type(error), error.todo)
+            parts = {"what": error.what, "why": error.why, "todo": todo}
+            text = " ".join(filter(None, parts.values()))
         else:
             word, text = "internal", f"{type(error).__name__}: {error}"
             parts = {"what": text, "why": "This is a fault of Towpath.", "todo": ""}
@@ -60,9 +68,26 @@ def json_line(kind: str, **fields: object) -> str:
     return json.dumps({"schema": SCHEMA, "type": kind, **fields}, ensure_ascii=True)
 
 
-def printable(text: str) -> str:
-    """Text with control characters made visible: a name must not steer a terminal."""
+def printable(text: str, *, lines: bool = True) -> str:
+    """Text with control characters made visible: a name must not steer a terminal.
+
+    `lines`: it may be of several lines, and have tabs.
+    """
+    kept = "\n\t" if lines else ""
     return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1]
-        for letter in text
+        letter if letter.isprintable() or letter in kept else ascii(letter)[1:-1] for letter in text
     )
+
+
+def wrapped(text: str) -> str:
+    """A message whose lines end between words, as wide as the terminal of stderr."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # it has no size
+        width = 0
+    if len(text) <= width or width < _NARROWEST:
+        return text
+    lines = textwrap.wrap(
+        text, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
+    return "\n".join(lines)

@@ -20,6 +20,7 @@ from towpath.client.surroundings import state_folder
 from towpath.errors import NameConflict, NotFound, TowpathError, TransferError
 
 if TYPE_CHECKING:
+    from towpath.cli.select import Found
     from towpath.client import Client
 
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -83,21 +84,26 @@ class _Plan:
             return None
 
 
-def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[tuple[str, str]]]) -> int:
-    """Say what `put` would do with these files and their names on the server."""
+def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[Found]]) -> int:
+    """Say what `put` would do with these files."""
     from towpath.client.aio import absolute, name_for
 
     plan = _Plan(caller)
     with caller.client() as client:
-        for given, wanted in files(client):
-            path = absolute(given)
+        for found in files(client):
+            path = absolute(found.path)
+            error: TowpathError | None = found.error
+            length = 0
             try:
-                length = Path(path).stat().st_size
-            except OSError as error:
-                missing = NotFound(f"{given} cannot be read.", why=f"{error.strerror}.")
-                plan.refuse(missing, given)
+                if found.link is None:
+                    length = Path(path).stat().st_size
+            except OSError as wrong:
+                error = NotFound(f"{found.path} cannot be read.", why=f"{wrong.strerror}.")
+            if error is not None:
+                plan.refuse(error, found.path)
                 continue
-            plan.add(Direction.UPLOAD, path, name_for(wanted or None, Path(path).name), length)
+            name = name_for(found.name or None, Path(path).name)
+            plan.add(Direction.UPLOAD, path, name, length)
     return plan.end("upload")
 
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, carry
-from towpath.cli.keyfiles import locks, sealing_options
+from towpath.cli.keyfiles import CODING, locks, sealing_options
 from towpath.cli.options import Caller, Size, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.queue_put import detach, is_detached, queue_options
 from towpath.cli.same import is_same, same_options, there
 from towpath.cli.select import LINKS, Found, Selecting, Walk, rules_given, selection_options
 from towpath.client.aio import name_for
-from towpath.client.attributes import LINK, attributes
+from towpath.client.attributes import LINK, attributes_of
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client
@@ -70,6 +70,9 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     replaces the one of its name, and only what has changed is sent.
     """
     sources, dest = split_destination(paths, said["dest"])
+    detached = is_detached(said)
+    if said["delta"] and any(said[name] for name in CODING):
+        raise click.UsageError("A file cannot be coded if only its changes are sent: no --delta.")
     update = said["update"] or said["checksum"]
     keep = Sending(
         caller=caller,
@@ -83,15 +86,14 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         compress="auto" if said["compress"] else "no",
         encrypt=locks(said, caller.output),
     )
-    detached, stdin = is_detached(said), "-" in sources
+    stdin = "-" in sources
     _check_stdin(sources, dest, said, stdin=stdin)
     walk = Walk(rules_given(said["include"], said["exclude"]), said["links"])
-    if detached:
-        found = ((each.path, each.name) for source in sources for each in walk.files(source, dest))
-        how = {"metadata": keep.metadata, "on_conflict": keep.on_conflict}
-        return detach(caller, found, how, said)
     if said["dry_run"]:
-        return plan_uploads(caller, lambda client: _planned(client, walk, sources, dest, keep))
+        return plan_uploads(caller, lambda client: _wanted(client, walk, sources, dest, keep))
+    if detached:
+        with caller.client() as client:  # which asks nothing unless some are to be left out
+            return detach(caller, _wanted(client, walk, sources, dest, keep), keep, said)
     client = caller.client(
         parallel=said["parallel"],
         connections=said["connections"],
@@ -108,7 +110,20 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         if dest is not None and not said["dest"] and Path(dest).is_dir():
             caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
         jobs = _jobs(client, walk, sources, dest, keep)
-    return carry(client, jobs, output=caller.output, show=caller.show(), parallel=said["parallel"])
+    return carry(
+        client,
+        jobs,
+        output=caller.output,
+        show=caller.show(),
+        parallel=said["parallel"],
+        rest=_THE_REST[update],
+    )
+
+
+_THE_REST = {
+    True: "run this command again",
+    False: "run `towpath resume --all`, then this command with --update",
+}
 
 
 def _check_stdin(
@@ -175,28 +190,27 @@ def metadata(pairs: tuple[str, ...]) -> dict[str, str]:
 def _jobs(
     client: Client, walk: Walk, sources: list[str], dest: str | None, keep: Sending
 ) -> Iterator[Job]:
+    for found in _wanted(client, walk, sources, dest, keep):
+        keep.caller.output.record("begin", direction="upload", path=found.path)
+        yield Job(found.path, _begin(found, keep), lambda result: str(result.name))
+
+
+def _wanted(
+    client: Client, walk: Walk, sources: list[str], dest: str | None, keep: Sending
+) -> Iterator[Found]:
+    """The files to send; those that are left out are told at the end."""
     output, same = keep.caller.output, 0
     for source in sources:
         for found in walk.files(source, dest):
-            if keep.update and _is_there(client, found, keep):
+            if keep.update and found.error is None and _is_there(client, found, keep):
                 same += 1
                 output.record("same", direction="upload", path=found.path)
-                continue
-            output.record("begin", direction="upload", path=found.path)
-            yield Job(found.path, _begin(found, keep), lambda result: str(result.name))
+            else:
+                yield found
     if same:
         output.say(f"{same} left out: the server has them.")
     for text in walk.told():
         output.say(text)
-
-
-def _planned(
-    client: Client, walk: Walk, sources: list[str], dest: str | None, keep: Sending
-) -> Iterator[tuple[str, str]]:
-    for source in sources:
-        for found in walk.files(source, dest):
-            if not (keep.update and _is_there(client, found, keep)):
-                yield found.path, found.name
 
 
 def _is_there(client: Client, found: Found, keep: Sending) -> bool:
@@ -208,6 +222,8 @@ def _is_there(client: Client, found: Found, keep: Sending) -> bool:
 
 def _begin(found: Found, keep: Sending) -> Begin:
     def begin(client: Client, news: News) -> BlockingTransfer[Any]:
+        if found.error is not None:
+            raise found.error
         extra = dict(keep.metadata)
         if found.link is not None:
             extra[LINK] = found.link
@@ -215,7 +231,7 @@ def _begin(found: Found, keep: Sending) -> Begin:
                 b"", found.name, metadata=extra, on_conflict=keep.on_conflict, progress=news
             )
         if keep.preserve:
-            extra.update(_attributes(found.path))
+            extra.update(attributes_of(found.path))
         return client.upload(
             found.path,
             found.name or None,
@@ -229,13 +245,6 @@ def _begin(found: Found, keep: Sending) -> Begin:
         )
 
     return begin
-
-
-def _attributes(path: str) -> dict[str, str]:
-    try:
-        return attributes(Path(path).stat())
-    except OSError:  # the upload says what is wrong with it
-        return {}
 
 
 def _stdin(name: str, keep: Sending) -> Job:

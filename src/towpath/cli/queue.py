@@ -18,7 +18,8 @@ from towpath.cli.interrupt import Halt, interruptible
 from towpath.cli.options import Caller, caller_options, output_options
 from towpath.cli.output import Output
 from towpath.cli.queue_runner import queue_folder, rouse
-from towpath.client.progress import TransferState, rfc3339
+from towpath.cli.show import Show, show_for
+from towpath.client.progress import Direction, Progress, TransferState, rfc3339
 from towpath.client.queue import Job, Queue, Report, Wish, state_of
 from towpath.errors import NotFound, StateConflict, TransferError
 
@@ -114,12 +115,17 @@ def wait(output: Output, ids: tuple[str, ...]) -> int:
         jobs = [job for job in queue.jobs() if queue.state(job) in _RUNNABLE]
         if not jobs:
             output.say("There is nothing in the queue to wait for.")
+    show = show_for("auto", as_json=output.as_json)
     try:
         with interruptible():
-            codes = [_outcome(output, job, queue.report(job)) for job in _settled(queue, jobs)]
+            settled = _settled(queue, jobs, show)
+            codes = [_outcome(output, job, queue.report(job)) for job in settled]
     except Halt as halt:
+        show.close()
         output.say("The queue goes on.")
         return halt.code
+    finally:
+        show.close()
     failed = [code for code in codes if code]
     if not failed:
         return OK
@@ -162,8 +168,10 @@ def show_jobs(output: Output, row: Callable[..., str]) -> None:
         report = queue.report(job)
         output.record("job", **_facts(job, report))
         total = job.size if report.total_bytes is None else report.total_bytes
-        what = f"{job.path} -> {report.name or job.name}{_remark(job, report)}"
+        what = f"{job.path} -> {report.name or job.name}"
         output.line(row(job.id, state_of(job, report), report.transferred_bytes, total, what))
+        if remark := _remark(job, report):
+            output.line(f"{'':<14}{remark}")
 
 
 def select(
@@ -228,8 +236,9 @@ def _now(queue: Queue, job: Job) -> TransferState:
     return queue.state(newest)
 
 
-def _settled(queue: Queue, jobs: list[Job]) -> Iterable[Job]:
-    """The jobs as they come to rest."""
+def _settled(queue: Queue, jobs: list[Job], show: Show) -> Iterable[Job]:
+    """The jobs as they come to rest; meanwhile what runs is shown."""
+    shown: set[str] = set()
     left, roused = {job.id: job for job in jobs}, -_ROUSE
     while left:
         if time.monotonic() - roused >= _ROUSE:
@@ -237,11 +246,36 @@ def _settled(queue: Queue, jobs: list[Job]) -> Iterable[Job]:
             rouse(queue)
         newest = {job.id: job for job in queue.jobs()}
         for job in [newest.get(job_id, job) for job_id, job in left.items()]:
-            if job.id not in newest or queue.state(job) not in _RUNNABLE:
+            report = queue.report(job)
+            state = state_of(job, report)
+            if state is TransferState.RUNNING or job.id in shown:
+                shown.add(job.id)
+                show.update(job.path, _progress(job, report))
+            if job.id not in newest or state not in _RUNNABLE:
                 del left[job.id]
                 yield job
         if left:
             time.sleep(_LOOK)
+
+
+def _progress(job: Job, report: Report) -> Progress:
+    """How far a job is, as far as its worker has told."""
+    total = job.size if report.total_bytes is None else report.total_bytes
+    speed = report.bytes_per_second
+    return Progress(
+        transfer_id=job.id,
+        direction=Direction.UPLOAD,
+        state=state_of(job, report),
+        total_bytes=total,
+        transferred_bytes=report.transferred_bytes,
+        sent_bytes=0,
+        resumed_from=0,
+        bytes_per_second=speed,
+        eta_seconds=(total - report.transferred_bytes) / speed if speed else None,
+        retries=report.attempts,
+        started_at=job.created_at,
+        updated_at=report.updated_at,
+    )
 
 
 def _outcome(output: Output, job: Job, report: Report) -> int:
@@ -262,11 +296,11 @@ def _remark(job: Job, report: Report) -> str:
     """What else is worth a word in the list."""
     state = state_of(job, report)
     if state is TransferState.FAILED:
-        return f" ({report.error})"
+        return report.error
     begins = max(job.not_before, report.not_before)
     if state is TransferState.QUEUED and begins > time.time():
         when = datetime.fromtimestamp(begins, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-        return f" (not before {when}{'; ' + report.error if report.error else ''})"
+        return f"not before {when}{'; ' + report.error if report.error else ''}"
     return ""
 
 

@@ -22,15 +22,24 @@ from towpath.cli.options import Caller
 from towpath.errors import LimitReached, NotFound, SettingsError, TowpathError
 
 if TYPE_CHECKING:
+    from towpath.cli.put import Sending
+    from towpath.cli.select import Found
     from towpath.client.queue import Job
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_QUEUE = {"detach", "priority", "at"}
-_FILES = {"paths", "dest", "meta", "on_conflict", "restart", "no_verify"}
+_QUEUE = {"detach", "priority", "at", "dry_run"}
+_FILES = {"paths", "dest", "meta", "on_conflict", "restart", "delta", "preserve", "no_verify"}
+_CHOICE = {"include", "exclude", "links", "update", "checksum"}  # of what is queued
+_KEYS = ("key_file", "recipient", "passphrase_file")  # which nobody has to be asked for
+_CODING = {"compress", "encrypt", *_KEYS}
 _WAYS = {"parallel", "connections", "chunk_size", "retries", "limit", "url", "token_file", "ca"}
 _REACH = {"cert", "cert_key", "proxy"}
-_KEPT = _FILES | _WAYS | _REACH
-_SHOWN = {"as_json", "debug", "progress", "name"}  # say nothing of the upload itself
+_KEPT = _FILES | _CHOICE | _CODING | _WAYS | _REACH
+_SHOWN = {"as_json", "debug", "name"}  # say nothing of the upload itself
+_WHY = {
+    "passphrase_env": "the queue outlives this shell. Name a file: --passphrase-file",
+    "progress": "`towpath transfers` shows how far files of the queue are",
+}
 
 
 class Moment(click.ParamType[float]):
@@ -93,21 +102,25 @@ def is_detached(said: dict[str, Any]) -> bool:
         source = context.get_parameter_source(name)
         given = source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
         if given and name not in _QUEUE | _KEPT | _SHOWN:
-            raise click.UsageError(f"{parameter.opts[0]} does not go with --detach.")
+            why = f": {_WHY[name]}" if name in _WHY else ""
+            raise click.UsageError(f"{parameter.opts[0]} does not go with --detach{why}.")
+    if said["encrypt"] and not any(said[name] for name in _KEYS):
+        raise click.UsageError(
+            "With --detach nobody is asked for a passphrase: give --key-file, --recipient or"
+            " --passphrase-file."
+        )
     return True
 
 
-def detach(
-    caller: Caller, sources: Iterable[tuple[str, str]], keep: dict[str, Any], said: dict[str, Any]
-) -> int:
-    """Queue files, each with its name on the server, and see to it that somebody carries them."""
+def detach(caller: Caller, sources: Iterable[Found], keep: Sending, said: dict[str, Any]) -> int:
+    """Queue files, and see to it that somebody carries them."""
     from towpath.cli.queue_runner import queue_folder, rouse
     from towpath.client.queue import MOST, Queue
 
-    queue, found = Queue(queue_folder()), _Found(caller, keep, said)
+    queue, maker = Queue(queue_folder()), _Maker(caller, keep, said)
     room, queued = queue.room, 0
     failed: list[int] = []
-    for path, name in sources:
+    for found in sources:
         try:
             if queued >= room:
                 raise LimitReached(
@@ -115,9 +128,9 @@ def detach(
                     why=f"It holds {MOST} jobs.",
                     todo="Wait for some of them, or upload without --detach.",
                 )
-            job = queue.add(found.job(path, name))
+            job = queue.add(maker.job(found))
         except TowpathError as error:
-            failed.append(caller.output.error(error, about=path))
+            failed.append(caller.output.error(error, about=found.path))
             if isinstance(error, LimitReached):
                 break
             continue
@@ -129,21 +142,23 @@ def detach(
     rouse(queue)
     if queued:
         files = "1 file is" if queued == 1 else f"{queued} files are"
-        caller.output.say(f"{files} in the queue; `towpath transfers` shows how they go.")
+        how = "how it goes" if queued == 1 else "how they go"
+        caller.output.say(f"{files} in the queue; `towpath transfers` shows {how}.")
     if not failed:
         return OK
     return PARTLY if queued else failed[0]
 
 
-class _Found:
+class _Maker:
     """Makes jobs of the files that one command names."""
 
-    def __init__(self, caller: Caller, keep: dict[str, Any], said: dict[str, Any]) -> None:
+    def __init__(self, caller: Caller, keep: Sending, said: dict[str, Any]) -> None:
         """Raises SettingsError for what would not outlive this command."""
         from towpath.client import surroundings
         from towpath.client.dial import split
 
         split(caller.url)
+        self._metadata = keep.metadata
         if caller.token_file is None and surroundings.token():
             raise SettingsError(
                 "The token is only in this shell, which the queue outlives.",
@@ -159,9 +174,14 @@ class _Found:
         self._common = {
             "batch": uuid4().hex[:12],
             "server": caller.url if caller.url.endswith("/") else f"{caller.url}/",
-            "metadata": keep["metadata"],
-            "on_conflict": keep["on_conflict"],
-            "restart": said["restart"],
+            "on_conflict": keep.on_conflict,
+            "restart": keep.restart,
+            "delta": keep.delta,
+            "preserve": keep.preserve,
+            "compress": said["compress"],
+            "key_files": tuple(map(os.path.abspath, said["key_file"])),
+            "recipients": tuple(map(os.path.abspath, said["recipient"])),
+            "passphrase_file": _absolute(said["passphrase_file"]),
             "verify": not said["no_verify"],
             "parallel": said["parallel"],
             "connections": said["connections"],
@@ -177,22 +197,26 @@ class _Found:
             "not_before": said["at"] or 0.0,
         }
 
-    def job(self, path: str, name: str) -> Job:
+    def job(self, found: Found) -> Job:
         """The job for one file. Raises NotFound."""
         from towpath.client.aio import absolute, name_for
+        from towpath.client.attributes import LINK
         from towpath.client.progress import Direction
         from towpath.client.queue import Job
         from towpath.client.resume import transfer_id
 
-        here = absolute(path)
-        if not Path(here).is_file():
-            raise NotFound(f"There is no file {path}.", todo="Check the path.")
-        there = name_for(name or None, Path(here).name)
+        here = absolute(found.path)
+        if found.link is None and not Path(here).is_file():
+            raise NotFound(f"There is no file {found.path}.", todo="Check the path.")
+        there = name_for(found.name or None, Path(here).name)
+        link = {} if found.link is None else {LINK: found.link}
         return Job(
             id=transfer_id(Direction.UPLOAD, self._common["server"], there, here),
             path=here,
             name=there,
-            size=Path(here).stat().st_size,
+            size=0 if link else Path(here).stat().st_size,
+            link=bool(link),
+            metadata=self._metadata | link,
             created_at=time.time(),
             **self._common,
         )

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from logging.handlers import RotatingFileHandler
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from towpath.client.queue import Job, Queue
     from towpath.client.resume import Notebook
     from towpath.client.throttle import Throttle
+    from towpath.codec.keys import Locks
 
 LOG_BYTES = 1024 * 1024  # of one log file; there are two
 _STARTS_IN = 30.0  # seconds
@@ -79,7 +81,8 @@ def work(queue: Queue, halt: threading.Event) -> None:
             if not _alone(queue, held):
                 _log.info("Process %d leaves: another one works.", os.getpid())
                 return
-            Worker(queue, partial(connect, queue.notebook), exit_code).run(halt)
+            connecting = partial(connect, queue.notebook)
+            Worker(queue, connecting, exit_code, locking=locking).run(halt)
 
 
 def connect(notebook: Notebook, job: Job, throttle: Throttle) -> Client:
@@ -108,6 +111,23 @@ def connect(notebook: Notebook, job: Job, throttle: Throttle) -> Client:
         verify=job.verify,
         limit=throttle,
     )
+
+
+def locking(job: Job) -> Sequence[Locks]:
+    """Whom a job is encrypted for. Raises SettingsError, Malformed."""
+    from towpath.cli.keyfiles import locks
+    from towpath.cli.output import Output
+
+    if not (job.key_files or job.recipients or job.passphrase_file):
+        return ()
+    said = {
+        "key_file": job.key_files,
+        "recipient": job.recipients,
+        "passphrase_file": job.passphrase_file,
+        "passphrase_env": None,
+        "encrypt": True,
+    }
+    return locks(said, Output())
 
 
 def main() -> int:

@@ -5,6 +5,8 @@ Rules: what this machine remembers is shown also when the server cannot be reach
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +23,10 @@ from towpath.cli.options import (
     many_options,
     transfer_options,
 )
+from towpath.cli.output import printable
 from towpath.cli.queue import resume_jobs, show_jobs, undone
 from towpath.client.coded import is_sealed
-from towpath.client.progress import rfc3339
+from towpath.client.progress import TransferState, rfc3339
 from towpath.client.resume import Note, Notebook
 from towpath.client.surroundings import state_folder
 from towpath.errors import NotFound, StateConflict, TowpathError
@@ -51,16 +54,20 @@ def transfers(caller: Caller, forget: str | None) -> int:
         caller.output.record("transfer", **facts(note))
         caller.output.line(row(note.id, note.direction, note.offset, note.length, shown(note)))
     known = {note.url.rpartition("/")[2] for note in notes}
+    some = bool(notes or queued)
     try:
         with caller.client() as client:
             for upload in client.uploads():
                 if upload.id in known:
                     continue
+                some = True
                 caller.output.record("upload", **upload.to_dict())
                 name = upload.name or "(no name)"
                 caller.output.line(row("-", "elsewhere", upload.offset, upload.length, name))
     except TowpathError as error:
         return caller.output.error(error, about="Uploads on the server")
+    if not some:
+        caller.output.say("Nothing is unfinished.")
     return OK
 
 
@@ -80,7 +87,8 @@ def resume(caller: Caller, transfer: str, every: bool, **said: Any) -> int:  # n
     and for a passphrase that was typed in, give all of its keys again.
     """
     notes = outside_the_queue()
-    if resume_jobs(caller.output, transfer, every=every, alone=not notes) and not every:
+    queued = resume_jobs(caller.output, transfer, every=every, alone=not notes)
+    if queued and not (every and notes):
         return OK
     if not every:
         notes = [find(notes, transfer)]
@@ -158,10 +166,16 @@ def facts(note: Note) -> dict[str, object]:
 
 
 def row(note_id: str, kind: str, offset: int, length: int | None, name: str) -> str:
-    """One line of the list."""
+    """One line of the list; two in a terminal that is too narrow for both sides of an arrow."""
     share = f"{offset * 100 / length:.0f} %" if length else "?"
+    if length == 0:
+        share = "100 %" if kind == TransferState.COMPLETE else "0 %"
     total = size(length) if length is not None else "?"
-    return f"{note_id:<12}  {kind:<9}  {share:>5} of {total:>9}  {name}"
+    line = f"{note_id:<12}  {kind:<9}  {share:>5} of {total:>9}  {printable(name, lines=False)}"
+    here, arrow, there = line.partition(" -> ")
+    if arrow and sys.stdout.isatty() and len(line) > shutil.get_terminal_size().columns:
+        return f"{here}\n{'':<14}-> {there}"
+    return line
 
 
 def shown(note: Note) -> str:

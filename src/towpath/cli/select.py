@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,13 +97,6 @@ class Rules:
         return self.take(path) and all(self.enter(path[:end]) for end in ends)
 
 
-def _entries(folder: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
-    try:
-        return os.scandir(folder)
-    except OSError as error:
-        raise TransferError(f"{folder} cannot be read.", why=f"{error.strerror}.") from error
-
-
 def _expression(glob: str) -> str:
     """A glob as a regular expression: * and ? stay within a part of the path, ** does not."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^]]*\])", glob)
@@ -125,11 +117,15 @@ def _piece(part: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to send: where it is, what to call it, and for a link that is kept where it leads."""
+    """A file to send: where it is, what to call it, and for a link that is kept where it leads.
+
+    `error`: why a folder cannot be looked into; then it is all that is found of it.
+    """
 
     path: str
     name: str
     link: str | None = None
+    error: TransferError | None = None
 
 
 @dataclass(slots=True)
@@ -158,7 +154,13 @@ class Walk:
     def _below(
         self, folder: str, name: str, inside: str, above: tuple[tuple[int, int], ...]
     ) -> Iterator[Found]:
-        with _entries(folder) as entries:
+        try:
+            opened = os.scandir(folder)
+        except OSError as error:
+            wrong = TransferError(f"{folder} cannot be read.", why=f"{error.strerror}.")
+            yield Found(folder, name, error=wrong)
+            return
+        with opened as entries:
             for entry in entries:
                 path = f"{inside}{entry.name}"
                 link = entry.is_symlink()

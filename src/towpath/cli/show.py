@@ -13,8 +13,6 @@ from towpath.cli.amounts import duration, size
 from towpath.cli.output import json_line, printable
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from towpath.client.progress import Progress
 
 WAYS = ("auto", "bar", "plain", "json", "none")
@@ -38,7 +36,11 @@ def show_for(way: str, *, as_json: bool) -> Show:
     """The one to use. auto: bars on a terminal, lines elsewhere, nothing with --json."""
     if way == "auto":
         way = "none" if as_json else "bar" if _is_terminal() else "plain"
-    kinds: dict[str, type[Show]] = {"bar": Bars, "plain": Lines, "json": Objects, "none": Silence}
+    if way == "bar":
+        from towpath.cli.bars import Bars
+
+        return Bars()
+    kinds: dict[str, type[Show]] = {"plain": Lines, "json": Objects, "none": Silence}
     return kinds[way]()
 
 
@@ -78,52 +80,17 @@ class Lines:
         due = now - begun >= _SHORT and (step > last or now - when >= _SECONDS)
         trouble = progress.state == "waiting" != state
         if trouble or (due and progress.state in ("running", "complete")):
-            print(printable(f"{label}: {describe(progress)}"), file=sys.stderr, flush=True)
+            print(
+                printable(f"{label}: {describe(progress)}", lines=False),
+                file=sys.stderr,
+                flush=True,
+            )
             last, when = step, now
         self._told[label] = (begun, last, when, progress.state)
         if progress.state.is_final:
             del self._told[label]
 
     def close(self) -> None: ...
-
-
-class Bars:
-    """A bar for each transfer that is under way; it goes when the transfer is done."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as RichProgress
-        from rich.table import Column
-
-        self._bars = RichProgress(
-            TextColumn("{task.description}", table_column=Column(ratio=2, no_wrap=True)),
-            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
-            TextColumn("{task.fields[facts]}", table_column=Column(no_wrap=True)),
-            console=Console(stderr=True),
-            transient=True,
-            expand=True,
-            refresh_per_second=10,
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._bars.start()
-
-    def update(self, label: str, progress: Progress) -> None:
-        from rich.markup import escape
-
-        task = self._tasks.get(label)
-        if task is None:
-            text = escape(printable(label))
-            task = self._tasks[label] = self._bars.add_task(text, total=None, facts="")
-        done = progress.transferred_bytes
-        self._bars.update(
-            task, total=progress.total_bytes, completed=done, facts=describe(progress)
-        )
-        if progress.state.is_final:
-            self._bars.remove_task(self._tasks.pop(label))
-
-    def close(self) -> None:
-        self._bars.stop()
 
 
 def describe(progress: Progress) -> str:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, carry
-from towpath.cli.exits import OK, PARTLY
-from towpath.cli.options import Caller, transfer_options
+from towpath.cli.exits import INTERRUPTED, OK, PARTLY, TERMINATED
+from towpath.cli.options import Caller, files_option, limit_option, transfer_options
 from towpath.cli.plan import DRY_RUN
 from towpath.errors import NameConflict, NotFound, TowpathError, TransferError
 
@@ -37,8 +37,9 @@ _PAGE = 300  # names of one answer, which is at most 1 MiB
 @DRY_RUN
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only what fits one of these.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nothing that fits this.")
-@click.option("--parallel", type=click.IntRange(1, 64), default=4, show_default=True)
+@files_option
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
+@limit_option
 @transfer_options
 def sync(caller: Caller, source: str, dest: str, **said: Any) -> int:  # noqa: ANN401 - as click has parsed it
     """Make the files of DEST what those of SOURCE are.
@@ -60,7 +61,7 @@ def sync(caller: Caller, source: str, dest: str, **said: Any) -> int:  # noqa: A
     folder = Path(dest if source.startswith(":") else source)
     if not folder.is_dir() and (folder.exists() or not source.startswith(":")):
         raise NotFound(f"There is no folder {folder}.", todo="Check the path.")
-    client = caller.client(parallel=said["parallel"], retries=said["retries"])
+    client = caller.client(parallel=said["parallel"], retries=said["retries"], limit=said["limit"])
     sides = _Sides(caller, client, source, dest, choice, checksum=said["checksum"])
     if said["dry_run"]:
         with client:
@@ -131,7 +132,10 @@ class _Sides:
 
     def code(self, carried: int) -> int:
         """The exit code for all."""
-        return PARTLY if self._failed and carried == OK else carried
+        if carried in (INTERRUPTED, TERMINATED):
+            return carried
+        well = carried == OK or self._kept or self._removed  # some of it, at least
+        return PARTLY if well and (self._failed or carried != OK) else carried
 
     def _steps(self, *, delete: bool) -> Iterator[Step]:
         from towpath.client import syncing

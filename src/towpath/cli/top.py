@@ -24,8 +24,7 @@ from towpath.client.events import LISTENING, Event, listen
 from towpath.errors import Cut, ServerUnreachable, TowpathError
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.measure import Measurement
+    from rich.console import Console, RenderableType
 
 _STAYS = 10.0  # seconds that an upload is shown after its end
 _AGAIN = 2.0  # seconds before a stream that broke is opened again
@@ -105,8 +104,8 @@ class Board:
         return Group(*parts)
 
     def _summary(self) -> str:
-        moving = [each for each in self.uploads.values() if each.get("bytes_per_second")]
-        speed = sum(float(each["bytes_per_second"]) for each in moving)
+        moving = [each for each in self.uploads.values() if _speed(each)]
+        speed = sum(map(_speed, moving))
         open_ = len(self.uploads) - len(self.ended)
         parts = [f"{open_} unfinished", f"{len(moving)} moving", f"{size(speed)}/s"]
         memory, store = self.server.get("memory") or {}, self.server.get("store") or {}
@@ -119,43 +118,26 @@ class Board:
 
 def _weight(upload: dict[str, Any]) -> tuple[bool, float, str]:
     over = upload.get("state") in _FINAL
-    return over, -float(upload.get("bytes_per_second") or 0), str(upload.get("name") or "~")
+    return over, -_speed(upload), str(upload.get("name") or "~")
 
 
-class _Name:
-    """A name that gives way in its middle: names of one folder differ at their ends."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __rich_measure__(self, _console: Console, _options: ConsoleOptions) -> Measurement:
-        from rich.measure import Measurement
-
-        return Measurement(min(8, len(self._text)), len(self._text))
-
-    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.text import Text
-
-        yield Text(shortened(self._text, options.max_width), no_wrap=True, overflow="ellipsis")
-
-
-def shortened(text: str, width: int) -> str:
-    """The text, without its middle if it is wider than `width`."""
-    if len(text) <= width:
-        return text
-    end = (width - 1) * 2 // 3
-    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+def _speed(upload: dict[str, Any]) -> float:
+    """Bytes a second; the last event of what has ended may still tell some."""
+    over = upload.get("state") in _FINAL
+    return 0.0 if over else float(upload.get("bytes_per_second") or 0)
 
 
 def _row(upload: dict[str, Any]) -> tuple[RenderableType, ...]:
     """The cells of one upload, as text that cannot be markup."""
     from rich.markup import escape
 
+    from towpath.cli.fitting import Fitted
+
     length, received = upload.get("length"), int(upload.get("received") or 0)
     share = f"{min(received * 100 // length, 100)} %" if length else "?"
-    speed, left = upload.get("bytes_per_second"), upload.get("eta_seconds")
+    speed, left = _speed(upload), upload.get("eta_seconds")
     return (
-        _Name(printable(str(upload.get("name") or upload.get("id")))),
+        Fitted(printable(str(upload.get("name") or upload.get("id")), lines=False)),
         escape(str(upload.get("state"))),
         share if length != 0 else "100 %",
         size(received),

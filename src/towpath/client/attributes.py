@@ -26,6 +26,14 @@ def attributes(found: os.stat_result) -> dict[str, str]:
     }
 
 
+def attributes_of(path: str) -> dict[str, str]:
+    """The same of the file at `path`; nothing if it cannot be seen: its upload says why."""
+    try:
+        return attributes(os.stat(path))  # noqa: PTH116 - a path as it comes
+    except OSError:
+        return {}
+
+
 def mtime_ms(found: os.stat_result) -> str:
     """The time of a file as every upload tells it."""
     return str(found.st_mtime_ns // 1_000_000)

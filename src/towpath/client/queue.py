@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -54,6 +54,13 @@ class Job:
     metadata: Mapping[str, str] = field(default_factory=dict)
     on_conflict: str = ""
     restart: bool = False
+    delta: bool = False  # only what the file of that name has not
+    preserve: bool = False  # time and permissions go with it
+    link: bool = False  # an empty object, whose metadata say where the link at `path` leads
+    compress: bool = False
+    key_files: tuple[str, ...] = ()  # of those whom it is encrypted for, as the next two
+    recipients: tuple[str, ...] = ()
+    passphrase_file: str | None = None
     verify: bool = True
     parallel: int = 4
     connections: int | None = None
@@ -100,6 +107,7 @@ def state_of(job: Job, report: Report) -> TransferState:
     return TransferState.PAUSED if job.wish is Wish.PAUSE else TransferState.QUEUED
 
 
+_FIELDS = {each.name for each in fields(Job)}
 _Seen = tuple[tuple[int, int], Job | None]  # when and which file it was, and what it said
 
 
@@ -114,16 +122,32 @@ class Aside(Notebook):
         self._kept = kept
 
     def remove(self, note_id: str) -> None:
-        """Set it aside."""
+        """Set it aside, and the rows of a coded file with it."""
         self._kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            self._path(note_id).replace(self._kept / f"{note_id}.note")
+        for here, aside in self._places(note_id):
+            with suppress(FileNotFoundError):
+                here.replace(aside)
 
     def restore(self, note_id: str) -> None:
         """Remember again what was set aside, unless there is a newer note."""
-        if not self._path(note_id).exists():
+        if self._path(note_id).exists():
+            return
+        for here, aside in reversed(self._places(note_id)):  # the note last: it tells of the rows
             with suppress(FileNotFoundError):
-                (self._kept / f"{note_id}.note").replace(self._path(note_id))
+                aside.replace(here)
+
+    def drop(self, note_id: str) -> None:
+        """Let go of what was set aside."""
+        for _, aside in self._places(note_id):
+            aside.unlink(missing_ok=True)
+
+    def _places(self, note_id: str) -> list[tuple[Path, Path]]:
+        """Where the note and the rows are, and where they wait."""
+        rows = f"{note_id}.chunks"
+        return [
+            (self._path(note_id), self._kept / f"{note_id}.note"),
+            (self.folder / rows, self._kept / rows),
+        ]
 
 
 class Queue:
@@ -183,10 +207,9 @@ class Queue:
 
     def tell(self, report: Report, *, durable: bool = True) -> None:
         """Keep a report. For the worker alone."""
-        path = self._reports / f"{report.id}.json"
-        seal(path, VERSION, asdict(report), durable=durable)
+        seal(self._reports / f"{report.id}.json", VERSION, asdict(report), durable=durable)
         if report.state.is_final:
-            path.with_suffix(".note").unlink(missing_ok=True)
+            self.notebook.drop(report.id)
 
     @property
     def notebook(self) -> Aside:
@@ -277,4 +300,7 @@ class Queue:
 
     def _load(self, path: Path) -> Job | None:
         body = unseal(path, VERSION)
-        return None if body is None else Job(**{**body, "wish": Wish(body["wish"])})
+        if body is None or not body.keys() <= _FIELDS:  # a later version knows what to do with it
+            return None
+        lists = {name: tuple(body.get(name, ())) for name in ("key_files", "recipients")}
+        return Job(**{**body, **lists, "wish": Wish(body["wish"])})

@@ -10,16 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from towpath.client.attributes import attributes_of
 from towpath.client.progress import Direction, Progress, TransferState
 from towpath.client.queue import Job, Queue, Report, Wish, state_of
 from towpath.client.retry import may_pass
 from towpath.client.sync import BlockingTransfer, Client
 from towpath.client.throttle import Throttle
 from towpath.errors import TowpathError
+
+if TYPE_CHECKING:
+    from towpath.codec.keys import Locks
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +34,7 @@ _TOLD = 1.0  # seconds between two reports of how far a job is
 _FIRST, _LONGEST = 15.0, 1800.0  # seconds between two attempts
 
 Connect = Callable[[Job, Throttle], Client]
+Locking = Callable[[Job], "Sequence[Locks]"]
 
 
 @dataclass(slots=True)
@@ -43,7 +48,10 @@ class _Active:
 
 
 class Worker:
-    """Carries jobs. `connect` makes the client for one; `judge` gives an error's exit code."""
+    """Carries jobs. `connect` makes the client for one; `judge` gives an error's exit code.
+
+    `locking`: whom a job is encrypted for; it may raise TowpathError.
+    """
 
     def __init__(
         self,
@@ -52,8 +60,10 @@ class Worker:
         judge: Callable[[Exception], int],
         *,
         parallel: int = PARALLEL,
+        locking: Locking = lambda _: (),
     ) -> None:
         self._queue = queue
+        self._locking = locking
         self._connect = connect
         self._judge = judge
         self._parallel = parallel
@@ -118,16 +128,29 @@ class Worker:
         except TowpathError as error:
             self._failed(job, report, error)
             return
-        transfer = client.upload(
-            job.path,
-            job.name,
-            metadata=job.metadata,
-            on_conflict=job.on_conflict,
-            restart=job.restart and not report.begun,
-        )
+        try:
+            transfer = self._upload(client, job, restart=job.restart and not report.begun)
+        except TowpathError as error:
+            client.close()
+            self._failed(job, report, error)
+            return
         _log.info("%s: begins, %s", job.id, job.path)
         running = replace(report, state=TransferState.RUNNING, error="", code="", exit_code=0)
         self._active[job.id] = _Active(job, client, transfer, self._tell(running))
+
+    def _upload(self, client: Client, job: Job, *, restart: bool) -> BlockingTransfer[Any]:
+        if job.link:
+            return client.upload(b"", job.name, metadata=job.metadata, on_conflict=job.on_conflict)
+        return client.upload(
+            job.path,
+            job.name,
+            metadata={**job.metadata, **(attributes_of(job.path) if job.preserve else {})},
+            on_conflict=job.on_conflict,
+            restart=restart,
+            delta=job.delta,
+            compress="auto" if job.compress else "no",
+            encrypt=self._locking(job),
+        )
 
     def _throttle(self, job: Job) -> Throttle:
         """The limit that a job shares with those that were queued with it."""

@@ -22,6 +22,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from towpath.errors import StoreBusy
@@ -232,6 +233,7 @@ def _lock_whole(descriptor: int) -> None:
 def _described(holder: bytes) -> str:
     try:
         who = json.loads(holder)
-        return f"It is pid {who['pid']} on {who['host']}, since {who['since']} (ms since 1970)."
-    except (ValueError, KeyError, TypeError):
+        since = datetime.fromtimestamp(who["since"] // 1000, UTC).isoformat()
+        return f"It is pid {who['pid']} on {who['host']}, since {since}."
+    except (ValueError, KeyError, TypeError, OverflowError):
         return "It has not yet said who it is."

@@ -1,0 +1,268 @@
+"""Whoever is killed while a file goes there and back: the bytes are right, and few travel again.
+
+Plain, compressed, encrypted; incompressible bytes; four connections where a file goes by many.
+Kills strike at bytes that pass the wire, on the way up and on the way down. What travels each way
+is what is stored and, for each kill, at most four chunks.
+`pytest tests/crash/test_kill_transfers.py --seed <seed> -k "<number>-"` repeats a failure.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from towpath.client import Client
+from towpath.codec.keys import Identity, KeyFile
+from towpath.testing.journey import HEADS, SOON, Kill, dice_kills
+from towpath.testing.overheard import Overheard
+from towpath.testing.pattern import Pattern
+from towpath.testing.plan import Lane, Plan
+from towpath.testing.program import Program
+from towpath.testing.server import Server, towpath_serve
+from towpath.testing.wire import Wire, threaded
+
+MIB = 1024 * 1024
+CONNECTIONS = 4
+RATE = 24 * MIB  # bytes a second of a connection: kills are to strike amid many
+FAST, IN_A_PORTION, PORTIONS = 10, 10, 10
+RUNS = 5  # of the client at most
+NAME = "big.bin"
+KEYS = ("key", "me", "me.pub")  # words that name files beside the source
+PATTERN = Pattern("kill transfers")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a file is carried. `length` and `chunk` in bytes."""
+
+    length: int
+    chunk: int  # the largest
+    put: tuple[str, ...] = ()
+    get: tuple[str, ...] = ()
+
+    @property
+    def again(self) -> int:
+        """Bytes that may travel again for one kill."""
+        return CONNECTIONS * self.chunk + HEADS
+
+
+def coded(put: str, get: str = "") -> Kind:
+    """One that is carried as coded chunks."""
+    return Kind(24 * MIB, 2 * MIB, ("--chunk-size", "2MiB", *put.split()), tuple(get.split()))
+
+
+KINDS = {
+    "plain": Kind(40 * MIB, 8 * MIB, ("--chunk-size", "8MiB")),
+    "compressed": coded("--compress"),
+    "encrypted": coded("--key-file key", "--key-file key"),
+    "both": coded("--compress --recipient me.pub", "--key-file me"),
+}
+Dicing = Callable[[random.Random, Kind], list[Kill]]
+
+
+def kind_of(number: int) -> str:
+    """Each in turn."""
+    return list(KINDS)[number % len(KINDS)]
+
+
+def any_kills(dice: random.Random, kind: Kind) -> list[Kill]:
+    """One to three, of either side or both, anywhere."""
+    return dice_kills(dice, kind.length)
+
+
+def late_kill(dice: random.Random, kind: Kind) -> list[Kill]:
+    """One of the client, so late that to begin anew would send more than may travel again."""
+    victims = dice.choice([frozenset({"client"}), frozenset({"server", "client"})])
+    return [Kill(dice.randrange(kind.again + MIB, kind.length - 2 * MIB), victims)]
+
+
+def either(number: int) -> Dicing:
+    """One round of late ones, then anywhere."""
+    return late_kill if number < len(KINDS) else any_kills
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the files to carry, called by their lengths, and of the keys."""
+    folder, me = tmp_path_factory.mktemp("source"), Identity.new()
+    (folder / "key").write_text(KeyFile.new().text())
+    (folder / "me").write_text(me.text())
+    (folder / "me.pub").write_text(me.recipient.text())
+    for name in ("key", "me"):
+        (folder / name).chmod(0o600)
+    for length in {kind.length for kind in KINDS.values()}:
+        PATTERN.write(folder / str(length), length)
+    return folder
+
+
+def strike(wire: Wire, victims: Sequence[Program], _: object) -> None:
+    """Kill; this runs on the wire's loop, at the very byte."""
+    wire.hold()
+    for victim in victims:
+        victim.signal(signal.SIGKILL)
+
+
+def over(client: Program, passed: Callable[[], int], at: int) -> bool:
+    """So many bytes have passed, or nobody is there who would send more."""
+    return passed() >= at or client.exit_code() is not None
+
+
+class Trip:
+    """One file there and back, through kills, in one folder."""
+
+    def __init__(
+        self, folder: Path, source: Path, program: Sequence[str], kind: Kind, dice: random.Random
+    ) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._source = source
+        self._program = program
+        self._kind = kind
+        self._dice = dice
+        self._plan = Plan(up=Lane(rate=RATE), down=Lane(rate=RATE))
+        self._heard = Overheard()
+
+    def survives(
+        self, dicing: Dicing, *, putting: Sequence[str] = (), getting: Sequence[str] = ()
+    ) -> None:
+        """Carry it there and back, and hold what came to what was sent and to what may travel."""
+        kind, copy = self._kind, self._folder / "copy"
+        with self._server() as server, self._wire(server) as wire:
+            put = [str(self._source / str(kind.length)), NAME, *kind.put, *putting]
+            get = [NAME, str(copy), *kind.get, *getting]
+            sent, killed = self._carried(server, wire, "put", put, "up", dicing)
+            with Client(server.url, state_dir=self._folder / "reader") as reader:
+                stored = reader.stat(NAME).length
+            assert stored > 0.99 * kind.length, "these bytes are to be incompressible"
+            assert sent <= stored + killed * kind.again + HEADS, "sent again"
+            came, killed = self._carried(server, wire, "get", get, "down", dicing)
+            assert came <= stored + killed * kind.again + HEADS, "brought again"
+        if kind is KINDS["plain"]:
+            assert any(each.method == "PUT" for each in self._heard.requests)  # it went by many
+        data = copy.read_bytes()
+        assert len(data) == kind.length
+        assert PATTERN.holds(0, data)
+
+    def clear(self) -> None:
+        """Let go of what is large."""
+        for path in self._folder.rglob("*"):
+            if path.is_file() and path.stat().st_size > MIB:
+                path.unlink()
+
+    def _server(self) -> Server:
+        return Server(self._folder / "data", command=towpath_serve(program=self._program))
+
+    @contextmanager
+    def _wire(self, server: Server) -> Iterator[Wire]:
+        wire = Wire("127.0.0.1", server.port, plan=lambda _: self._plan, tap=self._heard)
+        with threaded(wire):
+            yield wire
+
+    def _carried(
+        self,
+        server: Server,
+        wire: Wire,
+        verb: str,
+        words: Sequence[str],
+        way: str,
+        dicing: Dicing,
+    ) -> tuple[int, int]:
+        """One way; the bytes that went it, and the number of kills."""
+        named = [str(self._source / word) if word in KEYS else word for word in words]
+        client = Program(
+            [*self._program, verb, *named, "--connections", str(CONNECTIONS)],
+            log=self._folder / "client.log",
+            environment={
+                "XDG_STATE_HOME": str(self._folder / "state"),
+                "TOWPATH_URL": f"http://127.0.0.1:{wire.port}",
+            },
+        )
+        passed = functools.partial(getattr, wire, way)
+        before, kills = passed(), dicing(self._dice, self._kind)
+        try:
+            through_kills(
+                client,
+                server,
+                wire,
+                passed,
+                [Kill(before + kill.at, kill.victims) for kill in kills],
+            )
+        except BaseException as error:
+            error.add_note(f"{verb}: {kills}")
+            raise
+        return passed() - before, len(kills)
+
+
+def through_kills(
+    client: Program, server: Server, wire: Wire, passed: Callable[[], int], kills: Sequence[Kill]
+) -> None:
+    """Start the client, let the kills strike, and see it end well."""
+    both = {"server": server, "client": client}
+    with client:
+        for kill in kills:
+            victims = [both[name] for name in sorted(kill.victims)]
+            reached = wire.when(functools.partial(over, client, passed, kill.at))
+            reached.add_done_callback(functools.partial(strike, wire, victims))
+            reached.result(SOON)
+            for victim in victims:
+                victim.kill()
+            wire.when(wire.quiet).result(SOON)
+            if "server" in kill.victims:
+                server.start()
+            wire.let_go()
+            if "client" in kill.victims:
+                client.start()
+        for _ in range(RUNS):
+            if client.wait(SOON) == 0:
+                return
+            client.start()
+        raise AssertionError(f"the client does not end well:\n{client.tail()}")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("number", "kind"), [(each, kind_of(each)) for each in range(FAST)])
+def test_a_file_survives_kills_there_and_back(
+    tmp_path: Path, source: Path, program: Sequence[str], commit_seed: int, number: int, kind: str
+) -> None:
+    dice = random.Random(f"{commit_seed}/{number}")
+    Trip(tmp_path / "trip", source, program, KINDS[kind], dice).survives(either(number))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("portion", range(PORTIONS))
+def test_ten_files_survive_kills_there_and_back(
+    tmp_path: Path, source: Path, program: Sequence[str], commit_seed: int, portion: int
+) -> None:
+    for number in range(portion * IN_A_PORTION, (portion + 1) * IN_A_PORTION):
+        dice = random.Random(f"{commit_seed}/{number}")
+        trip = Trip(tmp_path / str(number), source, program, KINDS[kind_of(number)], dice)
+        try:
+            trip.survives(either(number))
+        except BaseException as error:
+            error.add_note(f"--seed {commit_seed}, number {number}, {kind_of(number)}")
+            raise
+        trip.clear()
+
+
+# That the tests would notice: a client that begins anew sends, or asks for, everything again.
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("says", "anew"),
+    [("sent again", {"putting": ["--restart"]}), ("brought again", {"getting": ["--restart"]})],
+)
+def test_a_client_that_begins_anew_is_noticed(
+    tmp_path: Path, source: Path, program: Sequence[str], says: str, anew: dict[str, list[str]]
+) -> None:
+    trip = Trip(tmp_path / "trip", source, program, KINDS["compressed"], random.Random(says))
+    with pytest.raises(AssertionError, match=says):
+        trip.survives(late_kill, **anew)
