@@ -2,7 +2,7 @@
 
 Rules: what the note says is here lies on the disk: data is synced before it is noted; nothing is
 asked for without the object's ETag, so that bytes of two objects are never mixed. Of a coded object
-whole chunks come, each proven before it is written, by as many connections as there is memory for.
+whole chunks come, each proven before it is written, by up to three connections, as memory lets.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from towpath.client.peer import Peer, expect
 from towpath.client.progress import Meter
 from towpath.client.resume import RANGES, Marker
 from towpath.client.retry import Patience
-from towpath.client.tuning import LARGEST, MOST, Tuner
+from towpath.client.tuning import LARGEST, MIB, MOST, Tuner
 from towpath.client.wire import Answer
 from towpath.core.ranges import Extent, Span
 from towpath.errors import BadAnswer, Cut, StateConflict, TowpathError, TransferError
 
 _CHUNK = LARGEST // 2  # bytes: what is not kept yet and what is under way are lost with the process
+_CODED = 3  # connections of a coded object, so that four of its chunks are lost at most
 
 
 class ParallelDownload:
@@ -55,11 +56,12 @@ class ParallelDownload:
         self._marker = marker
         self._length = marker.note.length or 0
         self._coded = peer.coded(marker.note.url)
-        self._most, self._largest = connections or MOST, _CHUNK
+        self._most, largest = connections or MOST, _CHUNK
+        self._unkept = self._most * largest
         if self._coded is not None:
-            self._most = min(self._most, self._coded.readers)
-            self._largest = max(_CHUNK, self._coded.longest)
-        self._tuner = Tuner(self._most, largest=self._largest)
+            self._most = min(self._most, self._coded.readers, _CODED)
+            self._unkept = largest = max(MIB, self._coded.longest)
+        self._tuner = Tuner(self._most, largest=largest)
 
     def run(self, patience: Patience) -> tuple[int, int | None]:
         """Bring all of it; the CRC64NVME of what came, and the one that the server announces.
@@ -78,7 +80,7 @@ class ParallelDownload:
             most=self._most,
             patience=patience,
             control=self._control,
-            unkept=self._most * self._largest,
+            unkept=self._unkept,
             cut=None if self._coded is None else self._coded.cut,
         )
         self._crew.run(self._meter, self._keep)
