@@ -77,7 +77,7 @@ class MemoryLedger:
         row = staged[place] if place in staged else self._rows[kind].get(key)
         if isinstance(change, Add):
             if row is not None:
-                raise rules.duplicate(kind, [key])
+                raise rules.duplicate(kind, key)
             staged[place] = replace(change.row, version=1)
         elif isinstance(change, Update):
             if row is None or row.version != change.row.version:

@@ -152,11 +152,10 @@ def lost() -> Stale:
     )
 
 
-def duplicate(kind: type[Row], keys: Sequence[Key]) -> Duplicate:
-    """Word that a row with one of these keys exists, as far as is known: which is not."""
-    more = f", or one of {len(keys) - 1} more," if len(keys) > 1 else ""
+def duplicate(kind: type[Row], key: Key) -> Duplicate:
+    """Word that a row with this key exists."""
     return Duplicate(
-        f"There is {_a(kind)} {_shown(keys[0])}{more} already.",
+        f"There is {_a(kind)} {_shown(key)} already.",
         todo="Read it, or take another key.",
     )
 

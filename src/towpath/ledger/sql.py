@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -163,13 +163,27 @@ class SqlLedger:
                 _apply_each(connection, run)
 
     def _add(self, connection: Transaction, kind: type[Row], rows: Sequence[Row]) -> None:
-        """Insert rows of one kind at once: a statement for each costs many times as much."""
+        """Insert rows of one kind at once: a statement for each costs many times as much.
+
+        If one of many is there already, they are tried one by one, to say which.
+        """
+        savepoint = connection.begin_nested() if len(rows) > 1 else None
         try:
             connection.execute(statements.OF[kind].add, [statements.added(row) for row in rows])
-        except IntegrityError as error:
-            if self._dialect.is_duplicate(error):
-                raise rules.duplicate(kind, [row.key for row in rows]) from error
-            raise
+        except SQLAlchemyError as error:
+            if savepoint is not None:
+                with suppress(SQLAlchemyError):  # SQLite may have given up the whole transaction
+                    savepoint.rollback()
+            if not (isinstance(error, IntegrityError) and self._dialect.is_duplicate(error)):
+                raise
+            if savepoint is None:
+                raise rules.duplicate(kind, rows[0].key) from error
+        else:
+            if savepoint is not None:
+                savepoint.commit()
+            return
+        for row in rows:
+            self._add(connection, kind, [row])
 
     def _translated(self, error: Exception) -> TowpathError:
         return translate(self._dialect, error, "The ledger cannot be written.")

@@ -22,14 +22,13 @@ from towpath.testing.ledger_queries import Check, Make
 from towpath.testing.rows import full_rows, island, name, upload
 
 
-def _refused(error: type[LedgerError], ledger: Ledger, *changes: Change) -> None:
+def _refused(error: type[LedgerError], ledger: Ledger, *changes: Change) -> LedgerError:
     try:
         ledger.commit(list(changes))
     except LedgerError as refusal:
-        raised: type[LedgerError] | None = type(refusal)
-    else:
-        raised = None
-    assert raised is error, f"{raised} was raised, not {error}"
+        assert type(refusal) is error, f"{type(refusal)} was raised, not {error}"
+        return refusal
+    raise AssertionError(f"nothing was raised, and not {error}")
 
 
 def check_an_added_row_is_read_back_in_version_1(make: Make) -> None:
@@ -67,6 +66,19 @@ def check_adding_a_key_twice_is_duplicate(make: Make) -> None:
         ledger.commit([Add(upload())])
         _refused(Duplicate, ledger, Add(upload(owner="bob")))
         _refused(Duplicate, ledger, Add(upload("u2")), Add(upload("u2")))
+        assert ledger.list(Upload, Query()) == [upload(version=1)]
+
+
+def check_of_many_that_are_added_the_one_that_is_there_is_named(make: Make) -> None:
+    """And none of them is added."""
+    with closing(make()) as ledger:
+        ledger.commit([Add(upload())])
+        refusal = _refused(Duplicate, ledger, Add(upload("u0")), Add(upload()), Add(upload("u2")))
+        assert "u1" in refusal.what
+        refusal = _refused(
+            Duplicate, ledger, Add(upload("u2")), Add(upload("u3")), Add(upload("u3"))
+        )
+        assert "u3" in refusal.what
         assert ledger.list(Upload, Query()) == [upload(version=1)]
 
 
