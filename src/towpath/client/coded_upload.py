@@ -44,6 +44,7 @@ from towpath.errors import (
 )
 
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
+_NOT_THERE = (404, 410)
 
 
 class CodedUpload:
@@ -163,7 +164,7 @@ class CodedUpload:
             self._local, journal, coder, self._peer, url, self._control, self._meter, self._memory
         )
         self._sending = sending
-        sending.all(holes, patience.progress)
+        sending.all(holes, patience.progress, connections=self._task.connections)
         return self._close(sending, key)
 
     def _close(self, sending: Sending, key: tuple[int, bytes] | None) -> Standing:
@@ -341,9 +342,10 @@ def discard(peer: Peer, notebook: Notebook, note_id: str) -> None:
     note, journal = notebook.read(note_id), Journal.load(rows)
     notebook.remove(note_id)
     rows.unlink(missing_ok=True)
-    if note is not None:
-        peer.ask("DELETE", note.url, words.TUS, again=True)
-    if journal is not None and journal.record:
+    if note is None:  # it may have been complete when somebody was killed
+        return
+    gone = peer.ask("DELETE", note.url, words.TUS, again=True)
+    if journal is not None and journal.record and (gone.ok or gone.status in _NOT_THERE):
         coded.remove_record(peer, journal.record)
 
 
