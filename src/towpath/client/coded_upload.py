@@ -28,6 +28,7 @@ from towpath.client.retry import Patience
 from towpath.client.upload import UploadTask, open_source
 from towpath.client.words import Standing
 from towpath.codec import PACKED, SEALED
+from towpath.codec.beside import record_name
 from towpath.codec.chunks import Coder
 from towpath.codec.container import Head, render
 from towpath.codec.encrypt import new_file_id, new_file_key
@@ -214,7 +215,7 @@ class CodedUpload:
     def _create(self) -> Standing:
         task, source = self._task, self._source
         file_id = new_file_id()
-        record = coded.record_name(task.name, file_id) if self._coding.locks else ""
+        record = record_name(task.name, file_id) if self._coding.locks else ""
         if record:
             key = new_file_key()
             made = KeyRecord(file_id=file_id).added(key, self._coding.locks)
