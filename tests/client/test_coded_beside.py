@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.client.coding import KEY, MIXED, OTHER, fetch, stopped, store
 from towpath import errors
 from towpath.client import Client
 from towpath.client.peer import Peer, Reply
+from towpath.client.words import name_of
 from towpath.codec.beside import is_beside
 from towpath.testing.server import Server
 
@@ -164,3 +166,21 @@ def test_who_was_killed_at_the_very_end_takes_no_keys_of_a_complete_file_away(
     assert up.name == f"{there}/x (2)"
     assert names(client, there) == ["x", "x (2)", "x (2).keys", "x.keys"]
     assert opened(client, f"{there}/x", tmp_path / "b") == MIXED
+
+
+def test_a_server_tells_the_name_of_an_encrypted_file_but_not_to_who_shows_a_link(
+    client: Client, peer: Peer, mixed: Path, there: str
+) -> None:
+    client.upload(mixed, f"{there}/x", **SEALED).result()
+    client.upload(mixed, f"{there}/plain").result()
+    client.move(f"{there}/x", f"{there}/ü y")
+    link = client.link(f"{there}/ü y").href
+    for address, told in (
+        (client.stat(f"{there}/ü y").href, f"{there}/ü y"),
+        (f"names/{quote(there)}/%C3%BC%20y", f"{there}/ü y"),
+        (client.stat(f"{there}/plain").href, None),
+        (link, None),
+    ):
+        reply = peer.ask("HEAD", peer.address(address))
+        assert reply.ok
+        assert name_of(reply.fields) == told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def at_once(server: Server, path: Path, state: Path, **options: int) -> int:
+def at_once(server: Server, path: Path, state: Path, **options: Any) -> int:
     """Send the file in chunks of 1 MiB: how many connections there were at a time."""
     most = 0
     with threaded(Wire("127.0.0.1", server.port, plan=lambda _: FAR)) as wire:

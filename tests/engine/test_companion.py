@@ -85,7 +85,7 @@ async def test_the_record_goes_when_something_else_takes_the_name(world: World) 
 
 async def test_the_record_moves_with_the_name(world: World) -> None:
     key = await encrypted(world, "a/x.bin")
-    (_, record), = [
+    ((_, record),) = [
         each for each in await world.shelf.list(ANN) if each[0].path.endswith(".keys")
     ]
     await world.shelf.move(ANN, "a/x.bin", "b/c/y.bin")

@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from towpath.client.aio import AsyncClient, Location, absolute
-from towpath.client.opening import Reads, Writes
 from towpath.client.lines import Lines
+from towpath.client.opening import Reads, Writes
 from towpath.client.progress import Progress
 from towpath.client.reader import AsyncReader
 from towpath.client.records import (

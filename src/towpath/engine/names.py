@@ -116,7 +116,7 @@ def no_such_name() -> NotFound:
     )
 
 
-def move_name(  # noqa: PLR0913 - the verb, and where it is done
+def move_name(
     store: Store, ledger: Ledger, caller: Caller, path: str, to: str, rule: OnConflict, *, now: int
 ) -> tuple[Name, list[Outbox]]:
     """Call what `path` points to `to` instead: the name as it is now, and what to unlink.
