@@ -61,7 +61,10 @@ def stat(caller: Caller, name: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @caller_options
 def rm(caller: Caller, names: tuple[str, ...], dry_run: bool) -> int:
-    """Remove names from the server. The record of an encrypted file's keys goes with it."""
+    """Remove names from the server.
+
+    The record of an encrypted file's keys goes with it.
+    """
     codes: list[int] = []
     removed: list[str] = []
     with caller.client() as client:
