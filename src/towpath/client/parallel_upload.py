@@ -140,7 +140,8 @@ class ParallelUpload:
             finally:
                 self._check, missing = self._control.check, None
                 self._extent = crew.extent
-                self._remember()
+                if self._done is None:  # else it is forgotten in a moment
+                    self._remember()
         done = self._done or self._persist(patience, self._completed)
         crc = done.digests.get(CRC64NVME)
         return Arrived(
