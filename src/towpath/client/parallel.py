@@ -121,7 +121,7 @@ class Crew:
             raise self._failure
 
     def _staff(self) -> None:
-        """As many carriers as connections were ever wanted: the others' would only be in the way."""
+        """As many carriers as connections were ever wanted: more would only be in the way."""
         while len(self._carriers) < min(self._most, self._tuner.connections):
             carrier = threading.Thread(target=self._live, name="towpath-carrier", daemon=True)
             self._carriers.append(carrier)
