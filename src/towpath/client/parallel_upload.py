@@ -56,6 +56,7 @@ class Arrived:
     name: str | None  # as the server has it
     crc: int | None  # of what it has
     ours: int | None  # of what was read here; None if nobody asked to verify
+    perhaps_twice: bool = False  # an answer was lost: the server may have it once more
 
 
 class ParallelUpload:

@@ -21,8 +21,8 @@ from towpath.client.progress import Direction
 from towpath.client.sealed import seal, unsealed
 from towpath.errors import SourceChanged, TransferError
 
-VERSION = 3
-_READABLE = (1, 2, 3)  # what an earlier one had says the same in a later one
+VERSION = 4
+_READABLE = (1, 2, 3, 4)  # what an earlier one had says the same in a later one
 RANGES = "ranges"  # the dialect of a transfer in any order
 JOINED = "joined"  # that of an upload in parts, by tus
 SPAN = 64 * 1024 * 1024  # bytes between two marks
@@ -79,6 +79,7 @@ class Note:
     parts: tuple[
         tuple[int, int, str], ...
     ] = ()  # (start, end, URL once there is one), to be joined
+    unheard: bool = False  # the server was asked to join them; what came of it is not known
     on_conflict: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[tuple[str, str], ...] = ()  # what each is, and its file if it is in one
@@ -171,9 +172,19 @@ class Marker:
         if time.monotonic() - self._written >= _SAVE_SECONDS:
             self.write()
 
-    def consists(self, parts: tuple[tuple[int, int, str], ...], url: str) -> None:
-        """The upload has these parts, and is at `url` once they are joined; written at once."""
-        self.note = replace(self.note, parts=parts, url=url, updated_at=time.time())
+    def consists(
+        self,
+        parts: tuple[tuple[int, int, str], ...],
+        url: str,
+        *,
+        unheard: bool | None = None,
+    ) -> None:
+        """The upload has these parts, and is at `url` once they are joined; written at once.
+
+        `unheard`: they may have been joined at an address that nobody knows; None: as before.
+        """
+        now, unheard = time.time(), self.note.unheard if unheard is None else unheard
+        self.note = replace(self.note, parts=parts, url=url, unheard=unheard, updated_at=now)
         self.write()
 
     def begin(self, offset: int, crc: int | None) -> None:
