@@ -248,7 +248,7 @@ def test_that_nothing_was_heard_is_remembered_for_another_process(
         assert send(stub, large, tmp_path / "state").perhaps_twice
 
 
-@pytest.mark.parametrize("status", [503, 507, 429])
+@pytest.mark.parametrize("status", [503, 507])
 def test_a_joining_that_was_refused_leaves_no_doubt(
     large: Path, tmp_path: Path, status: int
 ) -> None:

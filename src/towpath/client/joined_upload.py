@@ -380,7 +380,6 @@ class JoinedUpload:
         parts = [self._reference(part.url) for part in self._parts]
         asked = words.joined(parts, tus_metadata(self._task, self._source))
         self._hear("", unheard=True)
-        self._peer.done_with()  # an idle connection may break, and not say whether it brought this
         try:
             with self._peer.open(
                 "POST", self._files, asked, length=0, check=self._check
