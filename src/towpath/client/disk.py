@@ -1,0 +1,18 @@
+"""What a disk of this machine refuses, as an error of ours.
+
+Rules: a disk that is full is told apart, since what is there already stays and can be gone on with.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from towpath.errors import StoreFull, TowpathError, TransferError
+
+
+def refused(error: OSError, what: str) -> TowpathError:
+    """The error to raise in place of the system's. `what`: a sentence that says what failed."""
+    why = f"{error.strerror or error}."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(what, why=why, todo="Make space, then run it again: it goes on here.")
+    return TransferError(what, why=why)
