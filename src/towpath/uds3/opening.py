@@ -1,6 +1,7 @@
 """Where the operations of a manager happen, and how each one begins.
 
-Rules: nothing is opened before the first operation; what is opened is swept of what is too old.
+Rules: nothing is opened before the first operation, but all that it takes is loaded; what is opened
+is swept of what is too old.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -67,6 +69,8 @@ class Opening:
         self._in_database = in_database
         self._guard = threading.Lock()
         self._open: Crew | None = None
+        if self.in_process:  # what the library itself takes is there before any file is
+            import_module("towpath.uds3.in_process")
 
     @property
     def in_process(self) -> bool:
