@@ -67,13 +67,12 @@ class Output:
 
 def _ours(error: Exception) -> Exception:
     """What a disk here refuses, in our words; anything else as it is."""
-    if not isinstance(error, OSError):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if not isinstance(error, OSError) or (error.filename is None and not full):
         return error
-    if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
-    from towpath.client.disk import refused
+    from towpath.client.disk import named
 
-    found = refused(error, f"{error.filename or 'A file of this machine'} cannot be used.")
+    found = named(error)
     found.__cause__ = error
     return found
 

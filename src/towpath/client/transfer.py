@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Generic, Protocol, TypeVar
 
 from towpath.client.control import Control, Stop, Stopped
-from towpath.client.disk import refused
+from towpath.client.disk import named
 from towpath.client.lines import Share
 from towpath.client.progress import Direction, Meter, Progress, TransferState
 from towpath.client.retry import Patience
@@ -183,8 +183,7 @@ class Transfer(Generic[R]):
             try:
                 return self._flow.run(self._patience())
             except OSError as error:  # of a file that is carried, or of what is remembered
-                where = error.filename or "A file of this machine"
-                raise refused(error, f"{where} cannot be used.") from error
+                raise named(error) from error
 
     async def _admitted(self) -> bool:
         """Wait for a turn; False when asked to stop before it comes."""
