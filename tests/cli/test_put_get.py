@@ -13,7 +13,6 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
-from towpath.cli import put
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -108,36 +107,6 @@ def test_stdin_is_uploaded_under_a_name(
 def test_stdin_without_a_name_is_a_usage_error(run: Run) -> None:
     ran = run("put", "-")
     assert (ran.code, "--name" in ran.err) == (2, True)
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (("a",), (["a"], None)),
-        (("a", "b"), (["a", "b"], None)),
-        (("a", "new"), (["a"], "new")),
-        (("a", "b", "new/"), (["a", "b"], "new/")),
-        (("a", "folder/"), (["a"], "folder/")),
-        (("a", "folder"), (["a", "folder"], None)),
-        (("folder/",), (["folder/"], None)),
-    ],
-)
-def test_the_last_argument_is_the_destination_if_it_can_be_no_source(
-    given: tuple[str, ...],
-    expected: tuple[list[str], str | None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a").touch()
-    (tmp_path / "b").touch()
-    (tmp_path / "folder").mkdir()
-    assert put.split_destination(given, None) == expected
-
-
-def test_several_files_do_not_go_into_one_name(run: Run, big: Path) -> None:
-    ran = run("put", big, big, "typo")
-    assert (ran.code, "There is no typo here" in ran.err) == (2, True)
 
 
 def test_get_puts_several_into_a_folder(run: Run, server: FakeServer, tmp_path: Path) -> None:

@@ -218,15 +218,6 @@ def test_a_stream_is_not_coded_in_silence(client: Client, mixed: Path) -> None:
         client.upload(mixed, "x", compress="yes")
 
 
-@pytest.mark.parametrize("name", ["x" * 255, "ü" * 127, "a/" * 300 + "y" * 200, "short.txt"])
-def test_the_record_stands_beside_the_object_whatever_it_is_called(name: str) -> None:
-    record = coded.record_name(name, bytes(range(16)))
-    assert record.endswith(".00010203.keys")
-    assert record.rpartition("/")[0] == name.rpartition("/")[0]
-    assert len(record.rpartition("/")[2].encode()) <= 255
-    assert name.startswith(record.removesuffix(".00010203.keys"))
-
-
 def test_chunks_of_huge_files_grow_so_that_their_table_stays_small() -> None:
     assert coded.chunk_size(1, None) == coded.chunk_size(2**41, None) == 4 * 2**20
     assert coded.chunk_size(2**45, None) > 32 * 2**20

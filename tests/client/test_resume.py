@@ -148,7 +148,7 @@ def test_two_at_the_same_transfer_are_one_too_many(
     name = transfer_id(Direction.UPLOAD, server.url, large.name, str(large))
     with (
         Notebook(state).lock(name),
-        pytest.raises(errors.StateConflict, match=f"Process {os.getpid()} on this machine"),
+        pytest.raises(errors.StateConflict, match="This process carries it"),
     ):
         carry("upload", large)
     assert server.requests == []
@@ -229,7 +229,12 @@ def test_marks_are_made_once_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("version", "later"), [(1, ("dialect", "spans", "parts", "keys")), (2, ("parts", "keys"))]
+    ("version", "later"),
+    [
+        (1, ("dialect", "spans", "parts", "keys", "unheard")),
+        (2, ("parts", "keys", "unheard")),
+        (3, ("unheard",)),
+    ],
 )
 def test_a_note_of_an_earlier_version_is_read(
     tmp_path: Path, version: int, later: tuple[str, ...]

@@ -31,6 +31,7 @@ from towpath.client.upload import UploadTask
 from towpath.client.watched import Watched
 from towpath.client.words import Standing
 from towpath.codec import PACKED, SEALED
+from towpath.codec.beside import record_name
 from towpath.codec.chunks import Coder
 from towpath.codec.container import Head, render
 from towpath.codec.encrypt import new_file_id, new_file_key
@@ -48,6 +49,7 @@ from towpath.errors import (
 )
 
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
+_NOT_THERE = (404, 410)
 
 
 class CodedUpload:
@@ -175,7 +177,7 @@ class CodedUpload:
             self._local, journal, coder, self._peer, url, self._control, self._meter, self._memory
         )
         self._sending = sending
-        sending.all(holes, patience.progress)
+        sending.all(holes, patience.progress, connections=self._task.connections)
         return self._close(sending, key)
 
     def _close(self, sending: Sending, key: tuple[int, bytes] | None) -> Standing:
@@ -225,7 +227,7 @@ class CodedUpload:
     def _create(self) -> Standing:
         task, source = self._task, self._source
         file_id = new_file_id()
-        record = coded.record_name(task.name, file_id) if self._coding.locks else ""
+        record = record_name(task.name, file_id) if self._coding.locks else ""
         if record:
             key = new_file_key()
             made = KeyRecord(file_id=file_id).added(key, self._coding.locks)
@@ -353,9 +355,10 @@ def discard(peer: Peer, notebook: Notebook, note_id: str) -> None:
     note, journal = notebook.read(note_id), Journal.load(rows)
     notebook.remove(note_id)
     rows.unlink(missing_ok=True)
-    if note is not None:
-        peer.ask("DELETE", note.url, words.TUS, again=True)
-    if journal is not None and journal.record:
+    if note is None:  # it may have been complete when somebody was killed
+        return
+    gone = peer.ask("DELETE", note.url, words.TUS, again=True)
+    if journal is not None and journal.record and (gone.ok or gone.status in _NOT_THERE):
         coded.remove_record(peer, journal.record)
 
 

@@ -94,6 +94,7 @@ class Note:
     parts: tuple[
         tuple[int, int, str], ...
     ] = ()  # (start, end, URL once there is one), to be joined
+    unheard: bool = False  # the server was asked to join them; what came of it is not known
     on_conflict: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[tuple[str, str], ...] = ()  # what each is, and its file if it is in one
@@ -191,9 +192,19 @@ class Marker:
         if time.monotonic() - self._written >= _SAVE_SECONDS:
             self.write()
 
-    def consists(self, parts: tuple[tuple[int, int, str], ...], url: str) -> None:
-        """The upload has these parts, and is at `url` once they are joined; written at once."""
-        self.note = replace(self.note, parts=parts, url=url, updated_at=time.time())
+    def consists(
+        self,
+        parts: tuple[tuple[int, int, str], ...],
+        url: str,
+        *,
+        unheard: bool | None = None,
+    ) -> None:
+        """The upload has these parts, and is at `url` once they are joined; written at once.
+
+        `unheard`: they may have been joined at an address that nobody knows; None: as before.
+        """
+        now, unheard = time.time(), self.note.unheard if unheard is None else unheard
+        self.note = replace(self.note, parts=parts, url=url, unheard=unheard, updated_at=now)
         self.write()
 
     def begin(self, offset: int, crc: int | None) -> None:

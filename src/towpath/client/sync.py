@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from towpath.client.aio import AsyncClient, Location, absolute
+from towpath.client.lines import Lines
 from towpath.client.loop import Loop
 from towpath.client.opening import Reads, Writes
 from towpath.client.progress import Progress
@@ -101,7 +102,7 @@ class Client:
         deadline: float | None = None,
         parallel: int = 4,
         connections: int | None = None,
-        total_connections: int | None = None,
+        total_connections: int | Lines | None = None,
         chunk_size: int | None = None,
         memory: int | None = None,
         verify: bool = True,

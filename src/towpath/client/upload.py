@@ -84,6 +84,7 @@ class Upload:
         self._marker: Marker | None = None
         self._known: tuple[int, int | None] = (0, 0)  # offset, CRC64NVME of what lies before it
         self._best = 0  # the furthest offset that the server confirmed
+        self._perhaps_twice = False
 
     def run(self, patience: Patience) -> UploadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
@@ -179,6 +180,7 @@ class Upload:
             if arrived is not None:
                 self._url, self._object = arrived.url, arrived.object
                 self._known = self._source.size, arrived.ours
+                self._perhaps_twice = arrived.perhaps_twice
                 return Standing(self._source.size, crc=arrived.crc, name=arrived.name)
         return None
 
@@ -339,6 +341,7 @@ class Upload:
             resumed_from=self._meter.resumed_from,
             sent_bytes=self._meter.sent,
             seconds=time.monotonic() - began,
+            perhaps_twice=self._perhaps_twice,
         )
 
     def _mismatch(self, name: str, theirs: int, ours: int) -> None:

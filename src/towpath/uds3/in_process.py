@@ -33,7 +33,7 @@ from towpath.errors import (
 )
 from towpath.uds3 import house as houses
 from towpath.uds3.carrier import Job, Rules, checksum_of
-from towpath.uds3.coded_origin import decoded, tail_of
+from towpath.uds3.coded_origin import decoded, record_beside, tail_of
 from towpath.uds3.coded_upload import CodedUpload, rows_of
 from towpath.uds3.coding import Key, insist_on_keys
 from towpath.uds3.destinations import FILE, file_of
@@ -89,8 +89,11 @@ class EngineCarrier:
         if record.address.startswith(FILE):
             target = file_of(record.address, in_process=True)
             part = part_of(target, record.operation_id)
+            replaced = self._keys_of(target)
             place(self._stored(record.key), target, part, job.control)
             self._house.call(self._shelf.discard(ANONYMOUS, record.key))
+            if replaced and replaced != record.keys:
+                SmallFiles(target.parent).remove(replaced)
             record.document_id = record.address
 
     def download(self, job: Job) -> None:
@@ -242,6 +245,13 @@ class EngineCarrier:
             self._beside(record.address).remove(record.keys)
         record.keys = ""
 
+    def _keys_of(self, target: Path) -> str | None:
+        """What the record of the keys of a file of this machine is called, if it has one."""
+        with suppress(TowpathError, OSError):  # there is no such file, or nobody can tell
+            stored = Origin.of_file(target)
+            return record_beside(stored, SmallFiles(target.parent), target.name)
+        return None
+
     def _is_needed(self, record: Record) -> bool:
         if self._house.service.ledger.get(Object, record.key) is not None:
             return True
@@ -263,12 +273,12 @@ class EngineCarrier:
         Raises NotFound, StoreLost, Unreadable, WrongKey, DigestMismatch.
         """
         if address.startswith(FILE):
-            stored = self._stored(address)
+            stored, name = self._stored(address), file_of(address, in_process=True).name
             coded = tail_of(stored) is not None
         else:
-            stored, media_type = self._opened(address)
+            stored, media_type, name = self._opened(address)
             coded = media_type in MEDIA_TYPES
-        return decoded(stored, self._keys, self._beside(address)) if coded else stored
+        return decoded(stored, self._keys, self._beside(address), name) if coded else stored
 
     def _stored(self, address: str) -> Origin:
         """What is stored there, as it is. Raises NotFound, StoreLost."""
@@ -276,8 +286,8 @@ class EngineCarrier:
             return Origin.of_file(file_of(address, in_process=True))
         return self._opened(address)[0]
 
-    def _opened(self, address: str) -> tuple[Origin, str | None]:
-        """The object of a name or an id, and its media type."""
+    def _opened(self, address: str) -> tuple[Origin, str | None, str]:
+        """The object of a name or an id, its media type, and what it is called."""
         try:
             _, made = self._house.call(self._shelf.stat(ANONYMOUS, address))
             key = made.id
@@ -285,7 +295,8 @@ class EngineCarrier:
             key = address
         opened = self._house.call(self._shelf.open(ANONYMOUS, key))
         made = opened.object
-        return Origin(made.id, made.length, made.crc, opened.read), made.media_type
+        origin = Origin(made.id, made.length, made.crc, opened.read)
+        return origin, made.media_type, opened.name or ""
 
 
 def _adopt(record: Record, extent: Extent) -> None:
