@@ -107,7 +107,7 @@ def test_one_connection_means_in_order_by_tus(running: Server, large: Path, tmp_
         Client(url, state_dir=tmp_path / "state", connections=1) as client,
     ):
         assert client.upload(large, "one/").result().verified
-    assert [each.method for each in heard.requests] == ["POST", "PATCH"]
+    assert [each.method for each in heard.requests if each.method != "GET"] == ["POST", "PATCH"]
 
 
 def test_a_small_file_goes_by_one_connection(running: Server, tmp_path: Path) -> None:
@@ -122,7 +122,8 @@ def test_a_server_that_knows_no_ranges_gets_tus(
 ) -> None:
     with Client(server.url, state_dir=tmp_path / "state") as client:
         assert client.upload(large).result().verified
-    assert [request[:2] for request in server.requests][:3] == [
+    asked = [request[:2] for request in server.requests if request[0] != "GET"]
+    assert asked[:3] == [
         ("POST", "/ranges/"),
         ("OPTIONS", "/files/"),
         ("POST", "/files/"),

@@ -262,3 +262,25 @@ def test_parts_come_back_as_they_were(tmp_path: Path) -> None:
     note = sample_note(dialect="joined", parts=((0, 10, "http://h/files/a"), (10, 30, "")))
     notebook.write(note)
     assert notebook.read("abc") == note
+
+
+def test_what_a_process_carries_is_not_given_up_by_another(
+    server: FakeServer, stopped: Path, state: Path
+) -> None:
+    note = note_of(state)
+    with towpath.Client(server.url, state_dir=state) as client:
+        with (
+            Notebook(state).lock(note.id),
+            pytest.raises(errors.StateConflict, match="under way already"),
+        ):
+            client.forget(note)
+        assert (note_of(state), len(server.uploads)) == (note, 1)
+        client.forget(note)
+    assert (list(Notebook(state).all()), server.uploads) == ([], {})
+
+
+@pytest.mark.parametrize("text", ['{"body": {}}', '{"body": {}, "checksum": 1}', "[]", '"x"'])
+def test_what_is_no_note_at_all_is_set_aside(tmp_path: Path, text: str) -> None:
+    (tmp_path / "abc.json").write_text(text)
+    assert Notebook(tmp_path).read("abc") is None
+    assert (tmp_path / "abc.damaged").exists()

@@ -288,10 +288,14 @@ class AsyncClient(Opening):
         return [note for note in notes if note.server == self._peer.url]
 
     async def forget(self, note: Note) -> None:
-        """Give an unfinished transfer up: remove what is half done, here and at the server."""
+        """Give an unfinished transfer up: remove what is half done, here and at the server.
+
+        Raises StateConflict while a process carries it.
+        """
         if is_stream(note):
             await in_thread(partial(forget_stream, note, self._peer, self._notebook))
         elif not await in_thread(partial(give_up, self._peer, self._notebook, note)):
+            await in_thread(partial(self._notebook.insist_alone, note.id))
             transfer = self.resume(note)
             await transfer.cancel()
 

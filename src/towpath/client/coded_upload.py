@@ -20,12 +20,15 @@ from towpath.client.coded_journal import Journal
 from towpath.client.coded_sending import Local, Sending, Vanished, durable_runs, missing
 from towpath.client.control import Control
 from towpath.client.memory import Memory
+from towpath.client.opened import open_source
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.proof import recognised
 from towpath.client.records import UploadResult
 from towpath.client.resume import Note, Notebook, Source
 from towpath.client.retry import Patience
-from towpath.client.upload import UploadTask, open_source
+from towpath.client.upload import UploadTask
+from towpath.client.watched import Watched
 from towpath.client.words import Standing
 from towpath.codec import PACKED, SEALED
 from towpath.codec.beside import record_name
@@ -33,6 +36,7 @@ from towpath.codec.chunks import Coder
 from towpath.codec.container import Head, render
 from towpath.codec.encrypt import new_file_id, new_file_key
 from towpath.codec.keys import Recipient
+from towpath.codec.manifest import Table
 from towpath.codec.record import KeyRecord, only_recipients
 from towpath.core.digest import combine, crc
 from towpath.errors import (
@@ -110,12 +114,20 @@ class CodedUpload:
         self._note, self._journal = self._notebook.read(self._task.id), Journal.load(self._rows)
         if self._note is None:
             return
-        if self._note.source is not None:
-            self._note.source.insist(self._source, self._task.path)
         if dict(self._note.metadata) != dict(self._task.metadata) or (
             self._note.on_conflict != self._task.on_conflict
         ):
             raise _other_settings(self._task.path, "its settings or its coding were others")
+        table = Table(sealed=False) if self._journal is None else self._journal.table
+        rows = (table[index] for index in range(len(table)))
+        local, check = self._local, self._control.check
+        watched = Watched(local.file, local.path, local.source, self._memory)
+        self._note = recognised(
+            self._note,
+            self._source,
+            known=((row.start, row.end, row.crc) for row in rows),
+            crc=lambda start, end: watched.crc(start, end, check),
+        )
 
     def _remember(self) -> None:
         if self._note is not None and self._sending is not None:

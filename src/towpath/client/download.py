@@ -1,22 +1,24 @@
 """Carry one object from the server into a local file: `NAME.part` first, its name at last.
 
 Rules: runs in one worker thread; the final name never stands for bytes that were not compared with
-what the server announced; a cut download goes on with Range and If-Range, so that bytes of two
-objects are never mixed.
+what the server announced, and what is compared is read from the file where an earlier run wrote it;
+a cut download goes on with Range and If-Range, so that bytes of two objects are never mixed.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import os
+import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towpath.client import words
 from towpath.client.blocks import Blocks, crc64nvme
 from towpath.client.control import Control
+from towpath.client.disk import refused
 from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
@@ -26,7 +28,14 @@ from towpath.client.retry import Patience
 from towpath.client.sealed import sync_folder
 from towpath.client.tuning import PARALLEL_FROM
 from towpath.client.wire import Answer
-from towpath.errors import BadAnswer, DigestMismatch, NameConflict, TowpathError, TransferError
+from towpath.errors import (
+    BadAnswer,
+    Cut,
+    DigestMismatch,
+    NameConflict,
+    TowpathError,
+    TransferError,
+)
 
 _NOTHING: tuple[int, int | None] = (0, 0)  # offset, CRC64NVME of what lies before it
 
@@ -69,6 +78,7 @@ class Download:
         self._known = _NOTHING
         self._announced: int | None = None  # the object's CRC64NVME, as the server says
         self._begun = False
+        self._in_parts = True  # the server gives parts of it, as far as is known
 
     def run(self, patience: Patience) -> DownloadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
@@ -87,11 +97,13 @@ class Download:
                     if not self._length or isinstance(error, DigestMismatch):
                         self._forget()
                     elif self._marker.note.dialect != RANGES:
-                        self._marker.begin(*self._known)
+                        with suppress(OSError):  # on a disk that is full the older note stands
+                            self._marker.begin(*self._known)
                     raise
                 self._verify()
                 os.fsync(file.fileno())
-            self._publish()
+                came = os.fstat(file.fileno())
+            self._publish(came)
             self._notebook.remove(self._task.id)
         self._meter.state(TransferState.COMPLETE)
         crc = self._known[1]
@@ -126,7 +138,17 @@ class Download:
         )
 
     def _refuse_existing(self) -> None:
-        if not self._task.overwrite and self._target.exists():
+        try:
+            mode = self._target.stat().st_mode
+        except OSError:  # there is none; or else opening the part will say what is wrong
+            return
+        if not stat.S_ISREG(mode):
+            raise NameConflict(
+                f"{self._task.path} is there, and is no regular file.",
+                why="A download would take its place.",
+                todo="Say FOLDER/ to fill a folder, and - to write to a pipe or a device.",
+            )
+        if not self._task.overwrite:
             raise NameConflict(
                 f"{self._task.path} exists.",
                 why="A download replaces nothing by itself.",
@@ -147,9 +169,7 @@ class Download:
                 todo="Remove it, or start over (--restart).",
             ) from error
         except OSError as error:
-            raise TransferError(
-                f"{self._part} cannot be written.", why=f"{error.strerror}."
-            ) from error
+            raise refused(error, f"{self._part} cannot be written.") from error
         file = io.FileIO(handle, "r+")
         if note is None:
             file.truncate(0)
@@ -179,9 +199,10 @@ class Download:
         """Find the object's URL; a name may point to another object than it did."""
         note = self._marker.note
         if "://" in self._task.name:
-            url, etag, length = self._peer.address(self._task.name), note.etag, note.length
+            url = self._peer.address(self._task.name)
+            etag, length = self._survey(url)
             if length is None:
-                etag, length = self._survey(url)
+                etag, length = note.etag, note.length
         else:
             reply = self._peer.ask("GET", self._peer.api("names", self._task.name), again=True)
             record = expect(reply).json()
@@ -201,6 +222,7 @@ class Download:
         reply = self._peer.ask("HEAD", url, again=True)
         if not reply.ok:
             return "", None
+        self._in_parts = "bytes" in reply.fields.get("accept-ranges", "")
         return reply.fields.get("etag", ""), words.number(reply.fields, "content-length")
 
     def _goes_by_many(self) -> bool:
@@ -208,7 +230,8 @@ class Download:
         note = self._marker.note
         if note.dialect == RANGES or self._peer.coded(note.url) is not None:
             return True
-        wanted = self._task.connections != 1 and (note.length or 0) >= PARALLEL_FROM
+        wanted = self._task.connections != 1 and self._in_parts
+        wanted = wanted and (note.length or 0) >= PARALLEL_FROM
         return wanted and not self._length and note.etag.startswith('"')
 
     def _receive_by_many(self, patience: Patience) -> None:
@@ -266,12 +289,7 @@ class Download:
         try:
             return self._blocks.fill(answer.read_into, offset)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise TransferError(
-                f"{self._part} cannot be written.",
-                why=f"{error.strerror}.",
-                todo="Make space, then run it again: it goes on here." if full else "",
-            ) from error
+            raise refused(error, f"{self._part} cannot be written.") from error
 
     def _start_of(self, answer: Answer, asked: int) -> int:
         """Where the bytes of the answer belong; learns length, ETag and digest from its head."""
@@ -280,6 +298,7 @@ class Download:
         start, total = 0, words.number(answer.fields, "content-length")
         if answer.status == 206:
             start, total = words.content_range(answer.fields)
+            self._insist_on(answer.fields.get("etag", self._marker.note.etag))
             if start != asked:
                 raise BadAnswer(
                     "The server sent another range.", why=f"It begins at {start}, not at {asked}."
@@ -290,6 +309,14 @@ class Download:
         note = replace(self._marker.note, etag=etag, length=total, offset=start)
         self._marker.note = note if start else replace(note, marks=())
         return start
+
+    def _insist_on(self, etag: str) -> None:
+        """Begin anew if a part is of another object: not every server heeds If-Range."""
+        if etag != self._marker.note.etag:
+            self._marker.note = replace(self._marker.note, etag="", length=None, marks=())
+            self._file.truncate(0)
+            self._known = _NOTHING
+            raise Cut("The object is another one than it was.", why="It was replaced meanwhile.")
 
     def _begin(self, offset: int) -> None:
         if self._marker.note.length is not None:
@@ -305,8 +332,10 @@ class Download:
         if not self._task.verify:
             self._known = (offset, None)
         elif self._known[0] != offset or self._known[1] is None:
-            start, crc = self._marker.note.before(offset)
-            self._known = (offset, self._blocks.crc(start, offset, crc, self._control.check))
+            at, crc = self._known  # of this run; what an earlier one wrote is read again
+            start, before = (0, 0) if crc is None or at > offset else (at, crc)
+            crc = self._blocks.crc(start, offset, before, self._control.check)
+            self._known = (offset, crc)
         return self._known[1]
 
     def _verify(self) -> None:
@@ -319,12 +348,27 @@ class Download:
                 todo="They were removed; download it again.",
             )
 
+    def _insist_on_part(self, came: os.stat_result) -> None:
+        """Raise TransferError if what lies there now is not the file that the bytes came into."""
+        try:
+            same = os.path.samestat(self._part.stat(), came)
+        except FileNotFoundError:
+            same = False
+        if not same:
+            self._notebook.remove(self._task.id)
+            raise TransferError(
+                f"{self._part} is not the file that was downloaded.",
+                why="Somebody removed it meanwhile, or put another one in its place.",
+                todo="Download it again.",
+            )
+
     def _forget(self) -> None:
         self._part.unlink(missing_ok=True)
         self._notebook.remove(self._task.id)
 
-    def _publish(self) -> None:
+    def _publish(self, came: os.stat_result) -> None:
         """Give the file its name, and replace nothing unless that was asked for."""
+        self._insist_on_part(came)
         try:
             if self._task.overwrite:
                 self._part.replace(self._target)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from towpath.client import words
+from towpath.client.beginning import tus_metadata
 from towpath.client.blocks import crc64nvme
 from towpath.client.control import Control
 from towpath.client.dial import split
@@ -29,7 +30,6 @@ from towpath.client.progress import Direction, Meter
 from towpath.client.resume import JOINED, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.tuning import LARGEST, MOST, Tuner
-from towpath.client.upload import tus_metadata
 from towpath.client.watched import Watched
 from towpath.client.words import Standing
 from towpath.core.ranges import Extent, Span

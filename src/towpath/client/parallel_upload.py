@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from towpath.client import parallel_words as words
 from towpath.client.blocks import crc64nvme
 from towpath.client.control import Control
+from towpath.client.elsewhere import FINGERPRINT
 from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew, TooWide
 from towpath.client.peer import Peer, Reply, expect
@@ -169,7 +170,7 @@ class ParallelUpload:
             **task.metadata,
             "filename": Path(task.path).name,
             "mtime": str(source.mtime_ns // 1_000_000),
-            "fingerprint": f"{task.id}-{source.size}-{source.mtime_ns}",
+            **({FINGERPRINT: task.fingerprint} if task.fingerprint else {}),
         }
         body = words.creation(source.size, task.name, task.on_conflict, metadata)
         place = self._peer.address(words.PLACE)

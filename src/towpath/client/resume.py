@@ -32,26 +32,41 @@ _SAVE_SECONDS = 0.5  # marks are not written more often
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which file it is, and in which state: another size or time means other bytes."""
+    """Which file it is, and in which state: another size or time means other bytes.
+
+    `changed_ns`: when anything of it changed last, also if that was its time; 0: nobody knows.
+    """
 
     size: int
     mtime_ns: int
     device: int
     inode: int
+    changed_ns: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, stat: os.stat_result) -> Source:
         """From what the system says."""
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino)
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino, stat.st_ctime_ns)
 
     def insist(self, now: Source, path: str) -> None:
-        """Raise SourceChanged unless `now` is the same."""
-        if now != self:
-            changes = [
-                f"{one.name} was {getattr(self, one.name)}, is {getattr(now, one.name)}"
-                for one in fields(self)
-                if getattr(self, one.name) != getattr(now, one.name)
-            ]
+        """Raise SourceChanged unless `now` is the same file, of the same size and time."""
+        self._insist(now, path, [one.name for one in fields(self) if one.compare])
+
+    def insist_alike(self, now: Source, path: str) -> None:
+        """Raise SourceChanged unless `now` has the same size and time."""
+        self._insist(now, path, ["size", "mtime_ns"])
+
+    def is_surely(self, now: Source) -> bool:
+        """True if nothing at all has changed; False if that has to be looked at."""
+        return self == now and self.changed_ns in (0, now.changed_ns)
+
+    def _insist(self, now: Source, path: str, names: list[str]) -> None:
+        changes = [
+            f"{name} was {getattr(self, name)}, is {getattr(now, name)}"
+            for name in names
+            if getattr(self, name) != getattr(now, name)
+        ]
+        if changes:
             raise SourceChanged(
                 f"{path} has changed since this transfer began.",
                 why=f"Its {'; its '.join(changes)}.",
@@ -143,6 +158,11 @@ class Notebook:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with hold(self.folder / f"{note_id}.lock"):
             yield
+
+    def insist_alone(self, note_id: str) -> None:
+        """Raise StateConflict while a process carries the transfer."""
+        with self.lock(note_id):
+            return
 
     def _path(self, note_id: str) -> Path:
         return self.folder / f"{note_id}.json"

@@ -56,12 +56,17 @@ def unsealed(path: Path) -> tuple[int, dict[str, Any]] | None:
         found = None
     # notes of transfers had a word of their own for what is sealed, up to their version 2
     body = found.get("body", found.get("note")) if isinstance(found, dict) else None
-    if not isinstance(body, dict) or found["checksum"] != _checksum(body):
+    version = found.get("version") if isinstance(found, dict) else None
+    if (
+        not isinstance(body, dict)
+        or not isinstance(version, int)
+        or found.get("checksum") != _checksum(body)
+    ):
         aside = path.with_suffix(".damaged")
         path.replace(aside)
         _log.warning("A record was damaged; it lies at %s now.", aside)
         return None
-    return found["version"], body
+    return version, body
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,14 +13,16 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from towpath.client import words
+from towpath.client import elsewhere, words
+from towpath.client.beginning import insist_on_same, new_note, tus_metadata
 from towpath.client.blocks import Blocks, crc64nvme
 from towpath.client.control import Control
 from towpath.client.memory import SHARED, Memory
+from towpath.client.opened import open_source
 from towpath.client.peer import Peer, Reply, expect
-from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.progress import Meter, TransferState
+from towpath.client.proof import recognised, remembered
 from towpath.client.records import UploadResult
 from towpath.client.resume import JOINED, RANGES, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
@@ -34,9 +36,7 @@ from towpath.errors import (
     Expired,
     NotFound,
     SourceChanged,
-    StateConflict,
     TowpathError,
-    TransferError,
 )
 
 _GONE = (NotFound, Expired)
@@ -58,6 +58,7 @@ class UploadTask:
     verify: bool = True
     chunk_size: int | None = None  # bytes of one request; None: all that is left, or as is best
     connections: int | None = None  # at most; 1: in order, by tus; None: MOST of tuning
+    fingerprint: str = ""  # what it is known by on another machine
 
 
 class Upload:
@@ -92,7 +93,7 @@ class Upload:
             self._handle = file.fileno()
             self._source = Source.of(os.fstat(self._handle))
             self._meter.total = self._source.size
-            note = self._recall()
+            note = self._recall(file)
             standing = self._in_parallel(file, note, patience) or self._in_order(
                 file, note, patience
             )
@@ -108,19 +109,45 @@ class Upload:
             else:
                 self._peer.ask("DELETE", note.url, words.TUS, again=True)
 
-    def _recall(self) -> Note | None:
+    def _recall(self, file: io.FileIO) -> Note | None:
         """What an earlier run left. Raises SourceChanged when the file is not the same."""
         if self._restart:
             self._restart = False
             with suppress(TowpathError):  # the old upload waits on the server until it expires
                 self.discard()
+            self._known_by(file)
             return None
         note = self._notebook.read(self._task.id)
-        if note is not None and note.source is not None:
-            note.source.insist(self._source, self._task.path)
-        if note is not None:
-            _insist_on_same(note, self._task)
-        return note
+        if note is None:
+            return self._from_elsewhere(file)
+        insist_on_same(note, self._task)
+
+        def crc(start: int, end: int) -> int:
+            with self._memory.block(self._control.check) as buffer:
+                return Blocks(file, buffer).crc(start, end, 0, self._control.check)
+
+        known = remembered(note) if self._task.verify else None
+        return recognised(note, self._source, known=known, crc=crc)
+
+    def _known_by(self, file: io.FileIO) -> None:
+        """Let other machines know it again, if it takes long enough to be left there."""
+        if self._source.size >= PARALLEL_FROM:
+            blocks = Blocks(file, memoryview(bytearray(elsewhere.SAMPLE)))
+            mark = elsewhere.fingerprint(self._task, self._source.size, blocks)
+            self._task = replace(self._task, fingerprint=mark)
+
+    def _from_elsewhere(self, file: io.FileIO) -> Note | None:
+        """A note of what another machine began and left."""
+        self._known_by(file)
+        task, check = self._task, self._control.check
+        if not task.fingerprint or not task.verify:  # without a checksum nothing would be proven
+            return None
+        found = elsewhere.left_elsewhere(self._peer, task, self._source.size, check)
+        if found is None:
+            return None
+        many = task.connections != 1
+        place = f"{'ranges' if many else 'files'}/{found.id}"
+        return new_note(task, self._peer, self._source, place, RANGES if many else "")
 
     def _in_parallel(
         self, file: io.FileIO, note: Note | None, patience: Patience
@@ -230,18 +257,7 @@ class Upload:
             raise BadAnswer("The server did not say where the upload is.")
         self._marker = Marker(
             self._notebook,
-            Note(
-                id=task.id,
-                direction=Direction.UPLOAD,
-                server=self._peer.url,
-                name=task.name,
-                path=task.path,
-                url=self._peer.address(location, files),
-                source=source,
-                length=source.size,
-                on_conflict=task.on_conflict,
-                metadata=task.metadata,
-            ),
+            new_note(task, self._peer, source, self._peer.address(location, files)),
         )
         return Standing(0, source.size)
 
@@ -356,36 +372,3 @@ class Upload:
     def _ask(self, method: str, fields: Mapping[str, str] = words.TUS) -> Reply:
         assert self._marker is not None  # noqa: S101 - asked only of an upload that exists
         return self._peer.ask(method, self._marker.note.url, fields, check=self._control.check)
-
-
-def tus_metadata(task: UploadTask, source: Source) -> dict[str, str]:
-    """What an upload by tus is created with, so that the server can name it and we can find it."""
-    return {
-        **task.metadata,
-        "name": task.name,
-        "filename": Path(task.path).name,
-        "mtime": str(source.mtime_ns // 1_000_000),
-        "fingerprint": f"{task.id}-{source.size}-{source.mtime_ns}",
-        **({"on-conflict": task.on_conflict} if task.on_conflict else {}),
-    }
-
-
-def _insist_on_same(note: Note, task: UploadTask) -> None:
-    """What an upload was created with stays: a call that wants something else starts over."""
-    if note.on_conflict != task.on_conflict or dict(note.metadata) != dict(task.metadata):
-        raise StateConflict(
-            f"The upload of {task.path} began with other settings.",
-            why=f"It has on-conflict {note.on_conflict or 'keep-both'} and the metadata "
-            f"{dict(note.metadata)}; that cannot change on the way.",
-            todo="Say the same again, or start over (--restart).",
-        )
-
-
-def open_source(path: str) -> io.FileIO:
-    """The file, unbuffered. Raises NotFound or TransferError."""
-    try:
-        return open(path, "rb", buffering=0)  # noqa: PTH123 - the caller closes it
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no file {path}.", todo="Check the path.") from error
-    except OSError as error:
-        raise TransferError(f"{path} cannot be read.", why=f"{error.strerror}.") from error

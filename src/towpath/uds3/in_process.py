@@ -41,7 +41,7 @@ from towpath.uds3.engine_checkpoints import EngineCheckpoints
 from towpath.uds3.files import Origin, fetch, part_of, place
 from towpath.uds3.flights import Flights, Piece
 from towpath.uds3.house import House
-from towpath.uds3.records import Checkpoints, Record
+from towpath.uds3.records import Checkpoints, Record, source_of
 from towpath.uds3.small_objects import Beside, SmallFiles, SmallObjects
 from towpath.uds3.source import FileSource
 
@@ -70,9 +70,11 @@ class EngineCarrier:
         record = job.record
         insist_on_keys(record.path, sealed=record.sealed, keys=self._keys)
         with open(record.path, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered
-            record.insist_on_source(os.fstat(file.fileno()))
+            stat = os.fstat(file.fileno())
+            record.insist_on_source(stat)
+            anew, record.source = job.restart or not record.is_surely(stat), source_of(stat)
             coded = self._coded(job) if record.coded else None
-            upload, extent = self._begin(job, coded, anew=job.restart)
+            upload, extent = self._begin(job, coded, anew=anew)
             if upload.state is UploadState.OPEN:
                 try:
                     self._send(job, file.fileno(), extent, coded)
@@ -86,8 +88,9 @@ class EngineCarrier:
         rows_of(self.folder, record).unlink(missing_ok=True)
         if record.address.startswith(FILE):
             target = file_of(record.address, in_process=True)
+            part = part_of(target, record.operation_id)
             replaced = self._keys_of(target)
-            place(self._stored(record.key), target, job.control)
+            place(self._stored(record.key), target, part, job.control)
             self._house.call(self._shelf.discard(ANONYMOUS, record.key))
             if replaced and replaced != record.keys:
                 SmallFiles(target.parent).remove(replaced)
@@ -98,11 +101,12 @@ class EngineCarrier:
 
     def undo(self, record: Record, *, tell: bool) -> None:
         if record.kind == "download":
-            part_of(Path(record.path)).unlink(missing_ok=True)
+            part_of(Path(record.path), record.operation_id).unlink(missing_ok=True)
             return
         placed = record.address.startswith(FILE)
         if placed:
-            part_of(file_of(record.address, in_process=True)).unlink(missing_ok=True)
+            target = file_of(record.address, in_process=True)
+            part_of(target, record.operation_id).unlink(missing_ok=True)
         if not record.key:
             return
         try:
