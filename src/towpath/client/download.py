@@ -15,16 +15,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towpath.client import words
-from towpath.client.blocks import Blocks, crc64nvme
+from towpath.client.blocks import Blocks, crc64nvme, put
 from towpath.client.control import Control
 from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
-from towpath.client.records import DownloadResult
+from towpath.client.records import DownloadResult, NameRecord
 from towpath.client.resume import RANGES, Marker, Note, Notebook
 from towpath.client.retry import Patience
 from towpath.client.sealed import sync_folder
 from towpath.client.tuning import PARALLEL_FROM
+from towpath.client.whole_download import WholeDownload, is_begun
 from towpath.client.wire import Answer
 from towpath.errors import BadAnswer, DigestMismatch, NameConflict, TowpathError, TransferError
 
@@ -43,6 +44,7 @@ class DownloadTask:
     verify: bool = True
     connections: int | None = None  # at most; None: MOST of tuning
     keys: tuple[tuple[str, str], ...] = ()  # what is remembered of those that may open it
+    known: NameRecord | None = None  # what was told of it, if that was just now
 
 
 class Download:
@@ -75,22 +77,8 @@ class Download:
         began = time.monotonic()
         self._refuse_existing()
         with self._notebook.lock(self._task.id):
-            note = None if self._restart else self._notebook.read(self._task.id)
-            with self._open_part(note) as file:
-                self._restart = False
-                self._file = file
-                self._known, self._begun = _NOTHING, False
-                self._marker = Marker(self._notebook, note or self._fresh())
-                try:
-                    self._carry(patience)
-                except BaseException as error:
-                    if not self._length or isinstance(error, DigestMismatch):
-                        self._forget()
-                    elif self._marker.note.dialect != RANGES:
-                        self._marker.begin(*self._known)
-                    raise
-                self._verify()
-                os.fsync(file.fileno())
+            if not self._at_once(patience):
+                self._by_and_by(patience)
             self._publish()
             self._notebook.remove(self._task.id)
         self._meter.state(TransferState.COMPLETE)
@@ -99,7 +87,7 @@ class Download:
             transfer_id=self._task.id,
             name=self._task.name,
             path=self._task.path,
-            url=self._marker.note.url,
+            url=self._url,
             length=self._known[0],
             crc64nvme=None if crc is None else f"{crc:016x}",
             verified=crc is not None and self._announced is not None,
@@ -107,6 +95,47 @@ class Download:
             received_bytes=self._meter.sent,
             seconds=time.monotonic() - began,
         )
+
+    def _at_once(self, patience: Patience) -> bool:
+        """In one request, if it is small and enough is known of it; False if it is not."""
+        known = self._task.known
+        if known is None or self._restart or self._notebook.read(self._task.id) is not None:
+            return False
+        way = WholeDownload(self._peer.stored, self._control, self._meter, self._memory)
+        with way.of(known, patience) as came:
+            if came is None:
+                return False
+            with self._open_whole(came.view) as file:
+                self._url, self._announced = came.url, came.announced
+                self._known = (len(came.view), came.crc if self._task.verify else None)
+                try:
+                    put(file, came.view, 0)
+                    os.fsync(file.fileno())
+                except OSError as error:
+                    self._forget()
+                    raise self._unwritable(error) from error
+                self._verify()
+        return True
+
+    def _by_and_by(self, patience: Patience) -> None:
+        """Block by block, from where an earlier run stopped."""
+        note = None if self._restart else self._notebook.read(self._task.id)
+        with self._open_part(note) as file:
+            self._restart = False
+            self._file = file
+            self._known, self._begun = _NOTHING, False
+            self._marker = Marker(self._notebook, note or self._fresh())
+            try:
+                self._carry(patience)
+            except BaseException as error:
+                if not self._length or isinstance(error, DigestMismatch):
+                    self._forget()
+                elif self._marker.note.dialect != RANGES:
+                    self._marker.begin(*self._known)
+                raise
+            self._verify()
+            self._url = self._marker.note.url
+            os.fsync(file.fileno())
 
     def discard(self) -> None:
         """Remove what came so far, and forget it."""
@@ -154,6 +183,15 @@ class Download:
         if note is None:
             file.truncate(0)
         return file
+
+    def _open_whole(self, view: memoryview) -> io.FileIO:
+        """The file for bytes that are all here, also if a kill left the first of them in it."""
+        try:
+            return self._open_part(None)
+        except NameConflict:
+            if not is_begun(self._part, view):
+                raise
+            return io.FileIO(self._part, "r+")
 
     def _carry(self, patience: Patience) -> None:
         """Try until every byte is here."""
@@ -266,12 +304,15 @@ class Download:
         try:
             return self._blocks.fill(answer.read_into, offset)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise TransferError(
-                f"{self._part} cannot be written.",
-                why=f"{error.strerror}.",
-                todo="Make space, then run it again: it goes on here." if full else "",
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> TransferError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return TransferError(
+            f"{self._part} cannot be written.",
+            why=f"{error.strerror}.",
+            todo="Make space, then run it again: it goes on here." if full else "",
+        )
 
     def _start_of(self, answer: Answer, asked: int) -> int:
         """Where the bytes of the answer belong; learns length, ETag and digest from its head."""

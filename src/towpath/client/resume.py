@@ -19,12 +19,13 @@ from typing import Any
 from towpath.client.filelock import hold
 from towpath.client.progress import Direction
 from towpath.client.sealed import seal, unsealed
-from towpath.errors import SourceChanged, TransferError
+from towpath.errors import SourceChanged, StateConflict, TransferError
 
 VERSION = 3
 _READABLE = (1, 2, 3)  # what an earlier one had says the same in a later one
 RANGES = "ranges"  # the dialect of a transfer in any order
 JOINED = "joined"  # that of an upload in parts, by tus
+WHOLE = "whole"  # that of a small file that goes in one request
 SPAN = 64 * 1024 * 1024  # bytes between two marks
 _KEPT = 64  # marks; a server that fell back further makes the client read its prefix again
 _SAVE_SECONDS = 0.5  # marks are not written more often
@@ -89,6 +90,16 @@ class Note:
         """The last mark at or before `offset`; (0, 0) if there is none."""
         return max((mark for mark in self.marks if mark[0] <= offset), default=(0, 0))
 
+    def insist_on(self, path: str, on_conflict: str, metadata: Mapping[str, str]) -> None:
+        """What an upload was created with stays. Raises StateConflict for something else."""
+        if (self.on_conflict, dict(self.metadata)) != (on_conflict, dict(metadata)):
+            raise StateConflict(
+                f"The upload of {path} began with other settings.",
+                why=f"It has on-conflict {self.on_conflict or 'keep-both'} and the metadata "
+                f"{dict(self.metadata)}; that cannot change on the way.",
+                todo="Say the same again, or start over (--restart).",
+            )
+
     def marked(self, offset: int, crc: int | None) -> Note:
         """At `offset`, with one more mark (None: nobody computes it); those beyond it are void."""
         marks = tuple(mark for mark in self.marks if mark[0] < offset)
@@ -123,9 +134,9 @@ class Notebook:
             )
         return _note(note)
 
-    def write(self, note: Note) -> None:
-        """Keep it, also if the power fails."""
-        seal(self._path(note.id), VERSION, asdict(note))
+    def write(self, note: Note, *, durable: bool = True) -> None:
+        """Keep it, also if the power fails; if not `durable`, only if the process is killed."""
+        seal(self._path(note.id), VERSION, asdict(note), durable=durable)
 
     def remove(self, note_id: str) -> None:
         """Forget it."""
@@ -154,7 +165,7 @@ class Marker:
         self._notebook = notebook
         self.note = note
         self._next = note.offset + SPAN
-        self._written = time.monotonic()
+        self._saved, self._written = note, time.monotonic()
         notebook.write(note)
 
     def passed(self, offset: int, crc: int | None) -> None:
@@ -180,12 +191,13 @@ class Marker:
         """The other side has `offset` bytes, and this is their CRC64NVME: go on from there."""
         self.note = self.note.marked(offset, crc)
         self._next = offset + SPAN
-        self.write()
+        if replace(self.note, updated_at=self._saved.updated_at) != self._saved:
+            self.write()
 
     def write(self) -> None:
         """Make it last."""
         self._notebook.write(self.note)
-        self._written = time.monotonic()
+        self._saved, self._written = self.note, time.monotonic()
 
 
 def _note(found: Mapping[str, Any]) -> Note:

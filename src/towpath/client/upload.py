@@ -22,9 +22,10 @@ from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import UploadResult
-from towpath.client.resume import JOINED, RANGES, Marker, Note, Notebook, Source
+from towpath.client.resume import JOINED, RANGES, WHOLE, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.tuning import PARALLEL_FROM
+from towpath.client.whole import SMALL, WholeUpload
 from towpath.client.withdraw import terminate, withdraw
 from towpath.client.words import Standing
 from towpath.errors import (
@@ -34,7 +35,6 @@ from towpath.errors import (
     Expired,
     NotFound,
     SourceChanged,
-    StateConflict,
     TowpathError,
     TransferError,
 )
@@ -92,8 +92,10 @@ class Upload:
             self._source = Source.of(os.fstat(self._handle))
             self._meter.total = self._source.size
             note = self._recall()
-            standing = self._in_parallel(file, note, patience) or self._in_order(
-                file, note, patience
+            standing = (
+                self._at_once(file, note, patience)
+                or self._in_parallel(file, note, patience)
+                or self._in_order(file, note, patience)
             )
             return self._finish(standing, began)
 
@@ -115,11 +117,24 @@ class Upload:
                 self.discard()
             return None
         note = self._notebook.read(self._task.id)
-        if note is not None and note.source is not None:
+        if note is None or note.dialect == WHOLE:  # what goes whole cannot be there in part
+            return None
+        if note.source is not None:
             note.source.insist(self._source, self._task.path)
-        if note is not None:
-            _insist_on_same(note, self._task)
+        note.insist_on(self._task.path, self._task.on_conflict, self._task.metadata)
         return note
+
+    def _at_once(self, file: io.FileIO, note: Note | None, patience: Patience) -> Standing | None:
+        """In one request; None if it is not small, or begun, or the server does not know how."""
+        if note is not None or self._source.size > min(SMALL, self._chunk or SMALL):
+            return None
+        way = WholeUpload(self._peer, self._notebook, self._control, self._meter, self._memory)
+        metadata = tus_metadata(self._task, self._source)
+        arrived = way.run(self._task, file, self._source, metadata, patience)
+        if arrived is not None:
+            self._url = self._object = arrived.url
+            self._known = self._source.size, arrived.ours
+        return arrived and arrived.standing
 
     def _in_parallel(
         self, file: io.FileIO, note: Note | None, patience: Patience
@@ -163,9 +178,10 @@ class Upload:
             try:
                 standing = self._carry(patience)
                 self._known = (self._source.size, self._crc_at(self._source.size))
-            finally:
+            except BaseException:
                 if self._marker is not None and self._known[0]:
                     self._marker.begin(*self._known)
+                raise
             assert self._marker is not None  # noqa: S101 - `_carry` came first
             self._url = self._object = self._marker.note.url
             return standing
@@ -365,17 +381,6 @@ def tus_metadata(task: UploadTask, source: Source) -> dict[str, str]:
         "fingerprint": f"{task.id}-{source.size}-{source.mtime_ns}",
         **({"on-conflict": task.on_conflict} if task.on_conflict else {}),
     }
-
-
-def _insist_on_same(note: Note, task: UploadTask) -> None:
-    """What an upload was created with stays: a call that wants something else starts over."""
-    if note.on_conflict != task.on_conflict or dict(note.metadata) != dict(task.metadata):
-        raise StateConflict(
-            f"The upload of {task.path} began with other settings.",
-            why=f"It has on-conflict {note.on_conflict or 'keep-both'} and the metadata "
-            f"{dict(note.metadata)}; that cannot change on the way.",
-            todo="Say the same again, or start over (--restart).",
-        )
 
 
 def open_source(path: str) -> io.FileIO:

@@ -190,6 +190,10 @@ class Live:
         for ring in tuple(self._bells):
             ring()
 
+    def stands(self, ledger: Ledger) -> bool:
+        """True if the row is what is known of it. Blocks."""
+        return ledger.get(Upload, self.upload.id) == self.upload
+
     def _fold(self, extent: Extent) -> tuple[list[Change], dict[int, Island]]:
         """Changes that make the island rows those of `extent`, and the rows after them."""
         rows: dict[int, Island] = {}
