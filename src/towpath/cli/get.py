@@ -169,7 +169,7 @@ def _jobs(client: Client, names: list[str], filled: Folder, keep: Taking) -> Ite
 def _planned(client: Client, names: list[str], filled: Folder) -> Iterator[tuple[str, str]]:
     for name in names:
         if name.endswith("/"):
-            for record in listed(client, name, retries=keep.retries):
+            for record in client.names(name):
                 path = filled.path_of(name, record)
                 if path is not None:
                     yield record.path, path

@@ -67,8 +67,9 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     """Upload files and folders.
 
     DEST is a name on the server; `folder/` keeps the files' own names. If it stops, the same
-    command goes on where it was. PATH may be - for stdin, with --name. With --delta a file
-    replaces the one of its name, and only what has changed is sent.
+    command goes on where it was. Of folders, and of several files, what the server has is left
+    out. PATH may be - for stdin, with --name. With --delta a file replaces the one of its name,
+    and only what has changed is sent.
     """
     sources, dest = split_destination(paths, said["dest"])
     detached = is_detached(said)

@@ -93,7 +93,8 @@ class WholeUpload:
                     self._notebook.remove(task.id)
                 raise
         url = self._peer.address(reply.fields["location"], self._files)
-        standing = words.standing(reply.fields)
+        told = "upload-offset" in reply.fields  # which need not be, where no byte came
+        standing = words.standing(reply.fields) if told else Standing(0)
         if standing.offset != source.size:  # not as the extension has it: the long way is left
             self._withdraw(url)
             self._notebook.remove(task.id)

@@ -60,11 +60,6 @@ async def at_once(
     caller.require(Scope.WRITE)
     check_new(caller, new, engine.limits)
     with engine.place():
-        known = await engine.do(_again, engine.ledger, caller, new) if new.once else None
-        if known is not None:
-            if length:
-                await _drain(engine, source())
-            return known, source
         if not length:
             return await _make(engine, caller, new, memoryview(b"")), source
         coming = source()
@@ -79,6 +74,10 @@ async def at_once(
             early = bytes(view) if early is None else early
         finally:
             engine.governor.give(block)
+        known = await engine.do(_again, engine.ledger, caller, new) if new.once else None
+        if known is not None:
+            await _drain(engine, coming)
+            return known, source
     begun = Begun(early, coming)
     return None, lambda: begun
 
@@ -91,7 +90,7 @@ def _length(create: Create, limits: Limits) -> int | None:
         return None
     if write is None:
         return None if new.length else 0
-    simple = write.when_filled and not write.trailing
+    simple = write.completes is None and not write.trailing
     return new.length if simple and (write.offset, write.length) == (0, new.length) else None
 
 
@@ -176,10 +175,16 @@ async def _make(engine: Engine, caller: Caller, new: NewUpload, view: memoryview
     first = first_row(caller, new, name, now=now, expires_at=expiry(engine.limits, now))
     filled = replace(first, state=UploadState.FILLED, offset=len(view), crc=crc(view, 0))
     await engine.hooks.before_complete(filled)
+
+    def keep() -> tuple[Upload, bool]:
+        known = _again(engine.ledger, caller, new) if new.once else None
+        return (known, False) if known else (_keep(engine, filled, view, now), True)
+
     async with engine.chosen.reserve(new.id, engine.do):
-        made = await engine.do(_keep, engine, filled, view, now)
-    engine.events.tell("created", first)
-    engine.events.tell("completed", made)
+        made, fresh = await engine.do(keep)
+    if fresh:
+        engine.events.tell("created", first)
+        engine.events.tell("completed", made)
     return made
 
 
