@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -113,9 +112,7 @@ def test_a_chunk_size_below_the_file_s_is_kept_to(
     assert able.count("PATCH") == 3
 
 
-def test_without_verifying_no_digest_is_sent(
-    carry: Carry, able: FakeServer, small: Path
-) -> None:
+def test_without_verifying_no_digest_is_sent(carry: Carry, able: FakeServer, small: Path) -> None:
     result = carry("upload", small, client={"verify": False})
     assert (result.verified, result.crc64nvme) == (False, None)
     assert "upload-checksum" not in posts(able)[0]
@@ -266,4 +263,4 @@ def test_many_at_once_over_kept_connections_all_arrive(
         assert all(transfer.result().verified for transfer in transfers)
         records = {record.path: record.length for record in client.names("many/")}
     assert records == {f"many/{path.name}": path.stat().st_size for path in paths}
-    assert os.listdir(state) == []
+    assert list(state.iterdir()) == []

@@ -66,7 +66,10 @@ def test_what_is_another_by_now_comes_the_long_way(
 
 @pytest.mark.parametrize("kind", ["cut", "reset"])
 def test_after_a_cut_it_comes_again(
-    client: Client, server: FakeServer, tmp_path: Path, kind: str,
+    client: Client,
+    server: FakeServer,
+    tmp_path: Path,
+    kind: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server.add("a", sample(5_000))

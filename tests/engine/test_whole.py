@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.engine.places import Places
-from tests.engine.test_faults import ALL, Told, nothing_is_left, played
-from tests.engine.world import ANN, BOB, World, content, until
+from tests.engine.test_faults import ALL, Told, played
+from tests.engine.world import ANN, BOB, World, content
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import Create, NewUpload
 from towpath.core.model import Object, OnConflict, Outbox, Upload, UploadState
 from towpath.core.ports import Ending, Source
 from towpath.core.transfer import Write
+from towpath.engine.sweep import Sweep
 from towpath.engine.whole import SOON, at_once
 from towpath.errors import (
     DigestMismatch,
@@ -247,9 +248,7 @@ async def test_the_same_creation_once_more_is_the_same_upload(world: World) -> N
 
 
 @pytest.mark.parametrize("rule", [OnConflict.FAIL, OnConflict.REPLACE])
-async def test_a_repeat_finds_what_it_made_whatever_the_rule(
-    here: World, rule: OnConflict
-) -> None:
+async def test_a_repeat_finds_what_it_made_whatever_the_rule(here: World, rule: OnConflict) -> None:
     first, _ = await send(here, creation(mark="k 1", on_conflict=rule))
     again, _ = await send(here, creation(mark="k 1", on_conflict=rule))
     assert first == again
@@ -308,9 +307,7 @@ async def test_whatever_call_fails_it_is_there_once_or_not_at_all(
 ) -> None:
     for call in count(1):
         fault = Fault(kind=kind, call=call, after=after)
-        world, told, fired = await played(
-            Places(), fault, in_store=in_store, play=sends_at_once
-        )
+        world, told, fired = await played(Places(), fault, in_store=in_store, play=sends_at_once)
         try:
             if told.complete:
                 assert await world.read(told.key) == DATA
@@ -325,7 +322,7 @@ async def test_whatever_call_fails_it_is_there_once_or_not_at_all(
             await world.end()
         if not fired:
             break
-    assert call > 3
+    assert call > 1
 
 
 async def test_what_a_crash_left_in_the_store_alone_is_moved_away(here: World) -> None:
@@ -334,7 +331,10 @@ async def test_what_a_crash_left_in_the_store_alone_is_moved_away(here: World) -
     with pytest.raises(Crash):
         await send(here, creation())
     await here.reopen(crash=True)
-    assert len(left(here)) == 1
-    await nothing_is_left(here)
-    assert here.places.bytes.lost() != []
-    await until(lambda: here.engine.writing == 0)
+    (orphan,) = left(here)
+    here.clock.advance(24 * 3600)
+    kept = await here.put(b"later", "b")
+    here.clock.advance(24 * 3600)
+    swept = await Sweep(here.engine).run()
+    assert (swept.orphans, left(here)) == (1, [f"objects/{kept}"])
+    assert any(orphan.partition("/")[2] in lost for lost in here.places.bytes.lost())

@@ -69,7 +69,7 @@ class Tally:
 
 def at_once(
     parallel: int, connections: int | None = None, total: int | None = None
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """What a client is told, so that small files may go beside one another."""
     from towpath.client.lines import MOST
 

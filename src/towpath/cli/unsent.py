@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,11 +21,13 @@ from towpath.cli.listed import listed
 from towpath.cli.output import Output
 from towpath.cli.same import is_as_new_as, is_same, there
 from towpath.cli.select import Found, Walk
-from towpath.client.aio import name_for
+from towpath.client.aio import absolute, name_for
 from towpath.client.attributes import LINK
 from towpath.client.coded import NOTED
+from towpath.client.resume import WHOLE, Notebook
+from towpath.client.surroundings import state_folder
 from towpath.core.names import alternatives
-from towpath.errors import BadAnswer, Forbidden, NotFound, Refused, TowpathError
+from towpath.errors import BadAnswer, Forbidden, NotFound, Refused, TowpathError, TransferError
 
 if TYPE_CHECKING:
     from towpath.client import Client, NameRecord
@@ -45,6 +48,7 @@ class Unsent:
     retries: int
     same: int = 0
     _blind: bool = False  # names cannot be seen
+    _hidden: dict[tuple[str, str], str] | None = None  # path and name -> the note of a small file
 
     def of(self, walk: Walk, sources: Sequence[str], dest: str | None) -> Iterator[Found]:
         """What is to be sent of `sources`; what is left out is counted.
@@ -131,8 +135,21 @@ class Unsent:
         return sealed == self.sealed and is_same(known, found.path, checksum=self.checksum)
 
     def _leave(self, found: Found) -> None:
+        """It is there; if a kill hid the answer, nothing is left to be done about it."""
         self.same += 1
+        if self._hidden is None:
+            self._hidden = dict(_hidden())
+        if note := self._hidden.pop((absolute(found.path), _name(found)), ""):
+            Notebook(state_folder()).remove(note)
         self.output.record("same", direction="upload", path=found.path)
+
+
+def _hidden() -> Iterator[tuple[tuple[str, str], str]]:
+    """Small files that were under way when an earlier run was stopped."""
+    with suppress(TransferError):  # a note of another version
+        for note in Notebook(state_folder()).all():
+            if note.dialect == WHOLE:
+                yield (note.path, unicodedata.normalize("NFC", note.name)), note.id
 
 
 def _name(found: Found) -> str:

@@ -385,8 +385,8 @@ class AsyncClient(Opening):
                 raise BadAnswer("The server's list cannot be read.")
             for found in page[key]:
                 yield found
-            before, after = after, page.get("next")
-            if not after or after == before:
+            before, after = after, page.get("next") or ""
+            if after in ("", before):
                 return
 
     async def _ask(self, method: str, *segments: str) -> Reply:

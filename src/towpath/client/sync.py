@@ -286,9 +286,7 @@ class Client:
         said: dict[str, Any] = {"overwrite": overwrite, "restart": restart, "keys": keys}
 
         async def start() -> Transfer[DownloadResult]:
-            return self._client.download(
-                name, target, known=known, progress=progress, **said
-            )
+            return self._client.download(name, target, known=known, progress=progress, **said)
 
         return BlockingTransfer(self._loop, self._loop.call(start()))
 
@@ -354,9 +352,7 @@ class Client:
         """Give an unfinished transfer up: remove what is half done, here and at the server."""
         self._loop.call(self._client.forget(note))
 
-    def names(
-        self, prefix: str = "", *, page: int = 1000, after: str = ""
-    ) -> Iterator[NameRecord]:
+    def names(self, prefix: str = "", *, page: int = 1000, after: str = "") -> Iterator[NameRecord]:
         """The names that begin with `prefix`, in order, from behind `after` on; `page` at once."""
         return self._loop.each(self._client.names(prefix, page=page, after=after))
 

@@ -131,10 +131,11 @@ class Upload:
         way = WholeUpload(self._peer, self._notebook, self._control, self._meter, self._memory)
         metadata = tus_metadata(self._task, self._source)
         arrived = way.run(self._task, file, self._source, metadata, patience)
-        if arrived is not None:
-            self._url = self._object = arrived.url
-            self._known = self._source.size, arrived.ours
-        return arrived and arrived.standing
+        if arrived is None:
+            return None
+        self._url = self._object = arrived.url
+        self._known = self._source.size, arrived.ours
+        return arrived.standing
 
     def _in_parallel(
         self, file: io.FileIO, note: Note | None, patience: Patience

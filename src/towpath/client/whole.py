@@ -135,7 +135,9 @@ class WholeUpload:
     def _send(self, view: memoryview, fields: Mapping[str, str]) -> Reply:
         self._meter.at(0)
         check = self._control.check
-        with self._peer.open("POST", self._files, fields, length=len(view), check=check) as exchange:
+        with self._peer.open(
+            "POST", self._files, fields, length=len(view), check=check
+        ) as exchange:
             if exchange.send(view):
                 self._meter.moved(len(view))
             reply = exchange.reply()

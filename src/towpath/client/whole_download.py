@@ -1,8 +1,8 @@
-"""Take one small file from the server in one request, and have it whole before any of it is written.
+"""Take one small file from the server in one request, and have it whole before it is written.
 
-Rules: what it is was told before, by a list of names; if it is another one by now, the long way finds
-out. Nothing is remembered of it: a kill leaves at most a `.part` that is the beginning of the very
-same bytes, and such a one may be written over.
+Rules: what it is was told before, by a list of names; if it is another one by now, the long way
+finds out. Nothing is remembered of it: a kill leaves at most a `.part` that is the beginning of the
+very same bytes, and such a one may be written over.
 """
 
 from __future__ import annotations
@@ -52,7 +52,11 @@ class WholeDownload:
 
         Raises Stopped when asked to, TowpathError when it cannot be had.
         """
-        if known.length > SMALL or not known.etag.startswith('"') or known.media_type in MEDIA_TYPES:
+        if (
+            known.length > SMALL
+            or not known.etag.startswith('"')
+            or known.media_type in MEDIA_TYPES
+        ):
             yield None
             return
         url = self._peer.address(known.href)

@@ -146,7 +146,9 @@ class LocalStore:
                     self._dir.write_manifest(key, text)
                 self._dir.discard(UPLOADS, key, keep=False)
             self._sync_entries(OBJECTS, key)
-            if held.entered or not held.fresh:  # of another entry, one that stayed is found by a sweep
+            if (
+                held.entered or not held.fresh
+            ):  # of another entry, one that stayed is found by a sweep
                 self._sync_entries(UPLOADS, key)
             self._held.drop(held)
         return f"{OBJECTS}/{key}"
