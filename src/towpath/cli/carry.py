@@ -125,6 +125,7 @@ class _Crew:
         self._tally = tally
         self._news: queue.SimpleQueue[tuple[int, Progress]] = queue.SimpleQueue()
         self._active: dict[int, tuple[Job, BlockingTransfer[Any]]] = {}
+        self._taken = 0  # places for small ones, of those that are under way
         self._resumed: set[int] = set()
         self._all_began = False
 
@@ -156,8 +157,7 @@ class _Crew:
         """Whether one more may go, which takes so many of the places of small ones."""
         if parallel == 1:
             return not self._active
-        taken = sum(_size_of(job) for job, _ in self._active.values())
-        return taken + size <= SMALL_FOR_ONE * parallel
+        return self._taken + size <= SMALL_FOR_ONE * parallel
 
     def paused(self) -> None:
         """Say how to go on with what was stopped, and with what was not begun."""
@@ -178,6 +178,7 @@ class _Crew:
 
         try:
             self._active[number] = job, job.begin(self._client, news)
+            self._taken += _size_of(job)
         except TowpathError as error:
             self._tally.fail(self._output.error(error, about=job.label))
 
@@ -203,8 +204,10 @@ class _Crew:
             self._tally.bytes += result.length
             self._tally.verified = self._tally.verified and result.verified
             self._output.line(job.data(result))
-            self._output.record("result", direction=progress.direction, **result.to_dict())
+            if self._output.as_json:
+                self._output.record("result", direction=progress.direction, **result.to_dict())
         del self._active[number]
+        self._taken -= _size_of(job)
         self._resumed.discard(number)
 
 

@@ -193,13 +193,12 @@ class Peer:
 
     def extensions(self, check: Callable[[], None] = _nobody) -> frozenset[str]:
         """What its tus knows beyond the core of it; asked once. Nothing if it does not say."""
-        files = self.address("files/")
-        if files not in self._known:
-            reply = self.ask("OPTIONS", files, check=check, again=True)
+        if "tus" not in self._known:
+            reply = self.ask("OPTIONS", self.address("files/"), check=check, again=True)
             if not reply.ok:
                 return frozenset()
-            self._known[files] = words.extensions(reply.fields)
-        return self._known[files]
+            self._known["tus"] = words.extensions(reply.fields)
+        return self._known["tus"]
 
     @property
     def stored(self) -> Peer:

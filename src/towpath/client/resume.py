@@ -18,7 +18,7 @@ from typing import Any
 
 from towpath.client.filelock import hold
 from towpath.client.progress import Direction
-from towpath.client.sealed import seal, unsealed
+from towpath.client.sealed import jot, seal, unsealed
 from towpath.errors import SourceChanged, StateConflict, TransferError
 
 VERSION = 3
@@ -134,9 +134,18 @@ class Notebook:
             )
         return _note(note)
 
-    def write(self, note: Note, *, durable: bool = True) -> None:
-        """Keep it, also if the power fails; if not `durable`, only if the process is killed."""
-        seal(self._path(note.id), VERSION, asdict(note), durable=durable)
+    def write(self, note: Note) -> None:
+        """Keep it, also if the power fails."""
+        seal(self._path(note.id), VERSION, asdict(note))
+
+    def jot(self, note: Note) -> None:
+        """Keep a new one, of which nothing has happened yet, if the process is killed later.
+
+        The note is locked. A power cut may take it.
+        """
+        said = {one.name: getattr(note, one.name) for one in fields(note)}
+        source = None if note.source is None else asdict(note.source)
+        jot(self._path(note.id), VERSION, {**said, "source": source})
 
     def remove(self, note_id: str) -> None:
         """Forget it."""

@@ -129,7 +129,7 @@ class WholeUpload:
                 on_conflict=task.on_conflict,
                 metadata=task.metadata,
             )
-            self._notebook.write(note, durable=False)
+            self._notebook.jot(note)
         return f"{int(note.created_at * 1_000_000):x}"
 
     def _send(self, view: memoryview, fields: Mapping[str, str]) -> Reply:

@@ -55,6 +55,7 @@ class Live:
         self.turn = asyncio.Lock()
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}
+        self.guesses = False  # its name is taken for free until a commit says that it is not
         self._bells: set[Callable[[], object]] = set()
 
     @property

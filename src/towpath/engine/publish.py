@@ -207,7 +207,8 @@ def commit_object(
     """Object, segment, name, upload and outbox row, together; the name is chosen until one fits.
 
     `upload` is what of the row is to stand; `bytes_`: where the object's are; `shared`: with whom
-    it has them in common. Raises Stale.
+    it has them in common. Raises Stale, and Duplicate if `live` guesses and its
+    name is not free.
     """
     facts: list[Change] = [*shared, Add(made), *bytes_]
     if not upload.partial:
@@ -222,7 +223,7 @@ def commit_object(
     paths = alternatives(upload.name)
     path = next(paths)
     for _ in range(_MOST_TRIES):
-        taken = ledger.get(Name, upload.tenant, path)
+        taken = None if live.guesses else ledger.get(Name, upload.tenant, path)
         _refuse_name(upload, path, taken)
         if taken is not None and upload.on_conflict is OnConflict.KEEP_BOTH:
             path = next(paths)
@@ -231,7 +232,7 @@ def commit_object(
         try:
             live.end(ledger, replace(done, name=path), [*facts, *naming])
         except (Duplicate, Stale):
-            if not live.stands(ledger) or ledger.get(Object, made.id):
+            if live.guesses or not live.stands(ledger) or ledger.get(Object, made.id):
                 raise
             if any(ledger.get(each.kind, *each.key) is None for each in shared):
                 raise

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from towpath.core.caller import Caller, Scope
@@ -33,7 +34,14 @@ from towpath.engine.proof import Proof
 from towpath.engine.publish import check_free, commit_object, manifest_of, object_of
 from towpath.engine.segments import whole
 from towpath.engine.writing import expiry, proof_of
-from towpath.errors import DigestMismatch, Duplicate, Refused, Stale, TowpathError
+from towpath.errors import (
+    DigestMismatch,
+    Duplicate,
+    NameConflict,
+    Refused,
+    Stale,
+    TowpathError,
+)
 from towpath.ledger.base import Add, Change, Ledger
 
 WHOLE = 64 * KIB
@@ -176,22 +184,34 @@ async def _make(engine: Engine, caller: Caller, new: NewUpload, view: memoryview
     filled = replace(first, state=UploadState.FILLED, offset=len(view), crc=crc(view, 0))
     await engine.hooks.before_complete(filled)
 
-    def keep() -> tuple[Upload, bool]:
-        known = _again(engine.ledger, caller, new) if new.once else None
-        return (known, False) if known else (_keep(engine, filled, view, now), True)
-
+    again = partial(_again, engine.ledger, caller, new)
     async with engine.chosen.reserve(new.id, engine.do):
-        made, fresh = await engine.do(keep)
-    if fresh:
+        made = await engine.do(_keep, engine, filled, view, now, again if new.once else _never)
+    if made.id == first.id:
         engine.events.tell("created", first)
         engine.events.tell("completed", made)
     return made
 
 
-def _keep(engine: Engine, upload: Upload, view: memoryview, now: int) -> Upload:
-    """Seal the bytes and commit what they are. Blocks."""
+def _never() -> None:
+    """Nothing was made before."""
+
+
+def _keep(
+    engine: Engine,
+    upload: Upload,
+    view: memoryview,
+    now: int,
+    again: Callable[[], Upload | None],
+) -> Upload:
+    """Seal the bytes and commit what they are; or what `again` finds. Blocks."""
     store, ledger = engine.store, engine.ledger
-    check_free(ledger, upload)
+    try:
+        check_free(ledger, upload)
+    except NameConflict:
+        if (known := again()) is None:
+            raise
+        return known
     upload = replace(upload, handle=store.create(upload.id, len(view)))
     made = object_of(upload, now=now)
     try:
@@ -203,10 +223,18 @@ def _keep(engine: Engine, upload: Upload, view: memoryview, now: int) -> Upload:
             store.remove(upload.handle)
         raise
     live = Newborn(upload, Extent(upload.offset, upload.crc, ()), ())
-    live.notes = engine.notes
+    live.notes, live.guesses = engine.notes, upload.replaces is None  # since most names are free
     facts = [Add(whole(made, address)), *told(engine.notes, upload, ())]
+    enter = partial(commit_object, store, ledger, live, upload, made, facts, now=now)
     try:
-        commit_object(store, ledger, live, upload, made, facts, now=now)
+        try:
+            enter()
+        except Duplicate:
+            if (known := again()) is not None:
+                store.remove(address)
+                return known
+            live.guesses = False
+            enter()
     except (Refused, Duplicate, Stale):  # so it was not committed; of others nobody knows
         store.remove(address)
         raise
