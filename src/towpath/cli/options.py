@@ -199,7 +199,7 @@ files_option = click.option(
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
-    help="Files at once; four times as many of 64 KiB or less, if it is not 1.",
+    help="Files at once.",
 )
 _MANY = (
     files_option,
