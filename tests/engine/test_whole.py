@@ -23,7 +23,6 @@ from towpath.engine.whole import SOON, at_once
 from towpath.errors import (
     DigestMismatch,
     Forbidden,
-    LimitReached,
     NameConflict,
     StoreFull,
     Vetoed,
@@ -217,10 +216,14 @@ async def test_who_may_not_is_refused_before_a_byte_is_read(here: World) -> None
     for caller in (reader, boxed):
         with pytest.raises(Forbidden):
             await at_once(here.engine, caller, creation(), lambda: source)
-    await here.engine.drain()
-    with pytest.raises(LimitReached):
-        await at_once(here.engine, ANN, creation(), lambda: source)
     assert source.given == 0
+
+
+async def test_where_no_more_chunks_are_taken_the_long_way_says_so(here: World) -> None:
+    source = FakeSource([DATA])
+    await here.engine.drain()
+    made, sourcing = await at_once(here.engine, ANN, creation(), lambda: source)
+    assert (made, sourcing(), source.given) == (None, source, 0)
 
 
 async def test_a_taken_name_is_treated_as_was_said(world: World) -> None:

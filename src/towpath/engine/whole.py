@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -37,6 +37,7 @@ from towpath.engine.writing import expiry, proof_of
 from towpath.errors import (
     DigestMismatch,
     Duplicate,
+    LimitReached,
     NameConflict,
     Refused,
     Stale,
@@ -67,7 +68,11 @@ async def at_once(
         return None, source
     caller.require(Scope.WRITE)
     check_new(caller, new, engine.limits)
-    with engine.place():
+    with ExitStack() as held:
+        try:
+            held.enter_context(engine.place())
+        except LimitReached:  # which the long way tells, too
+            return None, source
         if not length:
             return await _make(engine, caller, new, memoryview(b"")), source
         coming = source()
