@@ -8,9 +8,10 @@ resumable-upload   with its own chunk size (1 MiB, SHA-1 of each), and 8 MiB wit
 curl               curl -T
 loop               read a block, sendall it: one PUT, nothing else
 
-Each is a process of its own, its start included; all go to one Towpath, in turns. Prints MiB/s
-(best, median), towpath's best over each one's, CPU seconds of the client (lowest), and those over
-the loop's.
+Each is a process of its own, its start included, with its byte code compiled, as installed; all go
+to one Towpath, in turns. Prints MiB/s (best, median), towpath's best over each one's, CPU seconds
+of the client (lowest) and those over the loop's; then the same without what the process needs to
+send one byte, which is its start.
 """
 
 from __future__ import annotations
@@ -84,10 +85,14 @@ def ways(server: Server, file: Path, state: Path) -> dict[str, list[str]]:
     return found
 
 
-def run(command: Sequence[str], clean: Callable[[], None]) -> tuple[float, float]:
-    """Upload once: seconds, and CPU seconds of the client."""
+def run(command: Sequence[str], clean: Callable[[], None], compiled: Path) -> tuple[float, float]:
+    """Upload once: seconds, and CPU seconds of the client. `compiled`: where byte code is kept."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    own["PYTHONPYCACHEPREFIX"] = str(compiled)
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=AT_MOST, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=AT_MOST, check=False, env=own
+    )
     took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         raise AssertionError(f"{command[:3]} failed with {done.returncode}:\n{done.stderr}")
@@ -118,33 +123,48 @@ def main(arguments: list[str]) -> int:
                 client.remove(each.path)
             os.sync()
 
-        commands = ways(server, file, Path(directory) / "put")
+        state, compiled = Path(directory) / "put", Path(directory) / "compiled"
+        byte = Path(directory) / "byte"
+        byte.write_bytes(b"1")
+        commands, starts = ways(server, file, state), ways(server, byte, state)
         if given.only:
             commands = {name: commands[name] for name in given.only.split(",")}
         took: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        started: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        for name in commands:
+            run(starts[name], clean, compiled)  # compiles
         for number in range(given.rounds):
             for name in random.Random(number).sample(list(commands), len(commands)):
-                took[name].append(run(commands[name], clean))
+                started[name].append(run(starts[name], clean, compiled))
+                took[name].append(run(commands[name], clean, compiled))
             print(f"round {number + 1} of {given.rounds}", file=sys.stderr)
     print(f"python -m bench clients {' '.join(arguments)}".strip())
     print(*(f"{key}: {value}" for key, value in machine().items()), sep=", ")
     print(f"load {os.getloadavg()[0]:.1f}; {given.mib} MiB a file")
-    report(took, given.mib)
+    report(took, started, given.mib)
     return 0
 
 
-def report(took: dict[str, list[tuple[float, float]]], mib: int) -> None:
+def report(
+    took: dict[str, list[tuple[float, float]]],
+    started: dict[str, list[tuple[float, float]]],
+    mib: int,
+) -> None:
     """The table."""
     print(
         f"{'client':<20} {'best':>6} {'median':>7} {'towpath is':>11} {'CPU s':>6} {'of loop':>8}"
+        f" {'started':>8} {'of loop':>8}"
     )
     best = {name: min(seconds for seconds, _ in samples) for name, samples in took.items()}
     cpu = {name: min(each for _, each in samples) for name, samples in took.items()}
+    start = {name: min(each for _, each in samples) for name, samples in started.items()}
+    own = {name: cpu[name] - start[name] for name in took}
     for name, samples in took.items():
         median = statistics.median(seconds for seconds, _ in samples)
         times = best[name] / best["towpath"] if "towpath" in best else float("nan")
         share = cpu[name] / cpu["loop"] if "loop" in cpu else float("nan")
+        after = own[name] / own["loop"] if "loop" in cpu else float("nan")
         print(
             f"{name:<20} {mib / best[name]:6.0f} {mib / median:7.0f} {times:10.2f}x"
-            f" {cpu[name]:6.2f} {share:8.2f}"
+            f" {cpu[name]:6.2f} {share:8.2f} {own[name]:8.2f} {after:8.2f}"
         )

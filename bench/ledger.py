@@ -1,6 +1,7 @@
 """Commits a second and time a commit of the SQLite ledger, by durability and number of producers.
 
-A commit is what a settled chunk costs: an upload is updated while its lease is expected.
+A commit is what a settled chunk costs: an upload is updated while its lease is expected. Then what
+a request asks first, by one thread: a row by its key, and the rows that belong to an upload.
 """
 
 import argparse
@@ -8,13 +9,14 @@ import platform
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from towpath.core.model import Lease, Upload, UploadState
-from towpath.ledger.base import Add, Expect, Update
+from towpath.ledger.base import Add, Expect, Query, Update
 from towpath.ledger.sql import SqlLedger
 
 
@@ -72,6 +74,25 @@ def measure(
     )
 
 
+def reads(folder: Path, seconds: float) -> Iterator[str]:
+    """Return a line of numbers for each way to read."""
+    ledger = SqlLedger(f"sqlite:///{folder / 'reads.db'}", "relaxed")
+    ledger.commit(first_rows("u"))
+    of_upload = Query(where={"upload": "u"})
+    ways: dict[str, Callable[[], object]] = {
+        "one row by its key": lambda: ledger.get(Upload, "u"),
+        "rows of an upload": lambda: ledger.list(Lease, of_upload),
+    }
+    for what, read in ways.items():
+        count, until, cpu = 0, time.perf_counter() + seconds, time.process_time()
+        while time.perf_counter() < until:
+            read()
+            count += 1
+        cpu = time.process_time() - cpu
+        yield f"{what:20} {count / seconds:8,.0f} a second {cpu / count * 1e6:20.0f} us"
+    ledger.close()
+
+
 def main(arguments: list[str]) -> int:
     """Measure in a folder, by default a temporary one: say where the disk is that matters."""
     parser = argparse.ArgumentParser("python -m bench ledger")
@@ -85,4 +106,6 @@ def main(arguments: list[str]) -> int:
         for durability in ("relaxed", "strict"):
             for producers in (1, 8, 32):
                 print(measure(Path(folder), durability, producers, given.seconds))
+        for line in reads(Path(folder), given.seconds):
+            print(line)
     return 0

@@ -1,7 +1,5 @@
 """`python -m towpath` is `towpath`."""
 
-import sys
+from towpath.cli.main import run
 
-from towpath.cli.main import main
-
-sys.exit(main())
+run()

@@ -286,10 +286,11 @@ class TransferError(TowpathError):
 
 
 class ServerUnreachable(TransferError):
-    """Nobody answered."""
+    """Nobody answered. `offline`: this machine has no way out, whoever is spoken to."""
 
     code = "unreachable"
     retryable = True
+    offline: bool = False
 
 
 class SourceChanged(TransferError):

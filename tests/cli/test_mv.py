@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,21 @@ def test_a_link_lets_somebody_fill_an_upload(run: Run, live: Served) -> None:
     path = ran.out.strip().removeprefix(live.url)
     assert Tus(live).patch(path, 0, b"hello").status == 204
     assert run("link", key, "--upload", "--inline").code == 2
+
+
+def test_the_keys_of_an_encrypted_file_move_and_go_with_it(
+    run: Run, live: Served, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("words")
+    assert run("keys", "new", tmp_path / "key").code == 0
+    assert run("put", "--key-file", tmp_path / "key", tmp_path / "secret", "old/").code == 0
+    listed = run("ls").out.split()
+    assert len(listed) == 2
+    ran = run("mv", *listed, "new/")  # the second one is there already when its turn comes
+    assert (ran.code, ran.out, ran.err) == (0, "new/secret\n", "")
+    assert run("cat", "new/secret", "--key-file", tmp_path / "key").out == "words"
+    listed = run("ls").out.split()
+    assert [name.partition(".")[0] for name in listed] == ["new/secret"] * 2
+    ran = run("rm", *listed)
+    assert (ran.code, ran.err) == (0, "Removed new/secret.\n")
+    assert run("ls").out == ""

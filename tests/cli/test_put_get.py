@@ -1,7 +1,9 @@
 """`towpath put` and `towpath get`: files, folders, streams, and what they say."""
 
+import errno
 import io
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -11,7 +13,6 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
-from towpath.cli import put
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -108,36 +109,6 @@ def test_stdin_without_a_name_is_a_usage_error(run: Run) -> None:
     assert (ran.code, "--name" in ran.err) == (2, True)
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (("a",), (["a"], None)),
-        (("a", "b"), (["a", "b"], None)),
-        (("a", "new"), (["a"], "new")),
-        (("a", "b", "new/"), (["a", "b"], "new/")),
-        (("a", "folder/"), (["a"], "folder/")),
-        (("a", "folder"), (["a", "folder"], None)),
-        (("folder/",), (["folder/"], None)),
-    ],
-)
-def test_the_last_argument_is_the_destination_if_it_can_be_no_source(
-    given: tuple[str, ...],
-    expected: tuple[list[str], str | None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a").touch()
-    (tmp_path / "b").touch()
-    (tmp_path / "folder").mkdir()
-    assert put.split_destination(given, None) == expected
-
-
-def test_several_files_do_not_go_into_one_name(run: Run, big: Path) -> None:
-    ran = run("put", big, big, "typo")
-    assert (ran.code, "There is no typo here" in ran.err) == (2, True)
-
-
 def test_get_puts_several_into_a_folder(run: Run, server: FakeServer, tmp_path: Path) -> None:
     server.add("a/one", b"1")
     server.add("a/two", b"2")
@@ -198,3 +169,43 @@ def test_how_many_connections_all_files_have_is_for_what_goes_now(
     assert bytes(server.named("now").data) == big.read_bytes()
     ran = run("put", big, "later", "--detach", "--total-connections", "2")
     assert (ran.code, "--total-connections does not go with --detach" in ran.err) == (2, True)
+
+
+def test_a_pipe_is_not_sent_as_an_empty_file(run: Run, server: FakeServer, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    ran = run("put", tmp_path / "pipe", "name")
+    assert (ran.code, "towpath put - NAME" in ran.err) == (2, True)
+    assert server.uploads == {}
+
+
+def test_a_full_disk_ends_one_file_and_not_the_others(
+    run: Run, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add("one", b"1" * 100)
+    server.add("two", b"2" * 100)
+    write, full = os.pwrite, [True]
+
+    def pwrite(handle: int, data: memoryview, offset: int) -> int:
+        if full.pop() if full else False:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(handle, data, offset)
+
+    monkeypatch.setattr("os.pwrite", pwrite)
+    ran = run("get", "one", "two", f"{tmp_path}/to/", "--parallel", "1")
+    assert (ran.code, (tmp_path / "to" / "two").read_bytes()) == (3, b"2" * 100)
+    assert "No space left on device. Make space, then run it again: it goes on here." in ran.err
+    full.append(True)
+    assert run("get", "one", tmp_path / "alone").code == 9
+
+
+def test_where_nothing_can_be_kept_is_told_and_is_no_fault_of_ours(
+    run: Run, server: FakeServer, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    server.add("a", b"x")
+    ran = run("get", "a", f"{tmp_path}/file/to/")
+    assert (ran.code, f"{tmp_path}/file" in ran.err, "fault" in ran.err) == (1, True, False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    for command in (("put", big), ("get", "a", tmp_path / "b"), ("transfers",)):
+        ran = run(*command)
+        assert (ran.code, f"{tmp_path}/file" in ran.err, "fault" in ran.err) == (1, True, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,13 @@ from towpath.client.coded_object import CodedObject
 from towpath.client.coded_peer import Decoding
 from towpath.client.peer import Peer, Reply
 from towpath.codec import PACKED, SEALED
+from towpath.codec.chunks import Decoder
 from towpath.codec.container import FOOTER, Footer, Tail
 from towpath.codec.keys import Identity, Opens, Passphrase
+from towpath.codec.manifest import Chunk
 from towpath.testing.server import Server
+
+MIB = 1024 * 1024
 
 
 @pytest.mark.parametrize(("compress", "encrypt", "keys"), WAYS.values(), ids=WAYS.keys())
@@ -214,15 +218,6 @@ def test_a_stream_is_not_coded_in_silence(client: Client, mixed: Path) -> None:
         client.upload(mixed, "x", compress="yes")
 
 
-@pytest.mark.parametrize("name", ["x" * 255, "ü" * 127, "a/" * 300 + "y" * 200, "short.txt"])
-def test_the_record_stands_beside_the_object_whatever_it_is_called(name: str) -> None:
-    record = coded.record_name(name, bytes(range(16)))
-    assert record.endswith(".00010203.keys")
-    assert record.rpartition("/")[0] == name.rpartition("/")[0]
-    assert len(record.rpartition("/")[2].encode()) <= 255
-    assert name.startswith(record.removesuffix(".00010203.keys"))
-
-
 def test_chunks_of_huge_files_grow_so_that_their_table_stays_small() -> None:
     assert coded.chunk_size(1, None) == coded.chunk_size(2**41, None) == 4 * 2**20
     assert coded.chunk_size(2**45, None) > 32 * 2**20
@@ -272,3 +267,59 @@ def test_what_a_busy_server_does_not_say_is_not_taken_for_no_chunks(
     assert file is not None
     assert file.length == len(MIXED)
     busy.done_with()
+
+
+@pytest.mark.parametrize(("compress", "encrypt", "keys"), WAYS.values(), ids=WAYS.keys())
+def test_an_open_file_reads_any_part_of_what_is_coded(
+    client: Client, mixed: Path, tmp_path: Path, compress: str, encrypt: Any, keys: Any
+) -> None:
+    name = f"open/{tmp_path.name}"
+    client.upload(mixed, name, compress=compress, encrypt=encrypt).result()
+    with client.open(name, keys=keys) as file:
+        for at in (0, 5, CHUNK - 3, 4 * CHUNK + 1, len(MIXED) - 2):
+            file.seek(at)
+            assert file.read(7) == MIXED[at : at + 7]
+        file.seek(0)
+        assert file.read() == MIXED
+    assert b"".join(client.blocks(name, keys=keys)) == MIXED
+
+
+def test_of_a_coded_file_only_the_chunks_that_are_read_come(
+    client: Client, mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.upload(mixed, "part", encrypt=[KEY]).result()
+    decode, decoded = Decoder.decode, list[int]()
+
+    def counted(self: Decoder, row: Chunk, *rest: Any) -> memoryview:
+        decoded.append(row.index)
+        return decode(self, row, *rest)
+
+    monkeypatch.setattr(Decoder, "decode", counted)
+    with client.open("part", keys=[KEY]) as file:
+        file.seek(5 * CHUNK + 10)
+        assert file.read(100) == MIXED[5 * CHUNK + 10 : 5 * CHUNK + 110]
+    assert set(decoded) <= {5, 6, 7}  # some more are asked for ahead
+
+
+def test_files_that_stand_open_keep_nobody_from_going_on(
+    real: Server, state: Path, mixed: Path, tmp_path: Path
+) -> None:
+    with (
+        Client(real.url, state_dir=state, chunk_size=4 * MIB, memory=MIB) as client,
+        ExitStack() as held,
+    ):
+        client.upload(mixed, "standing", encrypt=[KEY]).result()
+        for _ in range(5):
+            held.enter_context(client.open("standing", keys=[KEY])).read(1)
+        assert client.download("standing", tmp_path / "b", keys=[KEY]).result().verified
+
+
+def test_an_encrypted_file_is_not_opened_without_its_key(client: Client, mixed: Path) -> None:
+    client.upload(mixed, "shut", encrypt=[KEY]).result()
+    for keys in ([], [OTHER]):
+        with pytest.raises(errors.WrongKey):
+            client.open("shut", keys=keys)
+        with pytest.raises(errors.WrongKey):
+            next(client.blocks("shut", keys=keys))
+    with pytest.raises(errors.Malformed, match="cannot be encrypted"):
+        client.open("new", "wb", keys=[KEY])  # type: ignore[call-overload]

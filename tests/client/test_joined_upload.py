@@ -118,7 +118,7 @@ def test_one_connection_needs_no_parts(running: Server, large: Path, tmp_path: P
         Client(url, state_dir=tmp_path / "state", connections=1) as client,
     ):
         assert client.upload(large, "one/").result().verified
-    assert [each.method for each in heard.requests] == ["POST", "PATCH"]
+    assert [each.method for each in heard.requests if each.method != "GET"] == ["POST", "PATCH"]
 
 
 def test_a_server_that_joins_no_uploads_gets_one(
@@ -126,7 +126,8 @@ def test_a_server_that_joins_no_uploads_gets_one(
 ) -> None:
     with Client(server.url, state_dir=tmp_path / "state") as client:
         assert client.upload(large).result().verified
-    assert [request[:2] for request in server.requests][:3] == [
+    asked = [request[:2] for request in server.requests if request[0] != "GET"]
+    assert asked[:3] == [
         ("POST", "/nowhere/"),
         ("OPTIONS", "/files/"),
         ("POST", "/files/"),

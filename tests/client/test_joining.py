@@ -12,6 +12,7 @@ import pytest
 from tests.testing.stub import Ask, Say, Sin
 from tests.testing.stub_tus import TusStub
 from towpath import errors
+from towpath.cli.main import main
 from towpath.client import Client, UploadResult
 from towpath.client.resume import Notebook
 
@@ -209,3 +210,82 @@ def test_parts_stay_where_uploads_cannot_be_terminated(large: Path, tmp_path: Pa
         assert stub.count("DELETE") == 0
         assert len(stub.uploads) == PARTS
     assert list(Notebook(tmp_path / "state").all()) == []
+
+
+def is_joining(ask: Ask) -> bool:
+    return ask.method == "POST" and ask.fields.get("upload-concat", "").startswith("final")
+
+
+def losing(count: int) -> Sin:
+    """Whoever asks for the joining hears nothing, so many times; the parts are joined all right."""
+    lost: list[str] = []
+
+    def say(ask: Ask, _: Say) -> None:
+        if is_joining(ask) and len(lost) < count:
+            lost.append(ask.path)
+            raise ConnectionError
+
+    return Sin(say=say)
+
+
+def test_who_hears_nothing_of_the_joining_asks_again_and_says_that_it_may_be_there_twice(
+    large: Path, tmp_path: Path
+) -> None:
+    with Odd(sin=losing(1)) as stub:
+        up = send(stub, large, tmp_path / "state")
+        assert whole(stub) == [CONTENT, CONTENT]
+    assert up.perhaps_twice
+
+
+def test_that_nothing_was_heard_is_remembered_for_another_process(
+    large: Path, tmp_path: Path
+) -> None:
+    with Odd(sin=losing(1)) as stub:
+        with pytest.raises(errors.Cut):
+            send(stub, large, tmp_path / "state", retries=0)
+        (note,) = Notebook(tmp_path / "state").all()
+        assert (note.unheard, note.url) == (True, "")
+        assert send(stub, large, tmp_path / "state").perhaps_twice
+
+
+@pytest.mark.parametrize("status", [503, 507, 429])
+def test_a_joining_that_was_refused_leaves_no_doubt(
+    large: Path, tmp_path: Path, status: int
+) -> None:
+    refused: list[str] = []
+
+    def first(ask: Ask) -> Say | None:
+        if is_joining(ask) and not refused:
+            refused.append(ask.path)
+            return Say(status)
+        return None
+
+    with Odd(first) as stub:
+        if status == 507:
+            with pytest.raises(errors.StoreFull):
+                send(stub, large, tmp_path / "state")
+        assert not send(stub, large, tmp_path / "state").perhaps_twice
+        assert whole(stub) == [CONTENT]
+
+
+def test_a_proxy_that_gave_up_waiting_leaves_doubt(large: Path, tmp_path: Path) -> None:
+    given_up: list[str] = []
+
+    def say(ask: Ask, said: Say) -> None:
+        if is_joining(ask) and not given_up:
+            given_up.append(ask.path)
+            said.status, said.fields = 504, {}
+
+    with Odd(sin=Sin(say=say)) as stub:
+        assert send(stub, large, tmp_path / "state").perhaps_twice
+
+
+def test_what_may_be_there_twice_is_said_on_the_command_line(
+    large: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    with Odd(sin=losing(1)) as stub:
+        assert main(["put", str(large), "--url", stub.url.removesuffix("files/")]) == 0
+    said = capsys.readouterr()
+    assert said.out == "large.bin\n"
+    assert "have the file twice" in said.err

@@ -16,6 +16,7 @@ from tests.client.fake import FakeServer
 from towpath import errors
 from towpath.client import BlockingTransfer, Client, UploadResult
 from towpath.client.resume import Notebook
+from towpath.client.tuning import Tuner
 from towpath.testing.overheard import Overheard
 from towpath.testing.plan import Fault, Lane, Plan, PlanOf, breaking
 from towpath.testing.server import Server
@@ -67,7 +68,11 @@ def some(transfer: BlockingTransfer[UploadResult], count: int) -> None:
 def test_a_large_file_goes_by_many_connections_and_is_verified(
     running: Server, large: Path, tmp_path: Path
 ) -> None:
-    with way(running) as (wire, heard, url), Client(url, state_dir=tmp_path / "state") as client:
+    far = Plan(up=Lane(latency=0.06))
+    with (
+        way(running, lambda _: far) as (wire, heard, url),
+        Client(url, state_dir=tmp_path / "state") as client,
+    ):
         up = client.upload(large, "many/").result()
         assert (up.length, up.sent_bytes, up.verified) == (SIZE, SIZE, True)
         assert wire.opened >= 2
@@ -80,13 +85,29 @@ def test_a_large_file_goes_by_many_connections_and_is_verified(
     assert list((tmp_path / "state").iterdir()) == []
 
 
+def test_a_server_that_is_near_gets_one_connection_and_long_chunks(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    with (
+        way(running) as (wire, heard, url),
+        Client(url, state_dir=tmp_path / "state") as client,
+    ):
+        near = Tuner.answered
+        with pytest.MonkeyPatch.context() as patch:  # whatever this machine takes just now
+            patch.setattr(Tuner, "answered", lambda tuner, _: near(tuner, 0.001))
+            patch.setattr("towpath.client.tuning._AT_ONCE", 60.0)
+            assert client.upload(large, "near/").result().verified
+    assert wire.opened == 1
+    assert puts(heard)[:2] == [0, 4 * MIB]
+
+
 def test_one_connection_means_in_order_by_tus(running: Server, large: Path, tmp_path: Path) -> None:
     with (
         way(running) as (_, heard, url),
         Client(url, state_dir=tmp_path / "state", connections=1) as client,
     ):
         assert client.upload(large, "one/").result().verified
-    assert [each.method for each in heard.requests] == ["POST", "PATCH"]
+    assert [each.method for each in heard.requests if each.method != "GET"] == ["POST", "PATCH"]
 
 
 def test_a_small_file_goes_by_one_connection(running: Server, tmp_path: Path) -> None:
@@ -101,7 +122,8 @@ def test_a_server_that_knows_no_ranges_gets_tus(
 ) -> None:
     with Client(server.url, state_dir=tmp_path / "state") as client:
         assert client.upload(large).result().verified
-    assert [request[:2] for request in server.requests][:3] == [
+    asked = [request[:2] for request in server.requests if request[0] != "GET"]
+    assert asked[:3] == [
         ("POST", "/ranges/"),
         ("OPTIONS", "/files/"),
         ("POST", "/files/"),

@@ -13,6 +13,7 @@ from tests.client.conftest import sample
 from tests.client.fake import FakeServer
 from tests.web.running import House
 from towpath.client import Client
+from towpath.client.lines import Lines
 from towpath.client.progress import Direction, TransferState
 from towpath.client.queue import Job, Queue, Report, Wish
 from towpath.client.queue_work import Worker
@@ -51,12 +52,13 @@ class Yard:
             )
         )
 
-    def connect(self, job: Job, throttle: Throttle) -> Client:
+    def connect(self, job: Job, throttle: Throttle, lines: Lines) -> Client:
         client = Client(
             job.server,
             state_dir=self.queue.notebook,
             retries=self.retries,
             limit=throttle,
+            total_connections=lines,
             timeout=10,
             chunk_size=job.chunk_size,
         )
@@ -251,6 +253,18 @@ def test_those_who_were_queued_together_share_a_limit(yard: Yard, server: FakeSe
     began = time.monotonic()
     yard.run()
     assert time.monotonic() - began > 0.4
+
+
+def test_all_jobs_together_have_as_many_connections_as_one_client(
+    yard: Yard, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towpath.client.queue_work.MOST", 1)
+    for name in ("a", "b", "c"):
+        yard.add(name, size=600_000, limit="2MB")
+    yard.run()
+    assert set(yard.states().values()) == {"complete"}
+    asked = [(method, path) for method, path, _ in server.requests if method in ("POST", "PATCH")]
+    assert [method for method, _ in asked] == ["POST", "PATCH"] * 3  # one after the other
 
 
 def killed_at_its_end(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:

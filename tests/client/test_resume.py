@@ -148,7 +148,7 @@ def test_two_at_the_same_transfer_are_one_too_many(
     name = transfer_id(Direction.UPLOAD, server.url, large.name, str(large))
     with (
         Notebook(state).lock(name),
-        pytest.raises(errors.StateConflict, match=f"Process {os.getpid()} on this machine"),
+        pytest.raises(errors.StateConflict, match="This process carries it"),
     ):
         carry("upload", large)
     assert server.requests == []
@@ -206,7 +206,7 @@ def test_a_note_of_another_version_is_left_alone(tmp_path: Path) -> None:
     notebook = Notebook(tmp_path)
     notebook.write(sample_note())
     path = tmp_path / "abc.json"
-    path.write_text(path.read_text().replace('"version": 3', '"version": 4'))
+    path.write_text(path.read_text().replace('"version": 4', '"version": 5'))
     with pytest.raises(errors.TransferError, match="another version"):
         notebook.read("abc")
     assert path.exists()
@@ -229,7 +229,12 @@ def test_marks_are_made_once_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("version", "later"), [(1, ("dialect", "spans", "parts", "keys")), (2, ("parts", "keys"))]
+    ("version", "later"),
+    [
+        (1, ("dialect", "spans", "parts", "keys", "unheard")),
+        (2, ("parts", "keys", "unheard")),
+        (3, ("unheard",)),
+    ],
 )
 def test_a_note_of_an_earlier_version_is_read(
     tmp_path: Path, version: int, later: tuple[str, ...]
@@ -257,3 +262,25 @@ def test_parts_come_back_as_they_were(tmp_path: Path) -> None:
     note = sample_note(dialect="joined", parts=((0, 10, "http://h/files/a"), (10, 30, "")))
     notebook.write(note)
     assert notebook.read("abc") == note
+
+
+def test_what_a_process_carries_is_not_given_up_by_another(
+    server: FakeServer, stopped: Path, state: Path
+) -> None:
+    note = note_of(state)
+    with towpath.Client(server.url, state_dir=state) as client:
+        with (
+            Notebook(state).lock(note.id),
+            pytest.raises(errors.StateConflict, match="under way already"),
+        ):
+            client.forget(note)
+        assert (note_of(state), len(server.uploads)) == (note, 1)
+        client.forget(note)
+    assert (list(Notebook(state).all()), server.uploads) == ([], {})
+
+
+@pytest.mark.parametrize("text", ['{"body": {}}', '{"body": {}, "checksum": 1}', "[]", '"x"'])
+def test_what_is_no_note_at_all_is_set_aside(tmp_path: Path, text: str) -> None:
+    (tmp_path / "abc.json").write_text(text)
+    assert Notebook(tmp_path).read("abc") is None
+    assert (tmp_path / "abc.damaged").exists()

@@ -321,3 +321,9 @@ def test_a_stream_that_has_nothing_yet_is_waited_for(carry: Carry, server: FakeS
         assert carry("upload", file, "x").verified
     writer.join()
     assert bytes(server.named("x").data) == b"late"
+
+
+def test_a_file_that_only_says_that_it_is_empty_is_read(carry: Carry, server: FakeServer) -> None:
+    with Path("/proc/self/status").open("rb") as file:
+        assert carry("upload", file, "status").length > 100
+    assert bytes(server.named("status").data).startswith(b"Name:")

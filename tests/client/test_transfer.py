@@ -267,3 +267,23 @@ async def test_the_server_knows_open_uploads_and_gives_them_up(
         await transfer.cancel(cleanup=False)
         await client.forget(note)
         assert await client.unfinished() == []
+
+
+def test_a_callback_of_the_blocking_side_that_would_wait_for_itself_hears_so(
+    server: FakeServer, large: Path, state: Path
+) -> None:
+    heard: list[BaseException] = []
+    started = threading.Event()
+
+    def pause(_: Progress) -> None:
+        assert started.wait(10)
+        try:
+            transfer.pause()
+        except errors.StateConflict as error:
+            heard.append(error)
+
+    with Client(server.url, state_dir=state) as client:
+        transfer = client.upload(large, progress=pause)
+        started.set()
+        assert transfer.result().verified
+    assert "cannot wait for its own client" in str(heard[0])

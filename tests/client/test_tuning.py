@@ -103,7 +103,7 @@ def test_a_chunk_takes_up_to_four_seconds_within_bounds(rate: float, size: int) 
 
 
 @pytest.mark.parametrize(
-    ("rate", "size"), [(20 * MIB, LARGEST), (70 * MIB, 16 * MIB), (1e9, SWIFT)]
+    ("rate", "size"), [(20 * MIB, LARGEST), (70 * MIB, 16 * MIB), (5e9, SWIFT)]
 )
 def test_a_chunk_that_is_over_in_a_moment_may_be_larger(rate: float, size: int) -> None:
     tuner = Steady(4, swift=SWIFT)
@@ -115,6 +115,52 @@ def test_a_chunk_that_is_over_in_a_moment_may_be_larger(rate: float, size: int) 
     assert tuner.narrow(size)
     tuner.done(MIB, 0, MIB / rate)
     assert tuner.chunk(1 << 40) == size // 2
+
+
+@pytest.mark.parametrize(
+    ("answered", "took", "connections"),
+    [(0.004, 0.01, 1), (0.004, 0.2, 4), (0.2, 0.01, 4)],
+)
+def test_one_connection_goes_on_alone_where_the_server_is_near_and_its_chunk_over_at_once(
+    answered: float, took: float, connections: int
+) -> None:
+    tuner = Tuner(swift=SWIFT)
+    tuner.answered(answered)
+    assert tuner.connections == (1 if answered < 0.1 else 4)
+    tuner.done(tuner.chunk(1 << 40), 0, took)
+    assert tuner.connections == connections
+
+
+def test_a_failure_of_the_first_chunk_lets_all_begin() -> None:
+    tuner = Tuner(swift=SWIFT)
+    tuner.answered(0.004)
+    tuner.done(0, 0, 0.01)
+    assert tuner.connections == 4
+
+
+def test_small_answers_tell_nothing_once_chunks_have() -> None:
+    tuner = Tuner(swift=SWIFT)
+    tuner.done(MIB, 0, 0.2)
+    tuner.answered(0.004)
+    assert tuner.connections == 4
+
+
+def test_chunks_that_may_not_be_long_go_by_many_connections_however_near_the_server() -> None:
+    tuner = Tuner(largest=MIB)
+    tuner.answered(0.004)
+    assert (tuner.connections, tuner.chunk(1 << 40)) == (4, MIB)
+
+
+def test_who_went_alone_looks_for_a_second_later() -> None:
+    tuner = Tuner(swift=SWIFT)
+    tuner.answered(0.004)
+    tuner.done(tuner.chunk(1 << 40), 0, 0.01)
+    now = 0.01
+    while tuner.connections == 1 and now < 30:
+        tuner.done(64 * MIB, now, now + 0.1)
+        now += 0.1
+    assert tuner.connections == 2
+    assert 5 <= now < 6
 
 
 def test_chunks_that_are_held_whole_fit_the_memory() -> None:

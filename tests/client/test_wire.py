@@ -1,5 +1,6 @@
 """One HTTP/1.1 connection: what answers may look like, and how it is reached."""
 
+import errno
 import shutil
 import socket
 import ssl
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -287,3 +289,80 @@ def test_interim_answers_are_known_beside_the_answer(server: FakeServer) -> None
         assert exchange.reply().status == 200
         assert exchange.interim == set()
     peer.done_with()
+
+
+NO_WAY = (
+    OSError(errno.ENETUNREACH, "Network is unreachable"),
+    socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+)
+
+
+@pytest.mark.parametrize("trouble", NO_WAY, ids=["network", "names"])
+def test_who_is_offline_waits_and_goes_on(
+    server: FakeServer, big: Path, state: Path, monkeypatch: pytest.MonkeyPatch, trouble: OSError
+) -> None:
+    connect, left = socket.create_connection, [20]
+
+    def later(*args: Any) -> socket.socket:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise trouble
+        return connect(*args)
+
+    monkeypatch.setattr("socket.create_connection", later)
+    monkeypatch.setattr("towpath.client.retry._LONGEST", 0.002)
+    with Client(server.url, state_dir=state, retries=3) as client:
+        transfer = client.upload(big)
+        states = {progress.state.value for progress in transfer}
+        assert transfer.result().verified
+    assert "waiting" in states
+
+
+def test_a_server_that_refuses_is_not_taken_for_being_offline(big: Path, state: Path) -> None:
+    with Client("http://127.0.0.1:9", state_dir=state, retries=1) as client:
+        with pytest.raises(errors.ServerUnreachable) as failed:
+            client.upload(big).result()
+        assert not failed.value.offline
+
+
+def test_a_token_that_cannot_be_sent_is_not_shown() -> None:
+    with pytest.raises(errors.SettingsError) as refused:
+        Peer("http://127.0.0.1:9", "tow_1_secret\nX-Other: 1")
+    assert "secret" not in f"{refused.value} {refused.value!r}"
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example"])
+def test_what_cannot_be_the_name_of_a_machine_is_a_wrong_address(host: str) -> None:
+    with pytest.raises(errors.SettingsError, match="no name of a machine"):
+        Peer(f"http://{host}:9").ask("GET", f"http://{host}:9/")
+
+
+def test_an_address_with_letters_of_any_kind_can_be_asked_for() -> None:
+    assert split("http://h/a b/ü?x=%20ä")[1] == "/a%20b/%C3%BC?x=%20%C3%A4"
+    assert split("http://h/a%2Fb;c=(d)?e=f&g=~h")[1] == "/a%2Fb;c=(d)?e=f&g=~h"
+
+
+@pytest.mark.parametrize("proxy", ["http://p:port", "http://p:99999999", "socks5://p:1", "http://"])
+def test_what_cannot_be_the_address_of_a_proxy_is_a_wrong_setting(proxy: str) -> None:
+    with pytest.raises(errors.SettingsError, match=r"proxy at .* cannot be used"):
+        Peer("http://example.org", proxy=proxy).ask("GET", "http://example.org/")
+
+
+def test_a_tunnel_that_is_refused_leaves_no_connection_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65_536)
+                peer.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+                gone.append(peer.recv(1) == b"")
+
+        gone: list[bool] = []
+        answering = threading.Thread(target=refuse)
+        answering.start()
+        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(errors.ServerUnreachable, match="407") as failed:  # and is kept
+            Peer("https://example.org", proxy=proxy).ask("GET", "https://example.org/")
+        answering.join(10)
+        assert gone == [True], failed

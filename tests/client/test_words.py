@@ -127,3 +127,18 @@ def test_progress_says_nothing_that_nobody_knows() -> None:
     found = json.loads(json.dumps(meter.snapshot().to_dict()))
     assert (found["state"], found["direction"], found["percent"]) == ("running", "upload", 50)
     assert found["started_at"].endswith("Z")
+
+
+def test_being_offline_is_waited_out_and_is_no_failure() -> None:
+    offline, silent = errors.ServerUnreachable("x"), errors.ServerUnreachable("x")
+    offline.offline = True
+    patience = Patience(2)
+    assert all(patience.after(offline) <= 30 for _ in range(100))
+    patience.after(silent)
+    patience.after(silent)
+    with pytest.raises(errors.ServerUnreachable):
+        patience.after(silent)
+    with pytest.raises(errors.ServerUnreachable):
+        Patience(0).after(offline)  # who does not try again does not wait, either
+    with pytest.raises(errors.ServerUnreachable):
+        Patience(2, deadline=-1).after(offline)

@@ -172,6 +172,24 @@ def test_a_file_of_this_machine_is_coded_with_its_keys_beside_it(
     assert remains(tmp_path) == []
 
 
+@pytest.mark.parametrize("then", [SEAL, {}], ids=["encrypted", "plain"])
+@pytest.mark.parametrize("where", ["a file", "a name"])
+def test_the_keys_of_a_file_that_is_replaced_go_with_it(
+    local: Make, mixed: Path, paper: Path, tmp_path: Path, then: dict[str, Any], where: str
+) -> None:
+    target = (tmp_path / "archive" / "x.bin").as_uri() if where == "a file" else "archive/x.bin"
+    assert local(chunk_size_mb=1, **SEAL).upload_large_file(mixed, target)
+    manager = local(chunk_size_mb=1, **{"encryption_key": WORDS, **then})
+    assert manager.upload_large_file(paper, target)
+    assert manager.download_large_file(target, tmp_path / "copy")
+    assert same(paper, tmp_path / "copy")
+    if where == "a file":
+        names = [each.name for each in (tmp_path / "archive").iterdir()]
+        assert len(names) == 1 + bool(then)
+    else:
+        assert len(stored(tmp_path)) == 2 * (1 + bool(then))  # each with its manifest
+
+
 @pytest.mark.parametrize("destination", ["x.pdf", "archive"])
 def test_the_keys_of_a_file_that_stands_are_never_removed(
     local: Make, paper: Path, tmp_path: Path, destination: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from towpath.uds3 import (
     SagaRollbackRequired,
     StreamingManager,
     StreamingTimeoutError,
+    carrier,
+    in_process,
+    remote,
 )
 from towpath.uds3.source import FileSource
 
@@ -236,3 +240,88 @@ def test_a_user_who_is_to_be_told_of_a_cancel_is_told_by_webhook(
         manager.wait_for_operations([manager.upload_file(write(tmp_path / "b", 9), "b")])
         kinds = sorted(json.loads(receiver.next().body)["type"] for _ in range(1 + told))
         assert kinds == ["upload.cancelled", "upload.completed"][not told :]
+
+
+def test_a_cancel_that_comes_too_late_says_so(
+    make: Make, paper: Path, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    manager, asked = make(chunk_size_mb=1, checksum_algorithm="md5"), list[str]()
+    hashing = carrier.checksum_of
+
+    def cancel(path: str, algorithm: str, check: Any) -> str:
+        if not asked:
+            asked.extend(live.operation_id for live in manager.list_active_operations())
+            manager.cancel_operation(asked[0])
+        return hashing(path, algorithm, check)
+
+    monkeypatch.setattr(remote, "checksum_of", cancel)
+    monkeypatch.setattr(in_process, "checksum_of", cancel)
+    key = manager.upload_file(paper, "late.pdf")
+    (done,) = manager.wait_for_operations([key])
+    assert (asked, done.status) == ([key], OperationStatus.COMPLETED)  # its document is there
+    assert manager.download_large_file("late.pdf", tmp_path / "copy")
+    assert same(paper, tmp_path / "copy")
+
+
+def test_a_pause_after_the_last_byte_sends_nothing_again(
+    url: str, paper: Path, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    state = tmp_path / "state"
+    with (
+        StreamingManager(chunk_size_mb=1, url=url, state_dir=state) as manager,
+        Client(url, state_dir=tmp_path / "other") as client,
+    ):
+        hashing = carrier.checksum_of
+
+        def pause(path: str, algorithm: str, check: Any) -> str:
+            (live,) = manager.list_active_operations()
+            manager.pause_operation(live.operation_id)
+            return hashing(path, algorithm, check)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(remote, "checksum_of", pause)
+            key = manager.upload_file(paper, "once.pdf")
+            assert manager.wait_for_operations([key])[0].status is OperationStatus.PAUSED
+        before = client.stat("once.pdf")
+        assert manager.resume_upload(key)
+        assert client.stat("once.pdf").id == before.id
+        assert manager.get_operation(key).checksum is not None
+
+
+def test_a_file_that_was_changed_under_its_old_time_is_sent_anew(
+    make: Make, large: Path, tmp_path: Path
+) -> None:
+    manager = make(chunk_size_mb=1)
+
+    def pause(progress: Any) -> None:
+        if progress.transferred_bytes >= 4 * MIB and not progress.is_complete:
+            manager.pause_operation(progress.operation_id)
+
+    key = manager.upload_file(large, "inplace.bin", pause)
+    manager.wait_for_operations([key])
+    before = large.stat()
+    with large.open("r+b") as file:
+        file.write(b"something else")
+    os.utime(large, ns=(before.st_atime_ns, before.st_mtime_ns))
+    try:
+        manager.resume_upload(key)
+    except SagaRollbackRequired as error:  # a server's client says so, and it begins anew
+        assert isinstance(error.__cause__, errors.SourceChanged)
+        assert manager.restart_upload(key)
+    assert manager.verify_upload(key)
+    assert manager.download_large_file("inplace.bin", tmp_path / "copy")
+    assert same(large, tmp_path / "copy")
+
+
+def test_operations_with_one_target_never_mix_their_bytes(local: Make, tmp_path: Path) -> None:
+    manager = local(chunk_size_mb=1)
+    files = [write(tmp_path / f"{number}.bin", (4 + number) * MIB) for number in range(4)]
+    for file in files:
+        assert manager.upload_large_file(file, f"mixed/{file.name}")
+    for _ in range(3):
+        keys = [manager.download_file(f"mixed/{f.name}", tmp_path / "out" / "x") for f in files]
+        keys += [manager.upload_file(f, (tmp_path / "out" / "y").as_uri()) for f in files]
+        manager.wait_for_operations(keys)
+        for name in ("x", "y"):
+            assert any(same(tmp_path / "out" / name, file) for file in files)
+        assert {path.name for path in (tmp_path / "out").iterdir()} == {"x", "y"}

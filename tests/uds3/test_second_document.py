@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import threading
 import time
 from datetime import datetime
@@ -362,3 +363,9 @@ def test_a_relative_data_folder_stays_where_it_was(
     assert (tmp_path / "relative" / "ledger.db").exists()
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert local(data=tmp_path / "relative").download_large_file("a.pdf", "copy.pdf")
+
+
+def test_a_pipe_is_refused_at_the_start(make: Make, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(errors.Malformed, match="no regular file"):
+        make().upload_file(tmp_path / "pipe", "x")

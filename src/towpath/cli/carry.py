@@ -29,6 +29,10 @@ Begin = Callable[["Client", News], "BlockingTransfer[Any]"]
 _GO_ON = (TEMPORARY, UNREACHABLE, LIMIT)  # exit codes after which trying again makes sense
 _LOOK = 0.5  # seconds: some systems hear a signal only between waits
 SMALL_FOR_ONE = 4  # small files that go in the place of another one
+_TWICE = (
+    "{}: the answer to the joining of its parts was lost, so they were joined again. The server may"
+    " have the file twice: look there."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,8 @@ class _Crew:
             self._tally.done += 1
             self._tally.bytes += result.length
             self._tally.verified = self._tally.verified and result.verified
+            if getattr(result, "perhaps_twice", False):
+                self._output.say(_TWICE.format(job.label))
             self._output.line(job.data(result))
             if self._output.as_json:
                 self._output.record("result", direction=progress.direction, **result.to_dict())

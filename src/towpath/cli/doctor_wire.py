@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from towpath.cli.amounts import duration
 from towpath.cli.exits import ERROR, UNREACHABLE
 from towpath.cli.findings import FINE, NOTE, TROUBLE, WARNING, Finding
 from towpath.client import words
-from towpath.client.dial import Dialer, Origin
+from towpath.client.dial import Dialer, Origin, proxy_parts
 from towpath.client.events import LISTENING, listen
 from towpath.client.peer import Peer, Reply, expect
 from towpath.errors import BadAnswer, ServerUnreachable, TowpathError
@@ -59,11 +58,11 @@ def by_proxy(dialer: Dialer, origin: Origin) -> Iterator[Finding]:
     """Say that there is a proxy, since few people know of theirs."""
     proxy = dialer.proxy(origin)
     if proxy is not None:
-        parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+        parts, port = proxy_parts(proxy)
         yield Finding(
             "proxy",
             NOTE,
-            f"Requests go by way of the proxy {parts.hostname}:{parts.port or 80}.",
+            f"Requests go by way of the proxy {parts.hostname}:{port}.",
             why="--proxy, TOWPATH_PROXY, HTTPS_PROXY, HTTP_PROXY or the system says so.",
             todo="If it is in the way: --proxy none, or name the server in NO_PROXY.",
         )

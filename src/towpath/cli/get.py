@@ -55,9 +55,9 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     """Download objects, and folders: NAME/ is all that lies below it.
 
     PATH is a file or a folder here; the last argument is one if it is a folder that exists, ends
-    in /, or begins with ./ or /. Bytes go to PATH.part until all are here and verified. If it
-    stops, the same command goes on where it was. PATH may be - for stdout: then the exit code
-    says whether what was written is the object.
+    in /, or begins with ./ or /, and of two arguments if it has no / in it. Bytes go to PATH.part
+    until all are here and verified. If it stops, the same command goes on where it was. PATH may be
+    - for stdout: then the exit code says whether what was written is the object.
     """
     wanted, path = split_path(names, said["dest"])
     if path == "-":

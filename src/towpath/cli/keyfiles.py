@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 _LONGEST = 4096  # bytes of a key's or a passphrase's file
 _FILE = click.Path(exists=True, dir_okay=False)
-CODING = ("compress", "encrypt", "key_file", "recipient", "passphrase_file", "passphrase_env")
+_LOCKING = ("encrypt", "key_file", "recipient", "passphrase_file", "passphrase_env")
+CODING = ("compress", *_LOCKING)
 
 
 def sealing_options(command: _F) -> _F:
@@ -109,6 +110,8 @@ def _passphrases(what: str) -> tuple[Callable[[Any], Any], ...]:
 
 def locks(said: dict[str, Any], output: Output) -> tuple[Locks, ...]:
     """Whom to encrypt for, as `sealing_options` were given. Raises SettingsError, Malformed."""
+    if not any(said[name] for name in _LOCKING):
+        return ()  # and nothing of the codec is imported
     from towpath.codec.keys import KeyFile, Recipient
 
     found: list[Locks] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from towpath.cli.exits import OK, PARTLY
+from towpath.cli.names import went_along
 from towpath.cli.options import Caller, caller_options
 from towpath.errors import TowpathError
 
@@ -24,6 +25,7 @@ def mv(caller: Caller, names: tuple[str, ...], on_conflict: str, dry_run: bool) 
     """Call a name on the server DEST, or put names into the folder DEST/.
 
     Each name moves at once or not at all: nobody sees its object under two names, or under none.
+    The record of an encrypted file's keys moves along.
     Prints what each is called then.
     """
     if len(names) < 2:
@@ -31,7 +33,8 @@ def mv(caller: Caller, names: tuple[str, ...], on_conflict: str, dry_run: bool) 
     *sources, dest = names
     if len(sources) > 1 and not dest.endswith("/"):
         raise click.UsageError(f"Several names go into a folder: {dest}/")
-    codes = []
+    codes: list[int] = []
+    moved: list[str] = []
     output = caller.output
     with caller.client() as client:
         for name in sources:
@@ -44,8 +47,10 @@ def mv(caller: Caller, names: tuple[str, ...], on_conflict: str, dry_run: bool) 
                     continue
                 now = client.move(name, to, on_conflict=on_conflict)
             except TowpathError as error:
-                codes.append(output.error(error, about=name))
+                if not went_along(name, moved, error):
+                    codes.append(output.error(error, about=name))
             else:
+                moved.append(name)
                 output.record("moved", name=name, to=now)
                 output.line(now)
     if not codes:

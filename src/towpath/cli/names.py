@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
 from towpath.cli.amounts import size
 from towpath.cli.exits import OK, PARTLY
 from towpath.cli.options import Caller, caller_options
-from towpath.errors import TowpathError
+from towpath.codec.beside import is_beside
+from towpath.errors import NotFound, TowpathError
 
 
 @click.command()
@@ -58,8 +61,12 @@ def stat(caller: Caller, name: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @caller_options
 def rm(caller: Caller, names: tuple[str, ...], dry_run: bool) -> int:
-    """Remove names from the server."""
-    codes = []
+    """Remove names from the server.
+
+    The record of an encrypted file's keys goes with it.
+    """
+    codes: list[int] = []
+    removed: list[str] = []
     with caller.client() as client:
         for name in names:
             try:
@@ -70,13 +77,20 @@ def rm(caller: Caller, names: tuple[str, ...], dry_run: bool) -> int:
                     continue
                 client.remove(name)
             except TowpathError as error:
-                codes.append(caller.output.error(error, about=name))
+                if not went_along(name, removed, error):
+                    codes.append(caller.output.error(error, about=name))
             else:
+                removed.append(name)
                 caller.output.record("removed", name=name)
                 caller.output.say(f"Removed {name}.")
     if not codes:
         return OK
     return codes[0] if len(codes) == len(names) and len(set(codes)) == 1 else PARTLY
+
+
+def went_along(name: str, others: Iterable[str], error: TowpathError) -> bool:
+    """True if it is not there because the record of a file's keys goes with its file."""
+    return isinstance(error, NotFound) and any(is_beside(name, other) for other in others)
 
 
 def moment(rfc3339: str) -> str:

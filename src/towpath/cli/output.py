@@ -6,6 +6,7 @@ line, each with `schema` and `type`. New types and fields may be added; none cha
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -46,6 +47,7 @@ class Output:
 
     def error(self, error: Exception, *, about: str = "") -> int:
         """Say what happened, why, and what to do; return the exit code for it."""
+        error = _ours(error)
         code = exit_code(error)
         if isinstance(error, TowpathError):
             word, todo = error.code, _TODO.get(type(error), error.todo)
@@ -61,6 +63,18 @@ class Output:
             traceback.print_exception(error, file=sys.stderr)
         self.record("error", code=word, exit_code=code, about=about or None, **parts)
         return code
+
+
+def _ours(error: Exception) -> Exception:
+    """What a disk here refuses, in our words; anything else as it is."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if not isinstance(error, OSError) or (error.filename is None and not full):
+        return error
+    from towpath.client.disk import named
+
+    found = named(error)
+    found.__cause__ = error
+    return found
 
 
 def json_line(kind: str, **fields: object) -> str:

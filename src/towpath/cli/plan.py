@@ -87,6 +87,7 @@ class _Plan:
 def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[Found]]) -> int:
     """Say what `put` would do with these files."""
     from towpath.client.aio import absolute, name_for
+    from towpath.client.opened import insist_on_file
 
     plan = _Plan(caller)
     with caller.client() as client:
@@ -96,7 +97,10 @@ def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[Found]]) -> 
             length = 0
             try:
                 if found.link is None:
+                    insist_on_file(path)
                     length = Path(path).stat().st_size
+            except TowpathError as wrong:
+                error = wrong
             except OSError as wrong:
                 error = NotFound(f"{found.path} cannot be read.", why=f"{wrong.strerror}.")
             if error is not None:

@@ -6,7 +6,6 @@ that was asked for, and never round in a circle.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Begin, Job, News, at_once, carry
+from towpath.cli.destination import once, split_destination
 from towpath.cli.keyfiles import CODING, locks, sealing_options
 from towpath.cli.options import Caller, Size, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
@@ -72,6 +72,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     and only what has changed is sent.
     """
     sources, dest = split_destination(paths, said["dest"])
+    sources = once(sources, dest, caller.output.say)
     detached = is_detached(said)
     if said["delta"] and any(said[name] for name in CODING):
         raise click.UsageError("A file cannot be coded if only its changes are sent: no --delta.")
@@ -155,22 +156,6 @@ class Sending:
     retries: int
     compress: str
     encrypt: Sequence[Locks]
-
-
-def split_destination(paths: tuple[str, ...], to: str | None) -> tuple[list[str], str | None]:
-    """Sources and destination: the last of several is one if it ends in / or is no file here."""
-    sources, dest = list(paths), to
-    if to is None and sources[0] == "-" and len(sources) == 2:
-        return ["-"], sources[1]
-    if to is None and len(sources) > 1:
-        last = sources[-1]
-        if last.endswith("/") or not os.path.lexists(last):
-            dest = sources.pop()
-    if dest is not None and not dest.endswith("/") and len(sources) > 1:
-        raise click.UsageError(
-            f"There is no {dest} here to upload; to put several files into a folder, write {dest}/."
-        )
-    return sources, dest
 
 
 def metadata(pairs: tuple[str, ...]) -> dict[str, str]:

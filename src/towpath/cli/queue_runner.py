@@ -25,6 +25,7 @@ from towpath.errors import StateConflict, TransferError
 
 if TYPE_CHECKING:
     from towpath.client import Client
+    from towpath.client.lines import Lines
     from towpath.client.queue import Job, Queue
     from towpath.client.resume import Notebook
     from towpath.client.throttle import Throttle
@@ -85,7 +86,7 @@ def work(queue: Queue, halt: threading.Event) -> None:
             Worker(queue, connecting, exit_code, locking=locking).run(halt)
 
 
-def connect(notebook: Notebook, job: Job, throttle: Throttle) -> Client:
+def connect(notebook: Notebook, job: Job, throttle: Throttle, lines: Lines) -> Client:
     """The client for one job."""
     from towpath.cli.options import Caller
     from towpath.cli.output import Output
@@ -106,6 +107,7 @@ def connect(notebook: Notebook, job: Job, throttle: Throttle) -> Client:
         state_dir=notebook,
         parallel=job.parallel,
         connections=job.connections,
+        total_connections=lines,
         chunk_size=job.chunk_size,
         retries=job.retries,
         verify=job.verify,

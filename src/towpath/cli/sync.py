@@ -232,7 +232,8 @@ class _Sides:
         name = self._prefix + step.name
         try:
             if step.there is not None:
-                self._client.remove(name)
+                with suppress(NotFound):  # somebody was quicker, or it went with its file
+                    self._client.remove(name)
             elif step.here is not None:
                 _unlink(Path(self._root), Path(step.here.path))
         except TowpathError as error:

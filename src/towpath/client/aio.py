@@ -64,14 +64,15 @@ class AsyncClient(Opening):
     row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
     a whole transfer, however often it is tried. `parallel`: transfers at the same time.
     `connections`: of one transfer of 16 MiB or more, as many as help and no more than that, by
-    default 12; 1 sends in order. `total_connections`: of all together, by default 24, or what
-    `parallel` or `connections` says if that is more. `chunk_size`: bytes of one request at most.
-    `memory`: bytes that files pass through, by default 32 MiB for all clients of the process.
-    `verify`: compare checksums from end to end. `ca`: a PEM file to trust in place of the system's.
+    default 12; 1 sends in order; of a coded upload so many, by default 4. `total_connections`: of
+    all together, by default 24, or what `parallel` or `connections` says if that is more.
+    `chunk_size`: bytes of one request at most. `memory`: bytes that files pass through, by default
+    32 MiB for all clients of the process. `verify`: compare checksums from end to end. `ca`: a PEM
+    file to trust in place of the system's.
     `cert`, `cert_key`: PEM files of a certificate to show and its key. `proxy`: the URL of one, or
     none; by default what the environment says. `limit`: bytes a second for all together, or a text
     such as `20M` or `08:00,512k 19:00,10M 23:00,off` by local time; by default what TOWPATH_LIMIT
-    says. Clients that are given the same Throttle share it.
+    says. Clients that are given the same Throttle share it, and so with Lines for the connections.
     """
 
     def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
@@ -85,7 +86,7 @@ class AsyncClient(Opening):
         deadline: float | None = None,
         parallel: int = 4,
         connections: int | None = None,
-        total_connections: int | None = None,
+        total_connections: int | Lines | None = None,
         chunk_size: int | None = None,
         memory: int | None = None,
         verify: bool = True,
@@ -105,7 +106,9 @@ class AsyncClient(Opening):
         self._patience = partial(Patience, retries, deadline)
         self._gate = asyncio.Semaphore(parallel)
         self._connections = connections
-        self._lines = Lines(total_connections or max(MOST, parallel, connections or 0))
+        if not isinstance(total_connections, Lines):
+            total_connections = Lines(total_connections or max(MOST, parallel, connections or 0))
+        self._lines = total_connections
         self._memory = SHARED if memory is None else Memory(memory)
         self._chunk_size, self._verify = chunk_size, verify
         self._transfers: list[Transfer[Any]] = []
@@ -288,10 +291,14 @@ class AsyncClient(Opening):
         return [note for note in notes if note.server == self._peer.url]
 
     async def forget(self, note: Note) -> None:
-        """Give an unfinished transfer up: remove what is half done, here and at the server."""
+        """Give an unfinished transfer up: remove what is half done, here and at the server.
+
+        Raises StateConflict while a process carries it.
+        """
         if is_stream(note):
             await in_thread(partial(forget_stream, note, self._peer, self._notebook))
         elif not await in_thread(partial(give_up, self._peer, self._notebook, note)):
+            await in_thread(partial(self._notebook.insist_alone, note.id))
             transfer = self.resume(note)
             await transfer.cancel()
 

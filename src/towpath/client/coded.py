@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from towpath.client.peer import Peer, Reply, expect
 from towpath.codec import MEDIA_TYPES
+from towpath.codec.beside import record_name
 from towpath.codec.compress import LEVEL
 from towpath.errors import Malformed, NotFound, StateConflict, Unreadable
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from towpath.client.resume import Note, Notebook
     from towpath.client.retry import Patience
     from towpath.client.upload import UploadTask
+    from towpath.codec.container import Head
     from towpath.codec.keys import Locks, Opens
     from towpath.codec.record import KeyRecord
 
@@ -33,7 +36,6 @@ CHUNK = 4 * 1024 * 1024  # plain bytes
 _BLOCK = 1024 * 1024  # bytes sent at once
 _MOST_CHUNKS = 1_000_000  # of one file; larger files get larger chunks
 _SMALLEST, _LARGEST = 64 * 1024, 64 * 1024 * 1024
-_LONGEST_SEGMENT, _LONGEST_NAME = 255, 1024  # bytes that a server takes
 _LEVELS = {"no": 0, "auto": LEVEL, **{str(level): level for level in range(1, 10)}}
 
 Fields = Mapping[str, str]
@@ -148,17 +150,6 @@ def chunk_size(length: int, asked: int | None) -> int:
     return min(_LARGEST, max(wanted, needed))
 
 
-def record_name(name: str, file_id: bytes) -> str:
-    """What the record of a file's keys is called.
-
-    It is beside the object, so that who may write the one may write the other.
-    """
-    end = f".{file_id[:4].hex()}.keys"
-    folder, slash, last = name.rpartition("/")
-    room = min(_LONGEST_SEGMENT, _LONGEST_NAME - len((folder + slash).encode())) - len(end)
-    return f"{folder}{slash}{last.encode()[: max(room, 1)].decode(errors='ignore')}{end}"
-
-
 def put_record(peer: Peer, name: str, record: KeyRecord, *, etag: str | None) -> None:
     """Store a record. `etag`: of the one that it replaces; None: there must be none."""
     data = record.render()
@@ -190,6 +181,18 @@ def get_record(peer: Peer, name: str, file_id: bytes) -> tuple[KeyRecord, str]:
     return record, reply.fields.get("etag", "")
 
 
+def find_record(peer: Peer, head: Head, name: str) -> tuple[KeyRecord, str, str]:
+    """The record of the keys of what is called `name` now, its ETag, and what it is called.
+
+    It is beside the object, or still where it was at first. Raises NotFound, Unreadable.
+    """
+    beside = record_name(name, head.file_id) if name else head.record
+    if beside != head.record:
+        with suppress(NotFound, Unreadable):
+            return *get_record(peer, beside, head.file_id), beside
+    return *get_record(peer, head.record, head.file_id), head.record
+
+
 def remove_record(peer: Peer, name: str) -> None:
     """Take a record away, if it is there."""
     peer.ask("DELETE", _address(peer, name), again=True)
@@ -205,11 +208,11 @@ def rewrap(peer: Peer, name: str, keys: Sequence[Opens], locks: Sequence[Locks])
     found = expect(peer.ask("GET", peer.api("names", name), again=True)).json()
     head = None
     if found.get("media_type") in MEDIA_TYPES:
-        head = tail_of(peer, peer.address(str(found.get("href"))), lambda: None)[0].head
+        head = tail_of(peer, peer.address(str(found.get("href"))), lambda: None).tail.head
     if head is None or not head.sealed:
         raise Unreadable(f"{name} is not encrypted.", todo="Send it again, with --encrypt.")
-    record, etag = get_record(peer, head.record, head.file_id)
-    put_record(peer, head.record, record.rewrapped(keys, locks), etag=etag)
+    record, etag, at = find_record(peer, head, name)
+    put_record(peer, at, record.rewrapped(keys, locks), etag=etag)
 
 
 def _address(peer: Peer, name: str) -> str:

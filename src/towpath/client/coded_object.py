@@ -8,12 +8,13 @@ of one chunk, stored and plain, and needs no other.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from typing import NamedTuple
 
 from towpath.client import coded
 from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer
 from towpath.client.wire import Answer
-from towpath.client.words import number, refusal
+from towpath.client.words import name_of, number, refusal
 from towpath.codec.chunks import Decoder, Rooms
 from towpath.codec.container import FOOTER, Footer, Head, Tail
 from towpath.codec.keys import Opens
@@ -23,8 +24,16 @@ from towpath.errors import BadAnswer, Unreadable
 Check = Callable[[], None]
 
 
-def tail_of(peer: Peer, url: str, check: Check) -> tuple[Tail, str]:
-    """What stands behind the chunks of the object at `url`, and the object's ETag.
+class Stored(NamedTuple):
+    """What stands behind the chunks of an object, its ETag, and its name if that is known."""
+
+    tail: Tail
+    etag: str
+    name: str
+
+
+def tail_of(peer: Peer, url: str, check: Check) -> Stored:
+    """What stands behind the chunks of the object at `url`.
 
     Raises Unreadable when it is no coded file.
     """
@@ -34,11 +43,12 @@ def tail_of(peer: Peer, url: str, check: Check) -> tuple[Tail, str]:
         length = _whole(answer)
         last = _body(answer, FOOTER.size)
         etag = answer.fields.get("etag", "")
+        name = name_of(answer.fields) or ""
     footer = Footer.parse(last, length)
     fields["Range"] = f"bytes={footer.start}-"
     with peer.open("GET", url, fields, check=check) as exchange:
         data = _body(exchange.answer(), length - footer.start)
-    return Tail(data, length), etag
+    return Stored(Tail(data, length), etag, name)
 
 
 def _whole(answer: Answer) -> int:
@@ -78,11 +88,11 @@ class CodedObject:
         self._peer = peer
         self._memory = memory
         self.url = url
-        tail, self.etag = tail_of(peer, url, check)
+        tail, self.etag, name = tail_of(peer, url, check)
         self.head: Head = tail.head
         self._keys: list[bytes] = []
         if self.head.sealed:
-            record, _ = coded.get_record(peer, self.head.record, self.head.file_id)
+            record, _, _ = coded.find_record(peer, self.head, name)
             self._keys = record.open(keys)
         self.table: Table = tail.table(self._keys)
         self.crc = self.table.crcs()[0]

@@ -148,6 +148,7 @@ def _facts(coded: CodedObject) -> dict[str, str]:
     return {
         "content-length": str(coded.length),
         "etag": coded.etag,
+        "accept-ranges": "bytes",
         "repr-digest": format_digests({CRC64NVME: crc_bytes(coded.crc)}),
     }
 

@@ -5,7 +5,8 @@ order, because each one's follows from those before it; a worker has its memory,
 coded, before it takes a chunk, so that those who wait for a place wait for no memory, and one half
 of it while it sends; a row is in the journal before its chunk leaves; what was coded before and
 did not arrive is coded again in the same place, with a new salt. A worker beyond the first needs a
-line of the client, chunk by chunk.
+line of the client, chunk by chunk. There are no more workers than connections are allowed, nor than
+the budget of memory lets send at once.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from towpath.codec.chunks import Coder, Place, Rooms
 from towpath.codec.manifest import Chunk, Table
 from towpath.errors import BadAnswer, Cut, SourceChanged
 
-WORKERS = 4
+WORKERS = 4  # unless somebody says another number
 _READ = 1024 * 1024  # bytes at once, between two looks at `check`
 _LOOK = 0.1  # seconds between two tries for a line
 
@@ -113,10 +114,12 @@ class Sending:
         self._count = threading.Lock()  # to touch the meter and what follows
         self.durable = 0  # plain bytes that the server is known to have
 
-    def all(self, holes: Sequence[Chunk], progress: Callable[[], None]) -> None:
+    def all(
+        self, holes: Sequence[Chunk], progress: Callable[[], None], *, connections: int | None
+    ) -> None:
         """Send what fills `holes`, then what is behind the last row.
 
-        `progress`: told of each chunk.
+        `progress`: told of each chunk. `connections`: at once at most; None: WORKERS.
         """
         table = self._journal.table
         self.durable = table.length - sum(row.length for row in holes)
@@ -139,7 +142,11 @@ class Sending:
                 if worker:
                     lines.less()
 
-        together(WORKERS, step)
+        together(self._workers(connections or WORKERS), step)
+
+    def _workers(self, most: int) -> int:
+        """How many have memory at the same time: one codes, in two pieces, and the others send."""
+        return max(1, min(most, self._memory.holds(Rooms.each(self._size)) - 1))
 
     def _has_more(self) -> bool:
         """Whether there is a chunk that nobody has taken."""

@@ -20,18 +20,23 @@ from towpath.client.coded_journal import Journal
 from towpath.client.coded_sending import Local, Sending, Vanished, durable_runs, missing
 from towpath.client.control import Control
 from towpath.client.memory import Memory
+from towpath.client.opened import open_source
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.proof import recognised
 from towpath.client.records import UploadResult
 from towpath.client.resume import Note, Notebook, Source
 from towpath.client.retry import Patience
-from towpath.client.upload import UploadTask, open_source
+from towpath.client.upload import UploadTask
+from towpath.client.watched import Watched
 from towpath.client.words import Standing
 from towpath.codec import PACKED, SEALED
+from towpath.codec.beside import record_name
 from towpath.codec.chunks import Coder
 from towpath.codec.container import Head, render
 from towpath.codec.encrypt import new_file_id, new_file_key
 from towpath.codec.keys import Recipient
+from towpath.codec.manifest import Table
 from towpath.codec.record import KeyRecord, only_recipients
 from towpath.core.digest import combine, crc
 from towpath.errors import (
@@ -44,6 +49,7 @@ from towpath.errors import (
 )
 
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
+_NOT_THERE = (404, 410)
 
 
 class CodedUpload:
@@ -108,12 +114,20 @@ class CodedUpload:
         self._note, self._journal = self._notebook.read(self._task.id), Journal.load(self._rows)
         if self._note is None:
             return
-        if self._note.source is not None:
-            self._note.source.insist(self._source, self._task.path)
         if dict(self._note.metadata) != dict(self._task.metadata) or (
             self._note.on_conflict != self._task.on_conflict
         ):
             raise _other_settings(self._task.path, "its settings or its coding were others")
+        table = Table(sealed=False) if self._journal is None else self._journal.table
+        rows = (table[index] for index in range(len(table)))
+        local, check = self._local, self._control.check
+        watched = Watched(local.file, local.path, local.source, self._memory)
+        self._note = recognised(
+            self._note,
+            self._source,
+            known=((row.start, row.end, row.crc) for row in rows),
+            crc=lambda start, end: watched.crc(start, end, check),
+        )
 
     def _remember(self) -> None:
         if self._note is not None and self._sending is not None:
@@ -163,7 +177,7 @@ class CodedUpload:
             self._local, journal, coder, self._peer, url, self._control, self._meter, self._memory
         )
         self._sending = sending
-        sending.all(holes, patience.progress)
+        sending.all(holes, patience.progress, connections=self._task.connections)
         return self._close(sending, key)
 
     def _close(self, sending: Sending, key: tuple[int, bytes] | None) -> Standing:
@@ -213,7 +227,7 @@ class CodedUpload:
     def _create(self) -> Standing:
         task, source = self._task, self._source
         file_id = new_file_id()
-        record = coded.record_name(task.name, file_id) if self._coding.locks else ""
+        record = record_name(task.name, file_id) if self._coding.locks else ""
         if record:
             key = new_file_key()
             made = KeyRecord(file_id=file_id).added(key, self._coding.locks)
@@ -342,9 +356,10 @@ def discard(peer: Peer, notebook: Notebook, note_id: str) -> None:
     note, journal = notebook.read(note_id), Journal.load(rows)
     notebook.remove(note_id)
     rows.unlink(missing_ok=True)
-    if note is not None:
-        peer.ask("DELETE", note.url, words.TUS, again=True)
-    if journal is not None and journal.record:
+    if note is None:  # it may have been complete when somebody was killed
+        return
+    gone = peer.ask("DELETE", note.url, words.TUS, again=True)
+    if journal is not None and journal.record and (gone.ok or gone.status in _NOT_THERE):
         coded.remove_record(peer, journal.record)
 
 

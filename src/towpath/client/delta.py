@@ -21,12 +21,13 @@ from towpath.client.control import Control
 from towpath.client.delta_plan import Base, Piece, next_round, plan
 from towpath.client.delta_talk import Talk
 from towpath.client.memory import SHARED, Memory
+from towpath.client.opened import open_source
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import NameRecord, UploadResult
 from towpath.client.resume import Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
-from towpath.client.upload import UploadTask, open_source
+from towpath.client.upload import UploadTask
 from towpath.codec.cdc import chunks, cut_for
 from towpath.core.command import Complete, Create, NewUpload
 from towpath.core.digest import CRC64NVME, SHA256, Hasher, hasher

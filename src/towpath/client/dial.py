@@ -7,10 +7,11 @@ other side cannot be trusted, which will not.
 from __future__ import annotations
 
 import base64
+import errno
 import socket
 import ssl
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from towpath.client.surroundings import Trust, proxy_for, tls_context
 from towpath.client.wire import Connection
@@ -18,6 +19,8 @@ from towpath.errors import ServerUnreachable, SettingsError, TransferError
 
 _PORTS = {"http": 80, "https": 443}
 _CONNECT_SECONDS = 15.0
+_AS_IT_IS = "%/?:@!$&'()*+,;=~[]"  # of an address, besides letters and digits
+_OFFLINE = {errno.ENETUNREACH, errno.ENETDOWN}
 STRAIGHT = "none"
 """In place of a proxy's URL: use none, whatever the environment says."""
 
@@ -54,7 +57,8 @@ def split(url: str) -> tuple[Origin, str]:
     if parts.username is not None:
         raise SettingsError("The URL holds a password.", todo="Give a token instead.")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Origin(parts.scheme, parts.hostname, port or _PORTS[parts.scheme]), target
+    origin = Origin(parts.scheme, parts.hostname, port or _PORTS[parts.scheme])
+    return origin, quote(target, safe=_AS_IT_IS)
 
 
 class Dialer:
@@ -82,12 +86,18 @@ class Dialer:
                 why=f"Its certificate: {error.verify_message}.",
                 todo="If it is your own, give its certificate authority (--ca FILE).",
             ) from error
+        except UnicodeError as error:  # as the codec of host names says it
+            raise SettingsError(
+                f"{origin.host!r} is no name of a machine.", todo="Check the address."
+            ) from error
         except OSError as error:
-            raise ServerUnreachable(
+            silent = ServerUnreachable(
                 f"Nobody answers at {origin}.",
                 why=f"{error}.",
                 todo="Check the address, and whether the server runs.",
-            ) from error
+            )
+            silent.offline = _is_offline(error)
+            raise silent from error
         return Connection(sock, timeout=self._timeout, absolute=absolute)
 
     def proxy(self, origin: Origin) -> str | None:
@@ -112,27 +122,55 @@ class Dialer:
 
     def _by_proxy(self, proxy: str, origin: Origin) -> tuple[socket.socket, str]:
         """A socket to the proxy, and what requests say before their path."""
-        parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
-        if parts.scheme != "http" or not parts.hostname:
-            raise SettingsError(
-                f"The proxy at {parts.hostname} cannot be used.", why="It is not http://."
-            )
-        sock = self._reach(parts.hostname, parts.port or 80)
+        parts, port = proxy_parts(proxy)
+        sock = self._reach(str(parts.hostname), port)
         if origin.scheme == "http" and parts.username is None:
             return sock, f"http://{origin.authority}"
-        target = f"{origin.host}:{origin.port}"
-        secret = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
-        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-        if parts.username is not None:
-            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(secret).decode()}")
-        sock.sendall("\r\n".join([*lines, "", ""]).encode())
-        status = _status_of_tunnel(sock)
-        if not status.startswith("2"):
+        try:
+            _open_tunnel(sock, parts, origin)
+        except BaseException:
             sock.close()
-            raise ServerUnreachable(
-                f"The proxy does not lead to {origin}.", why=f"It answered {status}."
-            )
+            raise
         return sock, ""
+
+
+def proxy_parts(proxy: str) -> tuple[SplitResult, int]:
+    """The URL of a proxy, taken apart, and its port. Raises SettingsError."""
+    parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+    try:
+        port = parts.port or 80
+    except ValueError:
+        port = 0
+    if parts.scheme != "http" or not parts.hostname or not port:
+        raise SettingsError(
+            f"The proxy at {parts.hostname} cannot be used.",
+            why="Its address is not as http://proxy.example.org:3128 is.",
+            todo="Correct it, or say none.",
+        )
+    return parts, port
+
+
+def _is_offline(error: OSError) -> bool:
+    """True if this machine has no way out, whoever is spoken to."""
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN  # nobody could be asked for the name
+    return error.errno in _OFFLINE
+
+
+def _open_tunnel(sock: socket.socket, parts: SplitResult, origin: Origin) -> None:
+    """Have the proxy connect to the origin. Raises ServerUnreachable, OSError."""
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    target = f"{host}:{origin.port}"
+    secret = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+    if parts.username is not None:
+        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(secret).decode()}")
+    sock.sendall("\r\n".join([*lines, "", ""]).encode())
+    status = _status_of_tunnel(sock)
+    if not status.startswith("2"):
+        raise ServerUnreachable(
+            f"The proxy does not lead to {origin}.", why=f"It answered {status}."
+        )
 
 
 def _status_of_tunnel(sock: socket.socket) -> str:

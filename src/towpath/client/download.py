@@ -1,33 +1,41 @@
 """Carry one object from the server into a local file: `NAME.part` first, its name at last.
 
 Rules: runs in one worker thread; the final name never stands for bytes that were not compared with
-what the server announced; a cut download goes on with Range and If-Range, so that bytes of two
-objects are never mixed.
+what the server announced, and what is compared is read from the file where an earlier run wrote it;
+a cut download goes on with Range and If-Range, so that bytes of two objects are never mixed.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towpath.client import words
 from towpath.client.blocks import Blocks, crc64nvme, put
 from towpath.client.control import Control
+from towpath.client.disk import refused
 from towpath.client.memory import SHARED, Memory
+from towpath.client.part import give_name, insist_on, refuse_existing
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.records import DownloadResult, NameRecord
 from towpath.client.resume import RANGES, Marker, Note, Notebook
 from towpath.client.retry import Patience
-from towpath.client.sealed import sync_folder
 from towpath.client.tuning import PARALLEL_FROM
 from towpath.client.whole_download import WholeDownload, is_begun
 from towpath.client.wire import Answer
-from towpath.errors import BadAnswer, DigestMismatch, NameConflict, TowpathError, TransferError
+from towpath.errors import (
+    BadAnswer,
+    Cut,
+    DigestMismatch,
+    NameConflict,
+    TowpathError,
+    TransferError,
+)
 
 _NOTHING: tuple[int, int | None] = (0, 0)  # offset, CRC64NVME of what lies before it
 
@@ -71,15 +79,20 @@ class Download:
         self._known = _NOTHING
         self._announced: int | None = None  # the object's CRC64NVME, as the server says
         self._begun = False
+        self._in_parts = True  # the server gives parts of it, as far as is known
 
     def run(self, patience: Patience) -> DownloadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
         began = time.monotonic()
-        self._refuse_existing()
+        refuse_existing(self._target, overwrite=self._task.overwrite)
         with self._notebook.lock(self._task.id):
-            if not self._at_once(patience):
-                self._by_and_by(patience)
-            self._publish()
+            came = self._at_once(patience) or self._by_and_by(patience)
+            try:
+                insist_on(self._part, came)
+            except TransferError:
+                self._notebook.remove(self._task.id)
+                raise
+            give_name(self._part, self._target, overwrite=self._task.overwrite)
             self._notebook.remove(self._task.id)
         self._meter.state(TransferState.COMPLETE)
         crc = self._known[1]
@@ -96,15 +109,15 @@ class Download:
             seconds=time.monotonic() - began,
         )
 
-    def _at_once(self, patience: Patience) -> bool:
-        """In one request, if it is small and enough is known of it; False if it is not."""
+    def _at_once(self, patience: Patience) -> os.stat_result | None:
+        """In one request, if it is small and enough is known of it; which file that filled."""
         known = self._task.known
         if known is None or self._restart or self._notebook.read(self._task.id) is not None:
-            return False
+            return None
         way = WholeDownload(self._peer.stored, self._control, self._meter, self._memory)
         with way.of(known, patience) as came:
             if came is None:
-                return False
+                return None
             with self._open_whole(came.view) as file:
                 self._url, self._announced = came.url, came.announced
                 self._known = (len(came.view), came.crc if self._task.verify else None)
@@ -113,12 +126,12 @@ class Download:
                     os.fsync(file.fileno())
                 except OSError as error:
                     self._forget()
-                    raise self._unwritable(error) from error
+                    raise refused(error, f"{self._part} cannot be written.") from error
                 self._verify()
-        return True
+                return os.fstat(file.fileno())
 
-    def _by_and_by(self, patience: Patience) -> None:
-        """Block by block, from where an earlier run stopped."""
+    def _by_and_by(self, patience: Patience) -> os.stat_result:
+        """Block by block, from where an earlier run stopped; which file that filled."""
         note = None if self._restart else self._notebook.read(self._task.id)
         with self._open_part(note) as file:
             self._restart = False
@@ -131,11 +144,13 @@ class Download:
                 if not self._length or isinstance(error, DigestMismatch):
                     self._forget()
                 elif self._marker.note.dialect != RANGES:
-                    self._marker.begin(*self._known)
+                    with suppress(OSError):  # on a disk that is full the older note stands
+                        self._marker.begin(*self._known)
                 raise
             self._verify()
             self._url = self._marker.note.url
             os.fsync(file.fileno())
+            return os.fstat(file.fileno())
 
     def discard(self) -> None:
         """Remove what came so far, and forget it."""
@@ -154,14 +169,6 @@ class Download:
             keys=task.keys,
         )
 
-    def _refuse_existing(self) -> None:
-        if not self._task.overwrite and self._target.exists():
-            raise NameConflict(
-                f"{self._task.path} exists.",
-                why="A download replaces nothing by itself.",
-                todo="Choose another path, or say so (--overwrite).",
-            )
-
     def _open_part(self, note: Note | None) -> io.FileIO:
         """The file that bytes go to. One that we know nothing of is not ours to overwrite."""
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -176,9 +183,7 @@ class Download:
                 todo="Remove it, or start over (--restart).",
             ) from error
         except OSError as error:
-            raise TransferError(
-                f"{self._part} cannot be written.", why=f"{error.strerror}."
-            ) from error
+            raise refused(error, f"{self._part} cannot be written.") from error
         file = io.FileIO(handle, "r+")
         if note is None:
             file.truncate(0)
@@ -217,9 +222,10 @@ class Download:
         """Find the object's URL; a name may point to another object than it did."""
         note = self._marker.note
         if "://" in self._task.name:
-            url, etag, length = self._peer.address(self._task.name), note.etag, note.length
+            url = self._peer.address(self._task.name)
+            etag, length = self._survey(url)
             if length is None:
-                etag, length = self._survey(url)
+                etag, length = note.etag, note.length
         else:
             reply = self._peer.ask("GET", self._peer.api("names", self._task.name), again=True)
             record = expect(reply).json()
@@ -239,6 +245,7 @@ class Download:
         reply = self._peer.ask("HEAD", url, again=True)
         if not reply.ok:
             return "", None
+        self._in_parts = "bytes" in reply.fields.get("accept-ranges", "")
         return reply.fields.get("etag", ""), words.number(reply.fields, "content-length")
 
     def _goes_by_many(self) -> bool:
@@ -246,7 +253,8 @@ class Download:
         note = self._marker.note
         if note.dialect == RANGES or self._peer.coded(note.url) is not None:
             return True
-        wanted = self._task.connections != 1 and (note.length or 0) >= PARALLEL_FROM
+        wanted = self._task.connections != 1 and self._in_parts
+        wanted = wanted and (note.length or 0) >= PARALLEL_FROM
         return wanted and not self._length and note.etag.startswith('"')
 
     def _receive_by_many(self, patience: Patience) -> None:
@@ -304,15 +312,7 @@ class Download:
         try:
             return self._blocks.fill(answer.read_into, offset)
         except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> TransferError:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return TransferError(
-            f"{self._part} cannot be written.",
-            why=f"{error.strerror}.",
-            todo="Make space, then run it again: it goes on here." if full else "",
-        )
+            raise refused(error, f"{self._part} cannot be written.") from error
 
     def _start_of(self, answer: Answer, asked: int) -> int:
         """Where the bytes of the answer belong; learns length, ETag and digest from its head."""
@@ -321,6 +321,7 @@ class Download:
         start, total = 0, words.number(answer.fields, "content-length")
         if answer.status == 206:
             start, total = words.content_range(answer.fields)
+            self._insist_on(answer.fields.get("etag", self._marker.note.etag))
             if start != asked:
                 raise BadAnswer(
                     "The server sent another range.", why=f"It begins at {start}, not at {asked}."
@@ -331,6 +332,14 @@ class Download:
         note = replace(self._marker.note, etag=etag, length=total, offset=start)
         self._marker.note = note if start else replace(note, marks=())
         return start
+
+    def _insist_on(self, etag: str) -> None:
+        """Begin anew if a part is of another object: not every server heeds If-Range."""
+        if etag != self._marker.note.etag:
+            self._marker.note = replace(self._marker.note, etag="", length=None, marks=())
+            self._file.truncate(0)
+            self._known = _NOTHING
+            raise Cut("The object is another one than it was.", why="It was replaced meanwhile.")
 
     def _begin(self, offset: int) -> None:
         if self._marker.note.length is not None:
@@ -346,8 +355,10 @@ class Download:
         if not self._task.verify:
             self._known = (offset, None)
         elif self._known[0] != offset or self._known[1] is None:
-            start, crc = self._marker.note.before(offset)
-            self._known = (offset, self._blocks.crc(start, offset, crc, self._control.check))
+            at, crc = self._known  # of this run; what an earlier one wrote is read again
+            start, before = (0, 0) if crc is None or at > offset else (at, crc)
+            crc = self._blocks.crc(start, offset, before, self._control.check)
+            self._known = (offset, crc)
         return self._known[1]
 
     def _verify(self) -> None:
@@ -363,34 +374,3 @@ class Download:
     def _forget(self) -> None:
         self._part.unlink(missing_ok=True)
         self._notebook.remove(self._task.id)
-
-    def _publish(self) -> None:
-        """Give the file its name, and replace nothing unless that was asked for."""
-        try:
-            if self._task.overwrite:
-                self._part.replace(self._target)
-            elif os.name == "nt":
-                self._part.rename(self._target)
-            else:
-                _rename_to_free(self._part, self._target)
-        except FileExistsError as error:
-            raise NameConflict(
-                f"{self._task.path} exists now.",
-                why="It came up while the download ran.",
-                todo=f"The bytes are whole and verified in {self._part}.",
-            ) from error
-        sync_folder(self._target.parent)
-
-
-def _rename_to_free(part: Path, target: Path) -> None:
-    """Rename, but raise FileExistsError when the name is taken."""
-    try:
-        os.link(part, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if target.exists():
-            raise FileExistsError(target) from None
-        part.rename(target)
-    else:
-        part.unlink()

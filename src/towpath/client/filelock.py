@@ -35,9 +35,11 @@ def _acquire(path: Path) -> int:
         if not _try(handle):
             holder = os.read(handle, 32).decode("ascii", "replace") if os.name == "posix" else ""
             os.close(handle)
+            ours = holder == str(os.getpid())
+            who = "This process" if ours else f"Process {holder or 'unknown'} on this machine"
             raise StateConflict(
                 "This transfer is under way already.",
-                why=f"Process {holder or 'unknown'} on this machine carries it.",
+                why=f"{who} carries it.",
                 todo="Let it finish, or stop it first.",
             )
         try:

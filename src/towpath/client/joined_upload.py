@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from towpath.client import words
+from towpath.client.beginning import tus_metadata
 from towpath.client.blocks import crc64nvme
 from towpath.client.control import Control
 from towpath.client.dial import split
@@ -29,11 +30,18 @@ from towpath.client.progress import Direction, Meter
 from towpath.client.resume import JOINED, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.tuning import LARGEST, MOST, Tuner
-from towpath.client.upload import tus_metadata
 from towpath.client.watched import Watched
 from towpath.client.words import Standing
 from towpath.core.ranges import Extent, Span
-from towpath.errors import BadAnswer, Cut, Expired, NotFound, TowpathError, TransferError
+from towpath.errors import (
+    BadAnswer,
+    Cut,
+    Expired,
+    NotFound,
+    ServerUnreachable,
+    TowpathError,
+    TransferError,
+)
 
 if TYPE_CHECKING:
     from towpath.client.upload import UploadTask
@@ -46,6 +54,7 @@ _JOINED = 20e6  # bytes a second that a server joins at least
 _JOINING = 60.0  # seconds that it may take besides
 _FIRST_LOOK, _LAST_LOOK = 0.2, 5.0  # seconds between two looks at uploads that are being joined
 _LATER = (408, 423, 425, 429)  # refusals that say nothing of whether parts are known
+_UNHEARD = (500, 502, 504)  # these say nothing of whether parts were joined
 
 T = TypeVar("T")
 
@@ -117,12 +126,14 @@ class JoinedUpload:
                     ours=self._watched.whole_crc(self._extent, self._check)
                     if self._task.verify
                     else None,
+                    perhaps_twice=self._note.unheard,
                 )
             except (NotFound, Expired):
                 vanished += 1
                 if vanished > _FRESH_STARTS:
                     raise
-                self._forget_joined()
+                if self._note.url:  # what the parts were joined to is gone, if it ever was
+                    self._hear("")
                 for part in self._parts:
                     part.known = None
 
@@ -278,16 +289,12 @@ class JoinedUpload:
             length = part.end - part.start
             made = self._peer.ask("POST", self._files, words.partial(length), check=self._check)
             part.url = self._created(made)
-            self._write_down()
+            self._hear(self._note.url)
         elif attempt.doubtful:
             start = self._found(attempt, part)
         if start < attempt.end:
             self._send_run(attempt, part, start)
         part.known = attempt.end - part.start
-
-    def _write_down(self) -> None:
-        with self._noting:
-            self._marker.consists(self._listed(), self._note.url)
 
     def _found(self, attempt: Attempt, part: _Part) -> int:
         """Where to go on: what the server has of the range is safe.
@@ -344,15 +351,7 @@ class JoinedUpload:
         self._reached(self._source.size)
         patient = _JOINING + self._source.size / _JOINED
         if not self._note.url:
-            parts = [self._reference(part.url) for part in self._parts]
-            asked = words.joined(parts, tus_metadata(self._task, self._source))
-            with self._peer.open(
-                "POST", self._files, asked, length=0, check=self._check
-            ) as exchange:
-                reply = exchange.reply(within=patient)
-            url = self._created(reply)
-            with self._noting:
-                self._marker.consists(self._listed(), url)
+            reply = self._ask_to_join(patient)
             if words.number(reply.fields, "upload-offset") == self._source.size:
                 return words.standing(reply.fields)
         ends, wait = time.monotonic() + patient, _FIRST_LOOK
@@ -371,8 +370,31 @@ class JoinedUpload:
             self._control.sleep(wait)
             wait = min(2 * wait, _LAST_LOOK)
 
-    def _forget_joined(self) -> None:
-        """What the parts were joined to is gone, if it ever was."""
-        if self._note.url:
-            with self._noting:
-                self._marker.consists(self._listed(), "")
+    def _ask_to_join(self, patient: float) -> Reply:
+        """Have the parts joined, once; whoever is killed before the answer leaves that in the note.
+
+        tus has no way to ask for an upload whose address nobody heard. Where it may exist they are
+        joined again: better twice than not at all, and it is told.
+        """
+        before = self._note.unheard
+        parts = [self._reference(part.url) for part in self._parts]
+        asked = words.joined(parts, tus_metadata(self._task, self._source))
+        self._hear("", unheard=True)
+        self._peer.done_with()  # an idle connection may break, and not say whether it brought this
+        try:
+            with self._peer.open(
+                "POST", self._files, asked, length=0, check=self._check
+            ) as exchange:
+                reply = exchange.reply(within=patient)
+        except ServerUnreachable:
+            self._hear("", unheard=before)
+            raise
+        if not reply.ok and reply.status not in _UNHEARD:
+            self._hear("", unheard=before)
+        self._hear(self._created(reply), unheard=before)
+        return reply
+
+    def _hear(self, url: str, *, unheard: bool | None = None) -> None:
+        """Write down the parts, where the whole is, and what changes in whether it was heard of."""
+        with self._noting:
+            self._marker.consists(self._listed(), url, unheard=unheard)

@@ -49,7 +49,7 @@ class Opening:
     _streams: list[tuple[Transfer[Any], StreamUpload]]
 
     @overload
-    def open(self, name: str, mode: Reads = "rb") -> AsyncReader: ...
+    def open(self, name: str, mode: Reads = "rb", *, keys: Sequence[Opens] = ()) -> AsyncReader: ...
 
     @overload
     def open(
@@ -68,19 +68,23 @@ class Opening:
         *,
         metadata: Mapping[str, str] | None = None,
         on_conflict: str = "",
+        keys: Sequence[Opens] = (),
     ) -> AsyncReader | AsyncWriter:
         """An object as a file. `name`: its name on the server; for reading also its URL.
 
         "rb" reads any part of it, by ranges, and goes on after a cut. It is the object that was
         opened: once it is replaced or removed, reading raises NameConflict or NotFound. Read from
         its first byte to its end it is verified, and DigestMismatch is raised there. Any part read
-        for itself is what the connection brought.
+        for itself is what the connection brought. What is compressed, and encrypted for one of
+        `keys`, is undone: only the chunks that have what is read come, each proven.
 
         "wb" makes a new one: `aclose` completes it, an error within `async with` leaves nothing.
         Raises Malformed for another mode.
         """
         if mode == "rb":
-            return AsyncReader(lambda: Reading(self._peer, name, Control(), self._patience))
+            return AsyncReader(lambda: Reading(self._undone(keys), name, Control(), self._patience))
+        if keys and mode == "wb":
+            raise Malformed("What is written as it comes cannot be encrypted.", field="keys")
         if mode != "wb":
             raise Malformed(
                 f"An object cannot be opened as {mode!r}.",
@@ -93,20 +97,28 @@ class Opening:
         transfer.collected = True  # its file waits for it; the client does not
         return AsyncWriter(handoff, transfer, name)
 
-    async def blocks(self, name: str) -> AsyncGenerator[bytes, None]:
-        """The bytes of an object in order, up to 1 MiB at a time.
+    async def blocks(self, name: str, *, keys: Sequence[Opens] = ()) -> AsyncGenerator[bytes, None]:
+        """The bytes of an object in order, up to 1 MiB at a time; `keys` as for `open`.
 
         It goes on after a cut. At the end they are compared with what the server announced: then
         DigestMismatch is raised if they are others, so nothing is proven before the end. Raises
         NotFound, and NameConflict when the object is replaced meanwhile.
         """
         patience = self._patience()
-        reading = Reading(self._peer, name, Control(), lambda: patience, whole=True)
+        peer = self._undone(keys)
+        reading = Reading(peer, name, Control(), lambda: patience, whole=True)
         try:
             while block := await in_thread(partial(next_block, reading)):
                 yield block
         finally:
             reading.close()
+
+    def _undone(self, keys: Sequence[Opens]) -> Peer:
+        """The server with its coded objects as files, in memory of their own.
+
+        A file that is open may stand still for long: it keeps nobody else from going on.
+        """
+        return Decoding(self._peer, keys, memory=Memory(0))
 
     def _stream_task(
         self,

@@ -92,6 +92,7 @@ class Crew:
         self._short_at = float("-inf")  # when that was so last
         self._kept = extent.total
         self._changed = threading.Condition()
+        self._carriers: list[threading.Thread] = []
         self._working: set[Attempt] = set()
         self._benched: list[float] = []  # connections that failed, by when they may try again
         self._failure: BaseException | None = None
@@ -103,25 +104,28 @@ class Crew:
 
     def run(self, meter: Meter, keep: Callable[[Extent], None]) -> None:
         """Carry all. `keep` makes last what is safe. Raises Stopped, TowpathError."""
-        carriers = [
-            threading.Thread(target=self._live, name="towpath-carrier", daemon=True)
-            for _ in range(self._most)
-        ]
-        for carrier in carriers:
-            carrier.start()
         try:
+            self._staff()
             while self._goes_on():
                 self._control.check()
+                self._staff()
                 self._report(meter)
                 self._keep(keep)
         except BaseException as error:  # noqa: BLE001 - raised below, when all have stopped
             self._halt(error)
-        for carrier in carriers:
+        for carrier in self._carriers:
             carrier.join()
         self._report(meter)
         self._keep(keep)
         if self._failure is not None:
             raise self._failure
+
+    def _staff(self) -> None:
+        """As many carriers as connections were ever wanted: more would only be in the way."""
+        while len(self._carriers) < min(self._most, self._tuner.connections):
+            carrier = threading.Thread(target=self._live, name="towpath-carrier", daemon=True)
+            self._carriers.append(carrier)
+            carrier.start()
 
     def check(self) -> None:
         """For `work` to call while it waits: raises when it shall stop."""

@@ -7,7 +7,6 @@ whole chunks come, each proven before it is written, by up to three connections,
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 from collections.abc import Generator
@@ -17,6 +16,7 @@ from dataclasses import replace
 from towpath.client import words
 from towpath.client.blocks import Blocks, crc64nvme, put
 from towpath.client.control import Control
+from towpath.client.disk import refused
 from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew
 from towpath.client.peer import Peer, expect
@@ -26,10 +26,11 @@ from towpath.client.retry import Patience
 from towpath.client.tuning import LARGEST, MIB, MOST, Tuner
 from towpath.client.wire import Answer
 from towpath.core.ranges import Extent, Span
-from towpath.errors import BadAnswer, Cut, StateConflict, TowpathError, TransferError
+from towpath.errors import BadAnswer, Cut, StateConflict
 
 _CHUNK = LARGEST // 2  # bytes: what is not kept yet and what is under way are lost with the process
 _CODED = 3  # connections of a coded object, so that four of its chunks are lost at most
+_UNWRITABLE = "The file cannot be written."
 
 
 class ParallelDownload:
@@ -97,7 +98,7 @@ class ParallelDownload:
         try:
             self._file.truncate(self._length)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise refused(error, _UNWRITABLE) from error
         self._marker.note = replace(note, dialect=RANGES, spans=(), marks=(), offset=0)
         self._marker.write()
         return extent
@@ -107,7 +108,7 @@ class ParallelDownload:
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise _unwritable(error) from error
+            raise refused(error, _UNWRITABLE) from error
         spans = tuple((span.start, span.end, span.crc) for span in extent.spans())
         self._marker.note = replace(self._marker.note, spans=spans, offset=extent.total)
         self._marker.write()
@@ -140,7 +141,7 @@ class ParallelDownload:
                 try:
                     view = blocks.fill(answer.read_into, position, attempt.end - position)
                 except OSError as error:
-                    raise _unwritable(error) from error
+                    raise refused(error, _UNWRITABLE) from error
                 if not view:
                     raise Cut("The server sent less than was asked for.")
                 position += len(view)
@@ -155,30 +156,28 @@ class ParallelDownload:
                 try:
                     put(self._file, view, position)
                 except OSError as error:
-                    raise _unwritable(error) from error
+                    raise refused(error, _UNWRITABLE) from error
                 position += len(view)
                 yield view
 
     def _insist_on_range(self, answer: Answer, start: int) -> None:
         if answer.status == 200:
-            raise StateConflict(
-                "The object is another one than it was.",
-                why="It was replaced while it was downloaded.",
-                todo="Download it again.",
-            )
+            raise _replaced()
         if answer.status != 206:
             raise words.refusal(answer.status, answer.fields, answer.text())
-        first, _ = words.content_range(answer.fields)
+        first, length = words.content_range(answer.fields)
+        etag = answer.fields.get("etag", self._marker.note.etag)
+        if etag != self._marker.note.etag or length not in (None, self._length):
+            raise _replaced()  # by a server that does not heed If-Range
         if first != start:
             raise BadAnswer(
                 "The server sent another range.", why=f"It begins at {first}, not at {start}."
             )
 
 
-def _unwritable(error: OSError) -> TowpathError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return TransferError(
-        "The file cannot be written.",
-        why=f"{error.strerror}.",
-        todo="Make space, then run it again: it goes on here." if full else "",
+def _replaced() -> StateConflict:
+    return StateConflict(
+        "The object is another one than it was.",
+        why="It was replaced while it was downloaded.",
+        todo="Download it again.",
     )

@@ -7,6 +7,7 @@ kept with its checksum, and read again only where the checksum was lost.
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from towpath.client import parallel_words as words
 from towpath.client.blocks import crc64nvme
 from towpath.client.control import Control
+from towpath.client.elsewhere import FINGERPRINT
 from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew, TooWide
 from towpath.client.peer import Peer, Reply, expect
@@ -55,6 +57,7 @@ class Arrived:
     name: str | None  # as the server has it
     crc: int | None  # of what it has
     ours: int | None  # of what was read here; None if nobody asked to verify
+    perhaps_twice: bool = False  # an answer was lost: the server may have it once more
 
 
 class ParallelUpload:
@@ -96,6 +99,7 @@ class ParallelUpload:
         `note`: what an earlier run left. Raises Stopped, TowpathError.
         """
         vanished = 0
+        crc64nvme(memoryview(b""))  # loaded now: the first chunk is to tell of the wire alone
         while True:
             self._marker = None if note is None else Marker(self._notebook, note)
             try:
@@ -138,7 +142,8 @@ class ParallelUpload:
             finally:
                 self._check, missing = self._control.check, None
                 self._extent = crew.extent
-                self._remember()
+                if self._done is None:  # else it is forgotten in a moment
+                    self._remember()
         done = self._done or self._persist(patience, self._completed)
         crc = done.digests.get(CRC64NVME)
         return Arrived(
@@ -165,7 +170,7 @@ class ParallelUpload:
             **task.metadata,
             "filename": Path(task.path).name,
             "mtime": str(source.mtime_ns // 1_000_000),
-            "fingerprint": f"{task.id}-{source.size}-{source.mtime_ns}",
+            **({FINGERPRINT: task.fingerprint} if task.fingerprint else {}),
         }
         body = words.creation(source.size, task.name, task.on_conflict, metadata)
         place = self._peer.address(words.PLACE)
@@ -300,10 +305,13 @@ class ParallelUpload:
         """A small request and its answer."""
         fields = words.JSON if body else {}
         length = len(body) if method == "POST" else None
+        began = time.monotonic()
         with self._peer.open(method, url, fields, length=length, check=self._check) as exchange:
             if body:
                 exchange.send(memoryview(body))
-            return exchange.reply()
+            reply = exchange.reply()
+        self._tuner.answered(time.monotonic() - began)
+        return reply
 
 
 def _within(attempt: Attempt, runs: Iterable[tuple[int, int | None]]) -> Iterator[tuple[int, int]]:

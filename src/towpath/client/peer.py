@@ -21,7 +21,7 @@ from towpath.client.dial import Dialer, Origin, split
 from towpath.client.surroundings import Trust
 from towpath.client.throttle import FREE, Pace
 from towpath.client.wire import Answer, Connection
-from towpath.errors import BadAnswer, Cut
+from towpath.errors import BadAnswer, Cut, SettingsError
 
 if TYPE_CHECKING:
     from towpath.client.coded_object import CodedObject
@@ -111,7 +111,7 @@ class Peer:
     ) -> None:
         self.url = url if url.endswith("/") else f"{url}/"
         self.origin, _ = split(self.url)
-        self._token = token
+        self._token = _sendable(token)
         trust = Trust(ca, cert, cert_key)
         self._dialer = Dialer(trust, timeout=timeout, proxy=proxy)
         self._idle: list[tuple[Origin, Connection]] = []
@@ -237,6 +237,17 @@ class Peer:
             spare = self._idle.pop(0) if len(self._idle) > _IDLE else None
         if spare is not None:
             spare[1].close()
+
+
+def _sendable(token: str | None) -> str | None:
+    """The token, if it can be shown at all. Raises SettingsError, which does not show it."""
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise SettingsError(
+            "The token cannot be sent.",
+            why="It has a line break, or letters that no token has.",
+            todo="Give it as `towpath token new` printed it.",
+        )
+    return token
 
 
 def expect(reply: Reply) -> Reply:

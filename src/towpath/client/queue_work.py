@@ -3,6 +3,8 @@
 Rules: one worker at a time, the one that holds the queue's lock; blocking, in one thread, which
 looks at jobs and transfers a few times a second. Whatever ends the worker, another one goes on
 where the server says that it was. Who has a higher priority need not wait for who has a lower one.
+Each job has a client of its own, since each may have another server, token or limit; their
+connections are counted together, and their bytes pass through the one budget of the process.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from towpath.client.attributes import attributes_of
+from towpath.client.lines import MOST, Lines
 from towpath.client.progress import Direction, Progress, TransferState
 from towpath.client.queue import Job, Queue, Report, Wish, state_of
 from towpath.client.retry import may_pass
@@ -33,7 +36,7 @@ _LOOK = 0.25  # seconds between two looks
 _TOLD = 1.0  # seconds between two reports of how far a job is
 _FIRST, _LONGEST = 15.0, 1800.0  # seconds between two attempts
 
-Connect = Callable[[Job, Throttle], Client]
+Connect = Callable[[Job, Throttle, Lines], Client]
 Locking = Callable[[Job], "Sequence[Locks]"]
 
 
@@ -70,6 +73,7 @@ class Worker:
         self._active: dict[str, _Active] = {}
         self._reports: dict[str, Report] = {}
         self._throttles: dict[str, Throttle] = {}
+        self._lines = Lines(MOST)
 
     def run(self, halt: threading.Event) -> None:
         """Work until there is nothing left to do, now or later, or until `halt` is set."""
@@ -124,7 +128,7 @@ class Worker:
         report = self._report(job)
         self._queue.notebook.restore(job.id)
         try:
-            client = self._connect(job, self._throttle(job))
+            client = self._connect(job, self._throttle(job), self._lines)
         except TowpathError as error:
             self._failed(job, report, error)
             return
@@ -209,7 +213,7 @@ class Worker:
     def _give_up(self, job: Job, report: Report) -> None:
         """Cancel what does not run."""
         try:
-            with self._connect(job, Throttle()) as client:
+            with self._connect(job, Throttle(), self._lines) as client:
                 for note in client.unfinished():
                     if note.id == job.id and note.direction is Direction.UPLOAD:
                         client.forget(note)
@@ -240,6 +244,8 @@ class Worker:
                     bytes_per_second=result.sent_bytes / max(result.seconds, 0.001),
                 )
             )
+            if result.perhaps_twice:
+                _log.warning("%s: an answer was lost; the server may have it twice", job.id)
             _log.info("%s: complete, %s", job.id, result.name)
         self._let_go(active)
 

@@ -226,7 +226,7 @@ class Reading:
         """Ask for what is at the position, and for more where it is read in order."""
         start = self.position
         self._ahead = min(self._ahead * 2, MOST) if start == self._end else FIRST
-        end = self.length if self._whole else min(self.length, start + max(wanted, self._ahead))
+        end = self.length if self._whole else self._stop(start, max(wanted, self._ahead))
         fields = {}
         if self._etag and not self._etag.startswith("W/"):
             fields["If-Match"] = self._etag
@@ -239,6 +239,11 @@ class Reading:
         answer = exchange.answer()
         self._end = self._agreed(answer, start)
         self._at, self._answer = start, answer
+
+    def _stop(self, start: int, size: int) -> int:
+        """Where to stop that wants so many bytes: of chunks, which come whole, with one of them."""
+        coded = self._peer.coded(self.url)
+        return min(self.length, start + size) if coded is None else coded.cut(start, size)
 
     def _agreed(self, answer: Answer, asked: int) -> int:
         """Where the answer ends, if it is of this object and begins where it should."""

@@ -100,6 +100,7 @@ class UploadResult:
     resumed_from: int
     sent_bytes: int
     seconds: float
+    perhaps_twice: bool = False  # an answer was lost: another server may have it once more
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""

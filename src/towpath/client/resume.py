@@ -19,10 +19,10 @@ from typing import Any
 from towpath.client.filelock import hold
 from towpath.client.progress import Direction
 from towpath.client.sealed import jot, seal, unsealed
-from towpath.errors import SourceChanged, StateConflict, TransferError
+from towpath.errors import SourceChanged, TransferError
 
-VERSION = 3
-_READABLE = (1, 2, 3)  # what an earlier one had says the same in a later one
+VERSION = 4
+_READABLE = (1, 2, 3, 4)  # what an earlier one had says the same in a later one
 RANGES = "ranges"  # the dialect of a transfer in any order
 JOINED = "joined"  # that of an upload in parts, by tus
 WHOLE = "whole"  # that of a small file that goes in one request
@@ -33,26 +33,41 @@ _SAVE_SECONDS = 0.5  # marks are not written more often
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which file it is, and in which state: another size or time means other bytes."""
+    """Which file it is, and in which state: another size or time means other bytes.
+
+    `changed_ns`: when anything of it changed last, also if that was its time; 0: nobody knows.
+    """
 
     size: int
     mtime_ns: int
     device: int
     inode: int
+    changed_ns: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, stat: os.stat_result) -> Source:
         """From what the system says."""
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino)
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino, stat.st_ctime_ns)
 
     def insist(self, now: Source, path: str) -> None:
-        """Raise SourceChanged unless `now` is the same."""
-        if now != self:
-            changes = [
-                f"{one.name} was {getattr(self, one.name)}, is {getattr(now, one.name)}"
-                for one in fields(self)
-                if getattr(self, one.name) != getattr(now, one.name)
-            ]
+        """Raise SourceChanged unless `now` is the same file, of the same size and time."""
+        self._insist(now, path, [one.name for one in fields(self) if one.compare])
+
+    def insist_alike(self, now: Source, path: str) -> None:
+        """Raise SourceChanged unless `now` has the same size and time."""
+        self._insist(now, path, ["size", "mtime_ns"])
+
+    def is_surely(self, now: Source) -> bool:
+        """True if nothing at all has changed; False if that has to be looked at."""
+        return self == now and self.changed_ns in (0, now.changed_ns)
+
+    def _insist(self, now: Source, path: str, names: list[str]) -> None:
+        changes = [
+            f"{name} was {getattr(self, name)}, is {getattr(now, name)}"
+            for name in names
+            if getattr(self, name) != getattr(now, name)
+        ]
+        if changes:
             raise SourceChanged(
                 f"{path} has changed since this transfer began.",
                 why=f"Its {'; its '.join(changes)}.",
@@ -80,6 +95,7 @@ class Note:
     parts: tuple[
         tuple[int, int, str], ...
     ] = ()  # (start, end, URL once there is one), to be joined
+    unheard: bool = False  # the server was asked to join them; what came of it is not known
     on_conflict: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[tuple[str, str], ...] = ()  # what each is, and its file if it is in one
@@ -89,16 +105,6 @@ class Note:
     def before(self, offset: int) -> tuple[int, int]:
         """The last mark at or before `offset`; (0, 0) if there is none."""
         return max((mark for mark in self.marks if mark[0] <= offset), default=(0, 0))
-
-    def insist_on(self, path: str, on_conflict: str, metadata: Mapping[str, str]) -> None:
-        """What an upload was created with stays. Raises StateConflict for something else."""
-        if (self.on_conflict, dict(self.metadata)) != (on_conflict, dict(metadata)):
-            raise StateConflict(
-                f"The upload of {path} began with other settings.",
-                why=f"It has on-conflict {self.on_conflict or 'keep-both'} and the metadata "
-                f"{dict(self.metadata)}; that cannot change on the way.",
-                todo="Say the same again, or start over (--restart).",
-            )
 
     def marked(self, offset: int, crc: int | None) -> Note:
         """At `offset`, with one more mark (None: nobody computes it); those beyond it are void."""
@@ -163,6 +169,11 @@ class Notebook:
         with hold(self.folder / f"{note_id}.lock"):
             yield
 
+    def insist_alone(self, note_id: str) -> None:
+        """Raise StateConflict while a process carries the transfer."""
+        with self.lock(note_id):
+            return
+
     def _path(self, note_id: str) -> Path:
         return self.folder / f"{note_id}.json"
 
@@ -191,9 +202,19 @@ class Marker:
         if time.monotonic() - self._written >= _SAVE_SECONDS:
             self.write()
 
-    def consists(self, parts: tuple[tuple[int, int, str], ...], url: str) -> None:
-        """The upload has these parts, and is at `url` once they are joined; written at once."""
-        self.note = replace(self.note, parts=parts, url=url, updated_at=time.time())
+    def consists(
+        self,
+        parts: tuple[tuple[int, int, str], ...],
+        url: str,
+        *,
+        unheard: bool | None = None,
+    ) -> None:
+        """The upload has these parts, and is at `url` once they are joined; written at once.
+
+        `unheard`: they may have been joined at an address that nobody knows; None: as before.
+        """
+        now, unheard = time.time(), self.note.unheard if unheard is None else unheard
+        self.note = replace(self.note, parts=parts, url=url, unheard=unheard, updated_at=now)
         self.write()
 
     def begin(self, offset: int, crc: int | None) -> None:

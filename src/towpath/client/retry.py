@@ -1,8 +1,9 @@
 """How often and when a transfer tries again.
 
 Rules: what was refused stays refused; only what may pass is tried again. A count of failures in a
-row bounds it, and every byte that got through starts the count anew. Waits grow twofold with full
-jitter, and are never shorter than the server asked for.
+row bounds it, and every byte that got through starts the count anew; being offline is no failure,
+and is waited out. Waits grow twofold with full jitter, and are never shorter than the server asked
+for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from towpath.errors import (
     LedgerError,
     LimitReached,
     OffsetConflict,
+    ServerUnreachable,
     StoreBusy,
     TowpathError,
     TransferError,
@@ -24,6 +26,7 @@ from towpath.errors import (
 _log = logging.getLogger(__name__)
 
 _FIRST, _LONGEST = 0.5, 30.0  # seconds
+_DOUBLINGS = 16  # more would go beyond the longest wait anyhow
 
 
 def may_pass(error: TowpathError) -> bool:
@@ -45,18 +48,20 @@ class Patience:
     def __init__(self, retries: int, deadline: float | None = None) -> None:
         self._retries = retries
         self._ends = None if deadline is None else time.monotonic() + deadline
-        self._failures = 0
+        self._failures = self._waits = 0
 
     def progress(self) -> None:
         """Something got through: count anew."""
-        self._failures = 0
+        self._failures = self._waits = 0
 
     def after(self, error: TowpathError) -> float:
         """Seconds to wait before the next try; raises `error` when there shall be none."""
-        self._failures += 1
+        offline = isinstance(error, ServerUnreachable) and error.offline and self._retries > 0
+        self._failures += not offline
+        self._waits += 1
         if not may_pass(error) or self._failures > self._retries:
             raise error
-        longest = min(_LONGEST, _FIRST * 2 ** (self._failures - 1))
+        longest = min(_LONGEST, _FIRST * 2 ** min(self._waits - 1, _DOUBLINGS))
         wait = random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
         if isinstance(error, (LimitReached, TransferError)):
             wait = max(wait, error.retry_after or 0.0)

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,17 @@ def seal(path: Path, version: int, body: Mapping[str, Any], *, durable: bool = T
     """Write `body` in the place of what was there. Makes the folder if there is none."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = _text(version, body)
-    handle, beside = tempfile.mkstemp(prefix=f"{path.stem}.", suffix=".new", dir=path.parent)
+    beside = path.parent / f"{path.stem}.{os.urandom(6).hex()}.new"
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        Path(beside).replace(path)
+        beside.replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
     if durable:
         sync_folder(path.parent)
@@ -65,12 +65,17 @@ def unsealed(path: Path) -> tuple[int, dict[str, Any]] | None:
         found = None
     # notes of transfers had a word of their own for what is sealed, up to their version 2
     body = found.get("body", found.get("note")) if isinstance(found, dict) else None
-    if not isinstance(body, dict) or found["checksum"] != _checksum(body):
+    version = found.get("version") if isinstance(found, dict) else None
+    if (
+        not isinstance(body, dict)
+        or not isinstance(version, int)
+        or found.get("checksum") != _checksum(body)
+    ):
         aside = path.with_suffix(".damaged")
         path.replace(aside)
         _log.warning("A record was damaged; it lies at %s now.", aside)
         return None
-    return found["version"], body
+    return version, body
 
 
 def sync_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import BinaryIO, Protocol, cast
 
 from towpath.client.control import SLICE
@@ -123,16 +124,20 @@ class FileFeed:
         self._state: tuple[int, int] | None = None
 
     def begin(self) -> None:
+        end = 0
         try:
             if not (hasattr(self._file, "seekable") and self._file.seekable()):
                 return
             self._base = self._file.tell()
-            end = self._file.seek(0, os.SEEK_END)
-            self._file.seek(self._base)
+            with suppress(OSError):  # of /proc, say
+                end = self._file.seek(0, os.SEEK_END)
+                self._file.seek(self._base)
         except (OSError, ValueError) as error:
             raise _unreadable(error) from error
+        if end <= self._base:  # or so it says: what comes when it is read counts
+            return
         self.rewindable = True
-        self.length = self._left = max(0, end - self._base)
+        self.length = self._left = end - self._base
         self._state = self._look()
 
     def read_into(self, view: memoryview, check: Check) -> int:

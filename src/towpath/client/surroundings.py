@@ -78,10 +78,10 @@ def secret(name: str) -> str | None:
 
 def proxy_for(scheme: str, host: str) -> str | None:
     """The proxy's URL for requests to `host`; None to go straight. Loopback never has one."""
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import
-
     if host in _LOOPBACK:
         return None
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import
+
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
     return None if not proxy or proxy_bypass(host) else proxy

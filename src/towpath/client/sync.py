@@ -6,24 +6,15 @@ awaitable: it must come back as it is, not as its result.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
-import threading
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Coroutine,
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from towpath.client.aio import AsyncClient, Location, absolute
+from towpath.client.lines import Lines
+from towpath.client.loop import Loop
 from towpath.client.opening import Reads, Writes
 from towpath.client.progress import Progress
 from towpath.client.reader import AsyncReader
@@ -40,75 +31,17 @@ from towpath.client.sources import Content
 from towpath.client.throttle import Limit, Throttle
 from towpath.client.transfer import OnProgress, Transfer
 from towpath.client.writer import AsyncWriter, ObjectWriter
-from towpath.errors import StateConflict
 
 if TYPE_CHECKING:
     from towpath.codec.keys import Locks, Opens
 
-T = TypeVar("T")
 R = TypeVar("R")
-
-
-class _Loop:
-    """An event loop in a thread of its own, started with the first call."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._live, name="towpath-loop", daemon=True)
-        self._started = False
-
-    def _live(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-
-    def call(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Run a coroutine there and wait for what it returns. Raises TimeoutError."""
-        if self.is_over:
-            work.close()
-            raise StateConflict("The client is closed.", todo="Make a new one.")
-        if not self._started:
-            self._started = True
-            self._thread.start()
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result(timeout)
-        except BaseException:
-            future.cancel()
-            raise
-
-    def each(self, values: AsyncIterator[T]) -> Generator[T, None, None]:
-        """What an asynchronous iterator yields, one after the other."""
-
-        async def step() -> tuple[T] | None:
-            async for value in values:
-                return (value,)
-            return None
-
-        try:
-            while (found := self.call(step())) is not None:
-                yield found[0]
-        finally:
-            mine = threading.current_thread() is self._thread  # the collector may run anywhere
-            if isinstance(values, AsyncGenerator) and not (mine or self.is_over):
-                self.call(values.aclose())
-
-    @property
-    def is_over(self) -> bool:
-        """True once it has ended."""
-        return self._loop.is_closed()
-
-    def end(self) -> None:
-        """Stop and close it."""
-        if self._started and not self.is_over:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
 
 
 class BlockingTransfer(Generic[R]):
     """A Transfer whose methods wait. Iterate over it for the newest Progress."""
 
-    def __init__(self, loop: _Loop, transfer: Transfer[R]) -> None:
+    def __init__(self, loop: Loop, transfer: Transfer[R]) -> None:
         self._loop = loop
         self._transfer = transfer
 
@@ -169,7 +102,7 @@ class Client:
         deadline: float | None = None,
         parallel: int = 4,
         connections: int | None = None,
-        total_connections: int | None = None,
+        total_connections: int | Lines | None = None,
         chunk_size: int | None = None,
         memory: int | None = None,
         verify: bool = True,
@@ -198,7 +131,7 @@ class Client:
             proxy=proxy,
             limit=limit,
         )
-        self._loop = _Loop()
+        self._loop = Loop()
 
     def __enter__(self) -> Self:
         return self
@@ -291,7 +224,9 @@ class Client:
         return BlockingTransfer(self._loop, self._loop.call(start()))
 
     @overload
-    def open(self, name: str, mode: Reads = "rb") -> io.BufferedReader: ...
+    def open(
+        self, name: str, mode: Reads = "rb", *, keys: Sequence[Opens] = ()
+    ) -> io.BufferedReader: ...
 
     @overload
     def open(
@@ -310,13 +245,14 @@ class Client:
         *,
         metadata: Mapping[str, str] | None = None,
         on_conflict: str = "",
+        keys: Sequence[Opens] = (),
     ) -> io.BufferedReader | ObjectWriter:
         """An object as a file of Python. Raises NotFound when it is opened for reading."""
 
         async def start() -> AsyncReader | AsyncWriter:
-            if mode == "wb":
+            if mode == "wb" and not keys:
                 return self._client.open(name, "wb", metadata=metadata, on_conflict=on_conflict)
-            return self._client.open(name, cast("Reads", mode))  # or it is refused there
+            return self._client.open(name, cast("Reads", mode), keys=keys)  # or it is refused there
 
         opened = self._loop.call(start())
         if isinstance(opened, AsyncReader):
@@ -325,9 +261,9 @@ class Client:
             opened.handoff, BlockingTransfer(self._loop, opened.transfer), opened.name
         )
 
-    def blocks(self, name: str) -> Generator[bytes, None, None]:
+    def blocks(self, name: str, *, keys: Sequence[Opens] = ()) -> Generator[bytes, None, None]:
         """The bytes of an object in order; raises DigestMismatch at their end if they are wrong."""
-        return self._loop.each(self._client.blocks(name))
+        return self._loop.each(self._client.blocks(name, keys=keys))
 
     def resume(
         self,

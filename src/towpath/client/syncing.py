@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from towpath.client.blocks import Blocks
+from towpath.client.opened import open_source
 from towpath.client.records import NameRecord, milliseconds
 from towpath.client.syncing_choice import Choice
 from towpath.client.syncing_walk import Here
-from towpath.client.upload import open_source
 from towpath.core.names import check_name
 from towpath.errors import BadAnswer, Malformed, NameConflict
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Generic, Protocol, TypeVar
 
 from towpath.client.control import Control, Stop, Stopped
+from towpath.client.disk import named
 from towpath.client.lines import Share
 from towpath.client.progress import Direction, Meter, Progress, TransferState
 from towpath.client.retry import Patience
@@ -179,7 +180,10 @@ class Transfer(Generic[R]):
     def _carry(self) -> R:
         self._control.check()
         with self._control.lines.first(self._control.check):
-            return self._flow.run(self._patience())
+            try:
+                return self._flow.run(self._patience())
+            except OSError as error:  # of a file that is carried, or of what is remembered
+                raise named(error) from error
 
     async def _admitted(self) -> bool:
         """Wait for a turn; False when asked to stop before it comes."""

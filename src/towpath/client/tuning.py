@@ -4,7 +4,9 @@ Rules: no I/O and no clock: times are given, in seconds of one clock. What count
 bytes that are safe at the other side over the time that their connections needed, failures and
 waits included; so a connection that only shares what others had, or that breaks often, shows no
 gain and is given up. At first the number doubles as long as that helps; then the neighbours of
-what was found are tried now and then, less often while nothing comes of it.
+what was found are tried now and then, less often while nothing comes of it. Where a server answers
+at once, one connection goes first; if its chunk is over at once, no window and no loss holds it
+back, and it goes on alone in long chunks: a second one would cost more than it could bring.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ import math
 MIB = 1024 * 1024
 MOST = 12  # connections, unless somebody says more
 LARGEST = 8 * MIB  # bytes of a chunk: what one cut may cost
-SWIFT = 32 * MIB  # bytes of a chunk that is over in a moment
+SWIFT = 1024 * MIB  # bytes of a chunk that is over in a moment
 SMALLEST = 256 * 1024
 PARALLEL_FROM = 16 * MIB  # bytes: less goes by one connection
 
 _FIRST_CHUNK = MIB
 _AT_FIRST = 4  # connections
+_NEAR = 0.05  # seconds that a small request to a near server takes at most
+_NEAR_CHUNK = 4 * MIB  # the first one there
+_AT_ONCE = 0.03  # seconds that it takes at most where one connection goes on alone
 _LONGEST = 4.0  # seconds that a chunk is to take at most
 _MOMENT = 0.25  # seconds: so much may be lost whatever its size
 _BRISK = 1.0  # the same while connections double, to learn soon
@@ -55,6 +60,7 @@ class Tuner:
         self._chunk = _power_of_two(min(_FIRST_CHUNK, largest))
         self._rate: float | None = None  # bytes a second of one connection
         self._climbing = True
+        self._alone = False  # one goes first
         self._before: tuple[int, float] | None = None  # the last number, and the goodput then
         self._home: tuple[int, float, float] | None = None  # where a try began; goodput, doubt
         self._upward = False  # the direction of the last try
@@ -74,6 +80,11 @@ class Tuner:
         share = -(-left // self.connections)
         return min(left, max(min(size, share), size // 2, min(size, SMALLEST)))
 
+    def answered(self, seconds: float) -> None:
+        """A small request took so long. It tells something before the first chunk only."""
+        if seconds <= _NEAR and self._rate is None and self._swift > self._largest:
+            self.connections, self._alone, self._chunk = 1, True, _NEAR_CHUNK
+
     def done(self, size: int, began: float, ended: float, *, tells: bool = True) -> None:
         """An attempt ended: `size` bytes are safe because of it, which may be none.
 
@@ -82,6 +93,9 @@ class Tuner:
         seconds = max(ended - began, 1e-6)
         if size:
             self._fit(size, seconds)
+        if self._alone:
+            self._after_first(size, seconds, ended)
+            return
         if began < self._since or not tells:
             return
         self._sample.add(size, seconds)
@@ -98,6 +112,15 @@ class Tuner:
         if self.connections > self._ceiling:
             self._climbing, self._home = False, None
             self._move(self._ceiling, now)
+
+    def _after_first(self, size: int, seconds: float, now: float) -> None:
+        """It goes on alone, or all begin."""
+        self._alone = False
+        if size >= _NEAR_CHUNK and seconds <= _AT_ONCE:
+            self._climbing, self._next_try = False, now + self._wait
+            self._look_anew(now)
+        else:
+            self._move(min(self._most, _AT_FIRST), now)
 
     def narrow(self, size: int) -> bool:
         """A chunk of `size` bytes is too large for what lies on the way. False: none is smaller."""

@@ -13,14 +13,16 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from towpath.client import words
+from towpath.client import elsewhere, words
+from towpath.client.beginning import insist_on_same, new_note, tus_metadata
 from towpath.client.blocks import Blocks, crc64nvme
 from towpath.client.control import Control
 from towpath.client.memory import SHARED, Memory
+from towpath.client.opened import open_source
 from towpath.client.peer import Peer, Reply, expect
-from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.progress import Meter, TransferState
+from towpath.client.proof import recognised, remembered
 from towpath.client.records import UploadResult
 from towpath.client.resume import JOINED, RANGES, WHOLE, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
@@ -36,7 +38,6 @@ from towpath.errors import (
     NotFound,
     SourceChanged,
     TowpathError,
-    TransferError,
 )
 
 _GONE = (NotFound, Expired)
@@ -58,6 +59,7 @@ class UploadTask:
     verify: bool = True
     chunk_size: int | None = None  # bytes of one request; None: all that is left, or as is best
     connections: int | None = None  # at most; 1: in order, by tus; None: MOST of tuning
+    fingerprint: str = ""  # what it is known by on another machine
 
 
 class Upload:
@@ -83,6 +85,7 @@ class Upload:
         self._marker: Marker | None = None
         self._known: tuple[int, int | None] = (0, 0)  # offset, CRC64NVME of what lies before it
         self._best = 0  # the furthest offset that the server confirmed
+        self._perhaps_twice = False
 
     def run(self, patience: Patience) -> UploadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
@@ -91,7 +94,7 @@ class Upload:
             self._handle = file.fileno()
             self._source = Source.of(os.fstat(self._handle))
             self._meter.total = self._source.size
-            note = self._recall()
+            note = self._recall(file)
             standing = (
                 self._at_once(file, note, patience)
                 or self._in_parallel(file, note, patience)
@@ -109,20 +112,45 @@ class Upload:
             else:
                 self._peer.ask("DELETE", note.url, words.TUS, again=True)
 
-    def _recall(self) -> Note | None:
+    def _recall(self, file: io.FileIO) -> Note | None:
         """What an earlier run left. Raises SourceChanged when the file is not the same."""
         if self._restart:
             self._restart = False
             with suppress(TowpathError):  # the old upload waits on the server until it expires
                 self.discard()
+            self._known_by(file)
             return None
         note = self._notebook.read(self._task.id)
         if note is None or note.dialect == WHOLE:  # what goes whole cannot be there in part
+            return self._from_elsewhere(file)
+        insist_on_same(note, self._task)
+
+        def crc(start: int, end: int) -> int:
+            with self._memory.block(self._control.check) as buffer:
+                return Blocks(file, buffer).crc(start, end, 0, self._control.check)
+
+        known = remembered(note) if self._task.verify else None
+        return recognised(note, self._source, known=known, crc=crc)
+
+    def _known_by(self, file: io.FileIO) -> None:
+        """Let other machines know it again, if it takes long enough to be left there."""
+        if self._source.size >= PARALLEL_FROM:
+            blocks = Blocks(file, memoryview(bytearray(elsewhere.SAMPLE)))
+            mark = elsewhere.fingerprint(self._task, self._source.size, blocks)
+            self._task = replace(self._task, fingerprint=mark)
+
+    def _from_elsewhere(self, file: io.FileIO) -> Note | None:
+        """A note of what another machine began and left."""
+        self._known_by(file)
+        task, check = self._task, self._control.check
+        if not task.fingerprint or not task.verify:  # without a checksum nothing would be proven
             return None
-        if note.source is not None:
-            note.source.insist(self._source, self._task.path)
-        note.insist_on(self._task.path, self._task.on_conflict, self._task.metadata)
-        return note
+        found = elsewhere.left_elsewhere(self._peer, task, self._source.size, check)
+        if found is None:
+            return None
+        many = task.connections != 1
+        place = f"{'ranges' if many else 'files'}/{found.id}"
+        return new_note(task, self._peer, self._source, place, RANGES if many else "")
 
     def _at_once(self, file: io.FileIO, note: Note | None, patience: Patience) -> Standing | None:
         """In one request; None if it is not small, or begun, or the server does not know how."""
@@ -168,6 +196,7 @@ class Upload:
             if arrived is not None:
                 self._url, self._object = arrived.url, arrived.object
                 self._known = self._source.size, arrived.ours
+                self._perhaps_twice = arrived.perhaps_twice
                 return Standing(self._source.size, crc=arrived.crc, name=arrived.name)
         return None
 
@@ -245,18 +274,7 @@ class Upload:
             raise BadAnswer("The server did not say where the upload is.")
         self._marker = Marker(
             self._notebook,
-            Note(
-                id=task.id,
-                direction=Direction.UPLOAD,
-                server=self._peer.url,
-                name=task.name,
-                path=task.path,
-                url=self._peer.address(location, files),
-                source=source,
-                length=source.size,
-                on_conflict=task.on_conflict,
-                metadata=task.metadata,
-            ),
+            new_note(task, self._peer, source, self._peer.address(location, files)),
         )
         return Standing(0, source.size)
 
@@ -340,6 +358,7 @@ class Upload:
             resumed_from=self._meter.resumed_from,
             sent_bytes=self._meter.sent,
             seconds=time.monotonic() - began,
+            perhaps_twice=self._perhaps_twice,
         )
 
     def _mismatch(self, name: str, theirs: int, ours: int) -> None:
@@ -370,25 +389,3 @@ class Upload:
     def _ask(self, method: str, fields: Mapping[str, str] = words.TUS) -> Reply:
         assert self._marker is not None  # noqa: S101 - asked only of an upload that exists
         return self._peer.ask(method, self._marker.note.url, fields, check=self._control.check)
-
-
-def tus_metadata(task: UploadTask, source: Source) -> dict[str, str]:
-    """What an upload by tus is created with, so that the server can name it and we can find it."""
-    return {
-        **task.metadata,
-        "name": task.name,
-        "filename": Path(task.path).name,
-        "mtime": str(source.mtime_ns // 1_000_000),
-        "fingerprint": f"{task.id}-{source.size}-{source.mtime_ns}",
-        **({"on-conflict": task.on_conflict} if task.on_conflict else {}),
-    }
-
-
-def open_source(path: str) -> io.FileIO:
-    """The file, unbuffered. Raises NotFound or TransferError."""
-    try:
-        return open(path, "rb", buffering=0)  # noqa: PTH123 - the caller closes it
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no file {path}.", todo="Check the path.") from error
-    except OSError as error:
-        raise TransferError(f"{path} cannot be read.", why=f"{error.strerror}.") from error

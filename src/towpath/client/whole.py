@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from towpath.client import words
+from towpath.client.beginning import new_note
 from towpath.client.blocks import Blocks, crc64nvme
 from towpath.client.control import Control
 from towpath.client.memory import Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.persist import persist
-from towpath.client.progress import Direction, Meter
-from towpath.client.resume import WHOLE, Note, Notebook, Source
+from towpath.client.progress import Meter
+from towpath.client.resume import WHOLE, Notebook, Source
 from towpath.client.retry import Patience, may_pass
 from towpath.client.words import Standing
 from towpath.errors import BadAnswer, Cut, DigestMismatch, SourceChanged, TowpathError
@@ -116,19 +117,7 @@ class WholeUpload:
             task.on_conflict,
             dict(task.metadata),
         ):
-            note = Note(
-                id=task.id,
-                direction=Direction.UPLOAD,
-                server=self._peer.url,
-                name=task.name,
-                path=task.path,
-                url=self._files,
-                source=source,
-                length=source.size,
-                dialect=WHOLE,
-                on_conflict=task.on_conflict,
-                metadata=task.metadata,
-            )
+            note = new_note(task, self._peer, source, "files/", WHOLE)
             self._notebook.jot(note)
         return f"{int(note.created_at * 1_000_000):x}"
 

@@ -103,10 +103,13 @@ def standing(fields: Fields) -> Standing:
     offset = number(fields, "upload-offset")
     if offset is None:
         raise BadAnswer("The server did not say how far the upload is.")
+    return Standing(offset, number(fields, "upload-length"), crc_of(fields), name_of(fields))
+
+
+def name_of(fields: Fields) -> str | None:
+    """What the object is called, if the server says so."""
     name = fields.get("upload-name")
-    return Standing(
-        offset, number(fields, "upload-length"), crc_of(fields), unquote(name) if name else None
-    )
+    return unquote(name) if name else None
 
 
 def number(fields: Fields, name: str) -> int | None:

@@ -2,19 +2,23 @@
 
 Rules: a caller with a prefix sees only names that begin with it, and the folders that lead there; a
 folder is where a name goes on behind a slash: it has no row of its own; a name moves in one commit,
-so that its object is never without one. Functions block.
+and the record of its object's keys with it, so that the object is never without either. Functions
+block.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from towpath.core.caller import Caller
 from towpath.core.model import Name, Object, OnConflict, Outbox
 from towpath.core.names import alternatives, check_name
+from towpath.engine.companion import companion_of
 from towpath.engine.release import forget_name
 from towpath.errors import Duplicate, Forbidden, NameConflict, NotFound, Stale
 from towpath.ledger.base import Add, Change, Ledger, Query, Remove, Update
+from towpath.store.base import Store
 
 Entries = list[tuple[Name, Object]]
 
@@ -113,11 +117,12 @@ def no_such_name() -> NotFound:
 
 
 def move_name(
-    ledger: Ledger, caller: Caller, path: str, to: str, rule: OnConflict, *, now: int
+    store: Store, ledger: Ledger, caller: Caller, path: str, to: str, rule: OnConflict, *, now: int
 ) -> tuple[Name, list[Outbox]]:
     """Call what `path` points to `to` instead: the name as it is now, and what to unlink.
 
-    `rule` says what to do when `to` is taken; what is replaced goes with its last name. Raises
+    `rule` says what to do when `to` is taken; what is replaced goes with its last name. The record
+    of an encrypted object's keys moves along. Raises
     NotFound, Forbidden, Malformed for what cannot be a name, NameConflict.
     """
     to = check_name(to, field="path")
@@ -146,14 +151,32 @@ def move_name(
         changes: list[Change] = [Add(moved)]
         leftovers: list[Outbox] = []
         if taken is not None:
-            gone, leftovers = forget_name(ledger, taken, now=now)
+            gone, leftovers = forget_name(store, ledger, taken, now=now)
             changes = [Update(moved), *gone]
+        along = _along(store, ledger, name, moved, changes)
         try:
-            ledger.commit([Remove(Name, name.key, name.version), *changes])
+            ledger.commit([Remove(Name, name.key, name.version), *changes, *along])
         except (Duplicate, Stale):
             continue  # one of the two has moved in between: look at both again
         return replace(moved, version=moved.version + 1), leftovers
     raise _taken(to)
+
+
+def _along(
+    store: Store, ledger: Ledger, name: Name, moved: Name, changes: Sequence[Change]
+) -> list[Change]:
+    """Changes that take the record of its keys along. Raises NameConflict if there is no room."""
+    found = companion_of(store, ledger, name)
+    if found is None:
+        return []
+    if moved.path == found.name.path:  # which would be the end of the keys
+        raise _taken(moved.path)
+    there = found.place(moved.path)
+    goes = any(isinstance(each, Remove) and each.key == there.key for each in changes)
+    taken = None if goes or there.path == found.name.path else ledger.get(Name, *there.key)
+    if taken is not None:
+        raise _taken(there.path)
+    return found.move(there, now=moved.updated_at)
 
 
 def _taken(path: str) -> NameConflict:

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from towpath.core.digest import CRC64NVME, SHA256, crc_bytes, format_digests, parse_digests
-from towpath.core.model import Name, Object, OnConflict, Outbox, Upload, UploadState
+from towpath.core.model import Name, Object, OnConflict, Outbox, Segment, Upload, UploadState
 from towpath.core.names import alternatives
 from towpath.core.transfer import move
+from towpath.engine.companion import find_companion
 from towpath.engine.compose import Parts, compose, sha256_of
 from towpath.engine.live import Live
 from towpath.engine.release import forget_name, unlink
@@ -228,7 +229,9 @@ def commit_object(
         if taken is not None and upload.on_conflict is OnConflict.KEEP_BOTH:
             path = next(paths)
             continue
-        naming, leftovers = _naming(ledger, upload, path, taken, now=now)
+        naming, leftovers = _naming(store, ledger, upload, path, taken, now=now)
+        if path != upload.name:
+            naming += _keys(store, ledger, upload, path, made, bytes_)
         try:
             live.end(ledger, replace(done, name=path), [*facts, *naming])
         except (Duplicate, Stale):
@@ -248,7 +251,7 @@ def commit_object(
 
 
 def _naming(
-    ledger: Ledger, upload: Upload, path: str, taken: Name | None, *, now: int
+    store: Store, ledger: Ledger, upload: Upload, path: str, taken: Name | None, *, now: int
 ) -> tuple[list[Change], list[Outbox]]:
     """Changes that give `path` to the upload, and what must be removed after."""
     name = Name(
@@ -256,8 +259,20 @@ def _naming(
     )
     if taken is None:
         return [Add(name)], []
-    gone, leftovers = forget_name(ledger, taken, now=now)
+    gone, leftovers = forget_name(store, ledger, taken, now=now)
     return [Update(replace(name, version=taken.version)), *gone], leftovers
+
+
+def _keys(
+    store: Store, ledger: Ledger, upload: Upload, path: str, made: Object, changes: Sequence[Change]
+) -> list[Change]:
+    """Changes that bring the record of its keys beside `path`, where another name was asked for."""
+    rows = [each.row for each in changes if isinstance(each, Add)]
+    places = [row for row in rows if isinstance(row, Segment)]
+    found = find_companion(store, ledger, upload.name or "", made, places)
+    if found is None or ledger.get(Name, *found.place(path).key) is not None:
+        return []
+    return found.move(found.place(path), now=made.created_at)
 
 
 def _completed(upload: Upload, *, now: int) -> Outbox:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 
 from towpath.core.model import Name, Object, Outbox, Segment, Upload
+from towpath.engine.companion import companion_of
 from towpath.engine.segments import segments, spread
 from towpath.ledger.base import Add, Change, Ledger, Query, Remove
 from towpath.store.base import Store
@@ -19,15 +20,31 @@ REMOVE = "remove"
 """Kind of an outbox row whose subject is an address that the store must remove."""
 
 
-def forget_name(ledger: Ledger, name: Name, *, now: int) -> tuple[list[Change], list[Outbox]]:
+def forget_name(
+    store: Store, ledger: Ledger, name: Name, *, now: int
+) -> tuple[list[Change], list[Outbox]]:
     """Changes that let go of what `name` points to if no other name does, and what to unlink.
 
-    Does not remove the name itself: it may get another object. Blocks.
+    Does not remove the name itself: it may get another object. The record of the object's keys
+    goes with it. Blocks.
     """
     where = {"tenant": name.tenant, "object": name.object}
     if ledger.count(Name, Query(where=where)) > 1:
         return [], []
-    return forget_object(ledger, name.object, now=now)
+    changes, notes = forget_object(ledger, name.object, now=now)
+    more, others = forget_companion(store, ledger, name, now=now)
+    return [*changes, *more], [*notes, *others]
+
+
+def forget_companion(
+    store: Store, ledger: Ledger, name: Name, *, now: int
+) -> tuple[list[Change], list[Outbox]]:
+    """The same for the record of the keys of what `name` points to, and its name. Blocks."""
+    found = companion_of(store, ledger, name)
+    if found is None:
+        return [], []
+    changes, notes = forget_name(store, ledger, found.name, now=now)
+    return [Remove(Name, found.name.key, found.name.version), *changes], notes
 
 
 def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], list[Outbox]]:

@@ -16,7 +16,7 @@ from towpath.core.caller import Caller, Scope
 from towpath.core.model import Name, Object, OnConflict, Outbox, Segment
 from towpath.core.ports import Clock
 from towpath.engine.names import Entries, list_names, move_name, no_such_name, pointed
-from towpath.engine.release import forget_name, forget_object, unlink
+from towpath.engine.release import forget_companion, forget_name, forget_object, unlink
 from towpath.engine.segments import segments
 from towpath.errors import NameConflict, NotFound, StoreLost
 from towpath.ledger.base import Change, Ledger, Query, Remove
@@ -145,19 +145,27 @@ class Shelf:
                 why="It points to another object now.",
                 todo="Look at what it points to, and decide again.",
             )
-        changes, notes = forget_name(self._ledger, name, now=self._clock.now())
+        now = self._clock.now()
+        changes, notes = forget_name(self._store, self._ledger, name, now=now)
         self._let_go([Remove(Name, name.key, name.version), *changes], notes)
 
     def _move(self, caller: Caller, path: str, to: str, rule: OnConflict) -> Name:
-        name, notes = move_name(self._ledger, caller, path, to, rule, now=self._clock.now())
+        now = self._clock.now()
+        name, notes = move_name(self._store, self._ledger, caller, path, to, rule, now=now)
         for note in notes:
             unlink(self._store, self._ledger, note)
         return name
 
     def _discard(self, caller: Caller, key: str) -> None:
         made = self._own(caller, key)
-        changes, notes = forget_object(self._ledger, key, now=self._clock.now())
-        names = [Remove(Name, name.key, name.version) for name in _names(self._ledger, made)]
+        now, found = self._clock.now(), _names(self._ledger, made)
+        changes, notes = forget_object(self._ledger, key, now=now)
+        for name in found:
+            more, others = forget_companion(self._store, self._ledger, name, now=now)
+            if more:  # there is one record, whichever name it stands beside
+                changes, notes = [*changes, *more], [*notes, *others]
+                break
+        names = [Remove(Name, name.key, name.version) for name in found]
         self._let_go([*names, *changes], notes)
 
     def _let_go(self, changes: Changes, notes: Notes) -> None:

@@ -9,18 +9,19 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.sql.expression import Executable
 
 from towpath.errors import LedgerError, SettingsError, TowpathError
 from towpath.ledger import rules
-from towpath.ledger.sqlite import SqliteWriter
+from towpath.ledger.sqlite import SqliteReader, SqliteWriter
 
 Durability = Literal["strict", "relaxed"]
 
@@ -59,6 +60,14 @@ class Writer(Protocol):
         ...
 
 
+class Reader(Protocol):
+    """What answers single questions."""
+
+    def rows(self, statement: Select[Any], values: Mapping[str, Any], /) -> Sequence[Sequence[Any]]:
+        """What is found now."""
+        ...
+
+
 class Dialect(Protocol):
     """What the ledger asks of a kind of database."""
 
@@ -71,6 +80,10 @@ class Dialect(Protocol):
 
     def writer(self, engine: Engine) -> Writer:
         """What commits go through, on the engine for transactions."""
+        ...
+
+    def reader(self, engine: Engine) -> Reader:
+        """What reads go through, on the engine whose every statement stands alone."""
         ...
 
     def keep_others_out(self, connection: Connection) -> None:
@@ -135,6 +148,9 @@ class Sqlite:
     def writer(self, engine: Engine) -> Writer:
         return SqliteWriter(engine)
 
+    def reader(self, engine: Engine) -> Reader:
+        return SqliteReader(engine)
+
     def keep_others_out(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE has done it."""
 
@@ -196,6 +212,9 @@ class Postgresql:
     def writer(self, engine: Engine) -> Writer:
         return _Pooled(engine)
 
+    def reader(self, engine: Engine) -> Reader:
+        return _Pooled(engine)
+
     def keep_others_out(self, connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(8391163214)")  # any fixed number
 
@@ -210,13 +229,17 @@ class Postgresql:
 
 
 class _Pooled:
-    """Each transaction on a connection of the pool."""
+    """Each transaction, and each question, on a connection of the pool."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def begin(self) -> AbstractContextManager[Transaction]:
         return self._engine.begin()
+
+    def rows(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        with self._engine.connect() as connection:
+            return connection.execute(statement, values).all()
 
     def close(self) -> None:
         """The pool is closed by who has the engine."""

@@ -50,6 +50,7 @@ class SqlLedger:
         connections: int = 8,
     ) -> None:
         self._dialect, self._engine, self._reader = connect(url, durability, patience, connections)
+        self._reading = self._dialect.reader(self._reader)
         self._closed = False
         self._writer: Writer | None = None
         try:
@@ -67,11 +68,11 @@ class SqlLedger:
 
     def list(self, kind: type[R], query: Query) -> list[R]:
         rules.check_query(kind, query)
-        return statements.made(kind, self._read(statements.listing(kind, query)))
+        return statements.made(kind, self._read(*statements.listing(kind, query)))
 
     def count(self, kind: type[Row], query: Query) -> int:
         rules.check_query(kind, query)
-        ((number,),) = self._read(statements.counting(kind, query))
+        ((number,),) = self._read(*statements.counting(kind, query))
         return int(number)
 
     def commit(self, changes: Sequence[Change]) -> None:
@@ -109,14 +110,11 @@ class SqlLedger:
         except SQLAlchemyError as error:
             raise translate(self._dialect, error, "The ledger cannot be opened.") from error
 
-    def _read(
-        self, statement: Select[Any], values: dict[str, Any] | None = None
-    ) -> Sequence[Sequence[Any]]:
+    def _read(self, statement: Select[Any], values: dict[str, Any]) -> Sequence[Sequence[Any]]:
         if self._closed:
             raise rules.closed()
         try:
-            with self._reader.connect() as connection:
-                return connection.execute(statement, values).all()
+            return self._reading.rows(statement, values)
         except SQLAlchemyError as error:
             raise translate(self._dialect, error, "The ledger cannot be read.") from error
 

@@ -1,8 +1,9 @@
-"""What SQLite's one writer is told, by its driver and not by SQLAlchemy's connection.
+"""What SQLite is told and asked, by its driver and not by SQLAlchemy's connection.
 
 A commit is a few statements of microseconds, and every upload makes some for each stretch that
-became durable: what stands between them and SQLite is most of what they cost. Rules: the
-statements are SQLAlchemy's, compiled once; so are the errors; used by one thread at a time.
+became durable; every request asks for some rows: what stands between them and SQLite is most of
+what they cost. Rules: the statements are SQLAlchemy's, compiled once; so are the errors; a
+connection is used by one thread at a time.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Select
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import Executable
 
@@ -38,9 +41,12 @@ class _Prepared(NamedTuple):
 
     text: str
     binds: list[tuple[str, _Convert | None]]
+    constants: Values  # values that the statement has itself
 
     def bind(self, values: Values) -> list[Any]:
         """The values, as the driver takes them."""
+        if self.constants:
+            values = {**self.constants, **values}
         return [
             values[name] if convert is None else convert(values[name])
             for name, convert in self.binds
@@ -102,7 +108,7 @@ class SqliteWriter:
         if prepared is None:
             if statement not in statements.FIXED:
                 return self._execute_once(statement, values)
-            prepared = self._prepared[statement] = self._prepare(statement)
+            prepared = self._prepared[statement] = _prepare(statement, self._dialect)
         if values is None or isinstance(values, Mapping):
             return self.say(prepared.text, prepared.bind(values or {}))
         with _worded(prepared.text):
@@ -119,19 +125,55 @@ class SqliteWriter:
         """Give the connection back."""
         self._fairy.close()
 
-    def _prepare(self, statement: Executable) -> _Prepared:
-        compiled = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]
-        binds = [
-            (name, _converter(compiled.binds[name].type, self._dialect))
-            for name in compiled.positiontup or ()
-        ]
-        return _Prepared(str(compiled), binds)
-
     def _execute_once(self, statement: Executable, values: Any) -> Answer:  # noqa: ANN401
         """A statement whose text depends on what is asked."""
         compiled = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]
         state = compiled.construct_expanded_state(values)
         return self.say(state.statement, state.positional_parameters)
+
+
+class SqliteReader:
+    """Connections that read. Used in any thread; `rows` raises DBAPIError."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._prepared = lru_cache(statements.FORMS)(self._prepare)
+
+    def rows(self, statement: Select[Any], values: Values) -> list[tuple[Any, ...]]:
+        """What is found now."""
+        prepared, columns = self._prepared(statement)
+        fairy = self._engine.raw_connection()
+        try:
+            with _worded(prepared.text):
+                cursor = fairy.driver_connection.execute(  # type: ignore[union-attr]
+                    prepared.text, prepared.bind(values)
+                )
+                found: list[tuple[Any, ...]] = cursor.fetchall()
+        finally:
+            fairy.close()
+        return [
+            tuple(
+                value if convert is None else convert(value)
+                for value, convert in zip(row, columns, strict=True)
+            )
+            for row in found
+        ]
+
+    def _prepare(self, statement: Select[Any]) -> tuple[_Prepared, list[_Convert | None]]:
+        dialect = self._engine.dialect
+        columns: list[_Convert | None] = [
+            column.type.dialect_impl(dialect).result_processor(dialect, None)
+            for column in statement.selected_columns
+        ]
+        return _prepare(statement, dialect), columns
+
+
+def _prepare(statement: Executable, dialect: Dialect) -> _Prepared:
+    compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+    found = [(name, compiled.binds[name]) for name in compiled.positiontup or ()]
+    binds = [(name, _converter(bind.type, dialect)) for name, bind in found]
+    constants = {name: bind.value for name, bind in found if not bind.required}
+    return _Prepared(str(compiled), binds, constants)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import operator
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -25,9 +26,9 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    false,
     func,
     insert,
-    literal,
     or_,
     select,
     tuple_,
@@ -36,10 +37,13 @@ from sqlalchemy import (
 from sqlalchemy.sql.expression import Executable
 
 from towpath.core.model import Row
-from towpath.ledger.base import Key, Query, Value
-from towpath.ledger.tables import TABLES
+from towpath.ledger.base import Key, Query
+from towpath.ledger.tables import NUMBER, TABLES
 
 R = TypeVar("R", bound=Row)
+
+FORMS = 512
+"""How many statements are kept: each way to ask is built once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +121,17 @@ def made(kind: type[R], rows: Iterable[Sequence[Any]]) -> list[R]:
     return [kind(**dict(zip(fields, row, strict=True))) for row in rows]
 
 
-def listing(kind: type[Row], query: Query) -> Select[Any]:
+Asked = tuple[Select[Any], dict[str, Any]]
+"""A statement, and the values that it is to be run with."""
+
+
+def listing(kind: type[Row], query: Query) -> Asked:
     """Select the rows that `query` asks for, in the order of their keys."""
-    table = TABLES[kind]
-    key = [table.c[name] for name in kind.KEY]
-    conditions = _conditions(kind, query)
+    form, values = _form(kind, query)
+    values["limit"] = query.limit
     if query.after is not None:
-        conditions.append(_behind(key, query.after))
-    return select(table).where(*conditions).order_by(*key).limit(query.limit)
+        values.update({f"after_{n}": each for n, each in enumerate(query.after)})
+    return _listing(form, after=query.after is not None), values
 
 
 def expecting(kind: type[Row], keys: Sequence[Key]) -> tuple[Select[Any], dict[str, Any]]:
@@ -140,38 +147,79 @@ def expecting(kind: type[Row], keys: Sequence[Key]) -> tuple[Select[Any], dict[s
     return select(*columns).where(which).with_for_update(read=True, key_share=True), values
 
 
-def counting(kind: type[Row], query: Query) -> Select[Any]:
+def counting(kind: type[Row], query: Query) -> Asked:
     """Count the rows that `query` matches, whatever its `limit` and `after`."""
-    return select(func.count()).select_from(TABLES[kind]).where(*_conditions(kind, query))
+    form, values = _form(kind, query)
+    return _counting(form), values
 
 
-def _conditions(kind: type[Row], query: Query) -> list[ColumnElement[bool]]:
-    columns = TABLES[kind].c
-    conditions = [_is_one_of(columns[name], wanted) for name, wanted in query.where.items()]
-    if query.prefix is not None:
-        name, beginning = query.prefix
-        conditions.append(columns[name] >= beginning)
-        end = beyond(beginning)
-        if end is not None:
-            conditions.append(columns[name] < end)
-    if query.below is not None:
-        name, bound = query.below
-        conditions.append(columns[name] < bound)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What a query asks, without the values: as many forms as there are ways to ask."""
+
+    kind: type[Row]
+    where: tuple[tuple[str, int, bool], ...]  # field, how many values, whether NULL is one more
+    starts: str | None  # the field that begins with something
+    ends: bool  # whether there is a text behind all that begin so
+    below: str | None  # the field that is smaller than something
+
+
+def _form(kind: type[Row], query: Query) -> tuple[_Form, dict[str, Any]]:
+    """The form of a query, and its values by the names that they are bound to."""
+    values: dict[str, Any] = {}
+    where: list[tuple[str, int, bool]] = []
+    for name, wanted in query.where.items():
+        some = wanted if isinstance(wanted, tuple) else (wanted,)
+        given = [value for value in some if value is not None]
+        values.update({f"{name}_{n}": value for n, value in enumerate(given)})
+        where.append((name, len(given), len(given) < len(some)))
+    starts, beginning = query.prefix or (None, "")
+    below, values["below"] = query.below or (None, None)
+    end = beyond(beginning)
+    values |= {"beginning": beginning, "end": end}
+    return _Form(kind, tuple(where), starts, end is not None, below), values
+
+
+@lru_cache(FORMS)
+def _listing(form: _Form, *, after: bool) -> Select[Any]:
+    table = TABLES[form.kind]
+    key = [table.c[name] for name in form.kind.KEY]
+    conditions = _conditions(form)
+    if after:
+        conditions.append(_behind(key))
+    return select(table).where(*conditions).order_by(*key).limit(bindparam("limit", type_=NUMBER))
+
+
+@lru_cache(FORMS)
+def _counting(form: _Form) -> Select[Any]:
+    return select(func.count()).select_from(TABLES[form.kind]).where(*_conditions(form))
+
+
+def _conditions(form: _Form) -> list[ColumnElement[bool]]:
+    columns = TABLES[form.kind].c
+    conditions = [_is_one_of(columns[name], count, null=null) for name, count, null in form.where]
+    if form.starts is not None:
+        column = columns[form.starts]
+        conditions.append(column >= bindparam("beginning", type_=column.type))
+        if form.ends:
+            conditions.append(column < bindparam("end", type_=column.type))
+    if form.below is not None:
+        column = columns[form.below]
+        conditions.append(column < bindparam("below", type_=column.type))
     return conditions
 
 
-def _is_one_of(column: Column[Any], wanted: Value | tuple[Value, ...]) -> ColumnElement[bool]:
-    if not isinstance(wanted, tuple):
-        return column.is_(None) if wanted is None else column == wanted
-    found = column.in_([value for value in wanted if value is not None])
-    return or_(found, column.is_(None)) if None in wanted else found
+def _is_one_of(column: Column[Any], count: int, *, null: bool) -> ColumnElement[bool]:
+    bound = [bindparam(f"{column.name}_{n}", type_=column.type) for n in range(count)]
+    if not bound:
+        return column.is_(None) if null else false()
+    found = column == bound[0] if count == 1 else column.in_(bound)
+    return or_(found, column.is_(None)) if null else found
 
 
-def _behind(key: list[Column[Any]], after: Key) -> ColumnElement[bool]:
-    if len(key) == 1:
-        return key[0] > after[0]
-    bound = [literal(value, column.type) for column, value in zip(key, after, strict=True)]
-    return tuple_(*key) > tuple_(*bound)
+def _behind(key: list[Column[Any]]) -> ColumnElement[bool]:
+    bound = [bindparam(f"after_{n}", type_=column.type) for n, column in enumerate(key)]
+    return key[0] > bound[0] if len(key) == 1 else tuple_(*key) > tuple_(*bound)
 
 
 def beyond(beginning: str) -> str | None:

@@ -11,9 +11,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from towpath.codec import SEALED
 from towpath.core.digest import CRC64NVME, crc_bytes, format_digests, parse_digests
 from towpath.core.model import Object, Upload
-from towpath.protocol.fields import read_date, read_tags, write_date, write_disposition
+from towpath.protocol.fields import (
+    read_date,
+    read_tags,
+    write_date,
+    write_disposition,
+    write_name,
+)
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem
 from towpath.protocol.structured import read_dictionary
@@ -60,6 +67,11 @@ class Delivery:
 def etag(made: Object) -> str:
     """Strong: an object never changes, and an id never comes again."""
     return f'"{made.id}"'
+
+
+def keys_beside(made: Object, name: str | None) -> tuple[tuple[str, str], ...]:
+    """What is said of an encrypted object besides: its name, beside which its keys are."""
+    return (("upload-name", write_name(name)),) if name and made.media_type == SEALED else ()
 
 
 def cache_control(seconds: int, *, shared: bool) -> str:

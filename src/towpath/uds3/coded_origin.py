@@ -7,13 +7,14 @@ all of it is proven; memory holds one chunk, coded and plain.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
+from towpath.codec.beside import record_name
 from towpath.codec.chunks import Decoder, Rooms
-from towpath.codec.container import FOOTER, Footer, Tail
+from towpath.codec.container import FOOTER, Footer, Head, Tail
 from towpath.codec.manifest import Table
 from towpath.codec.record import LONGEST_RECORD, KeyRecord
-from towpath.errors import NotFound, StoreLost, Unreadable, WrongKey
+from towpath.errors import DigestMismatch, NotFound, StoreLost, Unreadable, WrongKey
 from towpath.uds3.coding import Key, wrong_key
 from towpath.uds3.files import Origin
 from towpath.uds3.small_objects import Beside
@@ -36,8 +37,8 @@ def tail_of(origin: Origin) -> Tail | None:
     return Tail(bytes(_all(origin, footer.start, length)), length)
 
 
-def decoded(origin: Origin, keys: Sequence[Key], beside: Beside) -> Origin:
-    """The file that it holds. `beside`: where the record of its keys is.
+def decoded(origin: Origin, keys: Sequence[Key], beside: Beside, name: str) -> Origin:
+    """The file that it holds. `beside`: where the record of its keys is; `name`: its own one now.
 
     Raises Unreadable, WrongKey, DigestMismatch, and NotFound when the record is not there.
     """
@@ -47,7 +48,7 @@ def decoded(origin: Origin, keys: Sequence[Key], beside: Beside) -> Origin:
     head, secrets = tail.head, list[bytes]()
     if head.sealed:
         try:
-            secrets = key_record(beside, head.record, head.file_id).open(keys)
+            secrets = _record_of(beside, head, name)[1].open(keys)
         except WrongKey as error:
             raise wrong_key(error) from error
     table = tail.table(secrets)
@@ -57,6 +58,25 @@ def decoded(origin: Origin, keys: Sequence[Key], beside: Beside) -> Origin:
         return _Decoding(origin, decoder, table, start, end)
 
     return Origin(origin.id, table.length, table.crcs()[0], read)
+
+
+def record_beside(origin: Origin, beside: Beside, name: str) -> str | None:
+    """What the record of its keys is called, if it is encrypted and has one."""
+    try:
+        tail = tail_of(origin)
+        if tail is not None and tail.head.sealed:
+            return _record_of(beside, tail.head, name)[0]
+    except (NotFound, Unreadable, DigestMismatch):  # whatever it is: no keys open it
+        return None
+    return None
+
+
+def _record_of(beside: Beside, head: Head, name: str) -> tuple[str, KeyRecord]:
+    """The record of its keys, and what it is called: beside it, or still where it was at first."""
+    own = record_name(name, head.file_id)
+    with suppress(NotFound, Unreadable):
+        return own, key_record(beside, own, head.file_id)
+    return head.record, key_record(beside, head.record, head.file_id)
 
 
 def key_record(beside: Beside, name: str, file_id: bytes) -> KeyRecord:

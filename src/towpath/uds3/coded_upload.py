@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from towpath.client.coded import record_name
 from towpath.client.coded_journal import Journal
 from towpath.client.coded_sending import Vanished, missing
+from towpath.codec.beside import record_name
 from towpath.codec.chunks import Coder, Place, Rooms
 from towpath.codec.container import Head, render
 from towpath.codec.encrypt import new_file_id, new_file_key

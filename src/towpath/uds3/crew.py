@@ -315,6 +315,7 @@ class Crew:
 def _empty(record: Record) -> None:
     """Nothing of it is left."""
     record.key = uuid4().hex  # another than the one that was given up
+    record.document_id = ""
     record.transferred = record.resumed_from = 0
     record.chunks.clear()
 

@@ -1,4 +1,4 @@
-"""Bytes that come out: into a file of this machine, `NAME.part` first, its name at last.
+"""Bytes that come out: into a file of this machine, a `.part` of it first, its name at last.
 
 Rules: the final name never stands for bytes that were not checked; what was there before stands
 until then. Memory holds one block.
@@ -83,9 +83,9 @@ class Origin:
         return count == self.length and same and self.crc in (None, value)
 
 
-def part_of(path: Path) -> Path:
-    """Where bytes lie until they are whole."""
-    return path.with_name(path.name + ".part")
+def part_of(path: Path, operation_id: str) -> Path:
+    """Where bytes lie until they are whole; each operation has a place of its own."""
+    return path.with_name(f"{path.name[:48]}.{operation_id[:12]}.part")
 
 
 def fetch(origin: Origin, job: Job) -> None:
@@ -93,7 +93,7 @@ def fetch(origin: Origin, job: Job) -> None:
     record, target = job.record, Path(job.record.path)
     resumes = record.document_id == origin.id and not job.restart
     record.document_id, record.total = origin.id, origin.length
-    part = part_of(target)
+    part = part_of(target, record.operation_id)
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(part, "r+b" if resumes and part.exists() else "w+b", buffering=0) as file:  # noqa: PTH123
         handle = file.fileno()
@@ -118,10 +118,9 @@ def fetch(origin: Origin, job: Job) -> None:
     sync_folder(target.parent)
 
 
-def place(origin: Origin, target: Path, control: Control) -> None:
-    """Copy an object to a file of this machine."""
+def place(origin: Origin, target: Path, part: Path, control: Control) -> None:
+    """Copy an object to a file of this machine, by way of `part`."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(target)
     value = at = 0
     with open(part, "wb", buffering=0) as file:  # noqa: PTH123 - unbuffered
         with closing(origin.read(0, origin.length)) as reading:

@@ -33,7 +33,7 @@ from towpath.errors import (
 )
 from towpath.uds3 import house as houses
 from towpath.uds3.carrier import Job, Rules, checksum_of
-from towpath.uds3.coded_origin import decoded, tail_of
+from towpath.uds3.coded_origin import decoded, record_beside, tail_of
 from towpath.uds3.coded_upload import CodedUpload, rows_of
 from towpath.uds3.coding import Key, insist_on_keys
 from towpath.uds3.destinations import FILE, file_of
@@ -41,7 +41,7 @@ from towpath.uds3.engine_checkpoints import EngineCheckpoints
 from towpath.uds3.files import Origin, fetch, part_of, place
 from towpath.uds3.flights import Flights, Piece
 from towpath.uds3.house import House
-from towpath.uds3.records import Checkpoints, Record
+from towpath.uds3.records import Checkpoints, Record, source_of
 from towpath.uds3.small_objects import Beside, SmallFiles, SmallObjects
 from towpath.uds3.source import FileSource
 
@@ -70,9 +70,11 @@ class EngineCarrier:
         record = job.record
         insist_on_keys(record.path, sealed=record.sealed, keys=self._keys)
         with open(record.path, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered
-            record.insist_on_source(os.fstat(file.fileno()))
+            stat = os.fstat(file.fileno())
+            record.insist_on_source(stat)
+            anew, record.source = job.restart or not record.is_surely(stat), source_of(stat)
             coded = self._coded(job) if record.coded else None
-            upload, extent = self._begin(job, coded, anew=job.restart)
+            upload, extent = self._begin(job, coded, anew=anew)
             if upload.state is UploadState.OPEN:
                 try:
                     self._send(job, file.fileno(), extent, coded)
@@ -86,8 +88,12 @@ class EngineCarrier:
         rows_of(self.folder, record).unlink(missing_ok=True)
         if record.address.startswith(FILE):
             target = file_of(record.address, in_process=True)
-            place(self._stored(record.key), target, job.control)
+            part = part_of(target, record.operation_id)
+            replaced = self._keys_of(target)
+            place(self._stored(record.key), target, part, job.control)
             self._house.call(self._shelf.discard(ANONYMOUS, record.key))
+            if replaced and replaced != record.keys:
+                SmallFiles(target.parent).remove(replaced)
             record.document_id = record.address
 
     def download(self, job: Job) -> None:
@@ -95,11 +101,12 @@ class EngineCarrier:
 
     def undo(self, record: Record, *, tell: bool) -> None:
         if record.kind == "download":
-            part_of(Path(record.path)).unlink(missing_ok=True)
+            part_of(Path(record.path), record.operation_id).unlink(missing_ok=True)
             return
         placed = record.address.startswith(FILE)
         if placed:
-            part_of(file_of(record.address, in_process=True)).unlink(missing_ok=True)
+            target = file_of(record.address, in_process=True)
+            part_of(target, record.operation_id).unlink(missing_ok=True)
         if not record.key:
             return
         try:
@@ -238,6 +245,13 @@ class EngineCarrier:
             self._beside(record.address).remove(record.keys)
         record.keys = ""
 
+    def _keys_of(self, target: Path) -> str | None:
+        """What the record of the keys of a file of this machine is called, if it has one."""
+        with suppress(TowpathError, OSError):  # there is no such file, or nobody can tell
+            stored = Origin.of_file(target)
+            return record_beside(stored, SmallFiles(target.parent), target.name)
+        return None
+
     def _is_needed(self, record: Record) -> bool:
         if self._house.service.ledger.get(Object, record.key) is not None:
             return True
@@ -259,12 +273,12 @@ class EngineCarrier:
         Raises NotFound, StoreLost, Unreadable, WrongKey, DigestMismatch.
         """
         if address.startswith(FILE):
-            stored = self._stored(address)
+            stored, name = self._stored(address), file_of(address, in_process=True).name
             coded = tail_of(stored) is not None
         else:
-            stored, media_type = self._opened(address)
+            stored, media_type, name = self._opened(address)
             coded = media_type in MEDIA_TYPES
-        return decoded(stored, self._keys, self._beside(address)) if coded else stored
+        return decoded(stored, self._keys, self._beside(address), name) if coded else stored
 
     def _stored(self, address: str) -> Origin:
         """What is stored there, as it is. Raises NotFound, StoreLost."""
@@ -272,8 +286,8 @@ class EngineCarrier:
             return Origin.of_file(file_of(address, in_process=True))
         return self._opened(address)[0]
 
-    def _opened(self, address: str) -> tuple[Origin, str | None]:
-        """The object of a name or an id, and its media type."""
+    def _opened(self, address: str) -> tuple[Origin, str | None, str]:
+        """The object of a name or an id, its media type, and what it is called."""
         try:
             _, made = self._house.call(self._shelf.stat(ANONYMOUS, address))
             key = made.id
@@ -281,7 +295,8 @@ class EngineCarrier:
             key = address
         opened = self._house.call(self._shelf.open(ANONYMOUS, key))
         made = opened.object
-        return Origin(made.id, made.length, made.crc, opened.read), made.media_type
+        origin = Origin(made.id, made.length, made.crc, opened.read)
+        return origin, made.media_type, opened.name or ""
 
 
 def _adopt(record: Record, extent: Extent) -> None:

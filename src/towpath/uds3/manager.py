@@ -32,6 +32,7 @@ from towpath.uds3.operations import (
     StreamingProgress,
     StreamingResult,
 )
+from towpath.uds3.records import source_of
 from towpath.uds3.sizes import DEFAULT_CHUNK_SIZE
 
 
@@ -269,7 +270,7 @@ class StreamingManager:
         if record.kind is not OperationType.UPLOAD:
             raise otherwise(record)
         stat = Path(record.path).stat()
-        record.total, record.source = stat.st_size, (stat.st_size, stat.st_mtime_ns)
+        record.total, record.source = stat.st_size, source_of(stat)
         live = Live(record, parallel=self._opening.rules.parallel, rolls_back=True)
         crew.start(live, restart=True)
         crew.wait(live)

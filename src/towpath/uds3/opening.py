@@ -1,6 +1,7 @@
 """Where the operations of a manager happen, and how each one begins.
 
-Rules: nothing is opened before the first operation; what is opened is swept of what is too old.
+Rules: nothing is opened before the first operation, but all that it takes is loaded; what is opened
+is swept of what is too old.
 """
 
 from __future__ import annotations
@@ -11,20 +12,22 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from towpath.client import surroundings
 from towpath.client.coded import chunk_size as coded_chunk_size
-from towpath.errors import Malformed, NotFound, SettingsError
+from towpath.client.opened import open_source
+from towpath.errors import NotFound, SettingsError
 from towpath.settings import load
 from towpath.uds3.carrier import Carrier, Rules
 from towpath.uds3.coding import Codec
 from towpath.uds3.crew import Crew, Terms
 from towpath.uds3.destinations import address_of, file_of, target_of
 from towpath.uds3.operations import OperationType
-from towpath.uds3.records import FolderCheckpoints, Record, is_id
+from towpath.uds3.records import FolderCheckpoints, Record, is_id, source_of
 
 Location = str | os.PathLike[str]
 Metadata = Mapping[str, Any]
@@ -66,6 +69,8 @@ class Opening:
         self._in_database = in_database
         self._guard = threading.Lock()
         self._open: Crew | None = None
+        if self.in_process:  # what the library itself takes is there before any file is
+            import_module("towpath.uds3.in_process")
 
     @property
     def in_process(self) -> bool:
@@ -108,15 +113,14 @@ class Opening:
     ) -> Record:
         """An upload that is to begin. `encrypt`: its chunks are, whatever the others' are.
 
-        Raises FileNotFoundError, Malformed, SettingsError.
+        Raises FileNotFoundError, Malformed, SettingsError, TransferError.
         """
         codec = self._codec
         if encrypt:
             codec.insist_on_key("encrypt")
         path = Path(os.path.abspath(file_path))  # noqa: PTH100 - links stay, ".." goes
         stat = path.stat()
-        if path.is_dir():
-            raise Malformed(f"{path} is a folder.", field="file_path", todo="Name a file.")
+        open_source(str(path)).close()  # or what is wrong with it
         where = os.fspath(destination)
         sealed, size = codec.seals or encrypt, self._size(chunk_size)
         if sealed or codec.level:
@@ -128,7 +132,7 @@ class Opening:
             address=address_of(where, path.name, in_process=self.in_process),
             chunk_size=size,
             total=stat.st_size,
-            source=(stat.st_size, stat.st_mtime_ns),
+            source=source_of(stat),
             metadata=json.loads(json.dumps(dict(metadata or {}), default=str)),
             algorithm=self._algorithm,
             level=codec.level,

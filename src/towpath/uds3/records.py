@@ -43,7 +43,7 @@ class Record:
     chunk_size: int
     status: OperationStatus = OperationStatus.PENDING
     total: int = 0
-    source: tuple[int, int] | None = None  # size and mtime_ns of the file that is uploaded
+    source: tuple[int, ...] | None = None  # of the file that is uploaded, as `source_of` says
     metadata: dict[str, Any] = field(default_factory=dict)
     algorithm: str | None = None  # of checksums; None: they are not computed
     checksum: str | None = None  # of the whole file, in hex
@@ -104,15 +104,24 @@ class Record:
             metadata=dict(self.metadata),
         )
 
+    def is_surely(self, stat: os.stat_result) -> bool:
+        """True unless the file may have been written in place, and been given its old time."""
+        return self.source is None or self.source in (source_of(stat), source_of(stat)[:2])
+
     def insist_on_source(self, stat: os.stat_result) -> None:
         """Raise SourceChanged unless the file is the one that the operation began with."""
-        found = (stat.st_size, stat.st_mtime_ns)
-        if self.source is not None and found != self.source:
+        found = source_of(stat)
+        if self.source is not None and found[:2] != self.source[:2]:
             raise SourceChanged(
                 f"{self.path} has changed since its upload began.",
                 why=f"It had {self.source[0]} bytes and has {found[0]}, or was written since.",
                 todo="To send the file as it is now, call restart_upload.",
             )
+
+
+def source_of(stat: os.stat_result) -> tuple[int, ...]:
+    """Size, time, and the moment of the last change of any kind, in nanoseconds."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def write(record: Record) -> bytes:
@@ -155,7 +164,7 @@ def _record(body: dict[str, Any]) -> Record:
             **body,
             "kind": OperationType(body["kind"]),
             "status": OperationStatus(body["status"]),
-            "source": None if source is None else (source[0], source[1]),
+            "source": None if source is None else tuple(map(int, source)),
             "created_at": datetime.fromisoformat(body["created_at"]),
             "updated_at": datetime.fromisoformat(body["updated_at"]),
         }

@@ -27,6 +27,7 @@ from towpath.errors import (
     Forbidden,
     NotFound,
     Refused,
+    StateConflict,
     TowpathError,
     Unreadable,
     WrongKey,
@@ -75,8 +76,17 @@ class ClientCarrier:
     def upload(self, job: Job) -> None:
         record = job.record
         insist_on_keys(record.path, sealed=record.sealed, keys=self._keys)
-        client = self._client(record.chunk_size, job.parallel)
         record.insist_on_source(Path(record.path).stat())
+        if job.restart:
+            record.document_id = ""
+        if not record.document_id:  # else only its checksum was not known yet
+            self._send(job)
+        if record.algorithm is not None:
+            record.checksum = checksum_of(record.path, record.algorithm, job.control.check)
+
+    def _send(self, job: Job) -> None:
+        record = job.record
+        client = self._client(record.chunk_size, job.parallel)
         result = self._carry(
             job,
             lambda restart: client.upload(
@@ -92,8 +102,6 @@ class ClientCarrier:
         record.transferred, record.address = record.total, result.name
         record.key = record.document_id = result.url.rstrip("/").rpartition("/")[2]
         record.crc = result.crc64nvme
-        if record.algorithm is not None:
-            record.checksum = checksum_of(record.path, record.algorithm, job.control.check)
 
     def download(self, job: Job) -> None:
         record = job.record
@@ -112,6 +120,8 @@ class ClientCarrier:
 
     def undo(self, record: Record, *, tell: bool) -> None:
         """Whom the server tells of a cancelled upload is set up there."""
+        if record.kind == "upload" and record.document_id:
+            raise StateConflict("The upload is complete: its document stands.")
         client = self._client(record.chunk_size, 1)
         with contextlib.suppress(Refused):  # it is there, and may keep to itself how it is
             client.server()  # else nothing is forgotten here: it can go on later

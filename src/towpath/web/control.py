@@ -313,7 +313,7 @@ def _upload(upload: Upload, files: str) -> UploadRecord:
         expires_at=_time(upload.expires_at),
         reason=upload.reason,
         href=f"{files}/{upload.id}",
-        metadata=read_metadata(upload.metadata) if upload.dialect == "tus" else {},
+        metadata=_metadata(upload.metadata),
     )
 
 

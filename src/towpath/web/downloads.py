@@ -17,7 +17,13 @@ from towpath.engine.engine import Engine
 from towpath.engine.follow import Follow
 from towpath.engine.shelf import Opened, Shelf
 from towpath.errors import LimitReached, NotFound
-from towpath.protocol.download import Delivery, cache_control, deliver, deliver_arriving
+from towpath.protocol.download import (
+    Delivery,
+    cache_control,
+    deliver,
+    deliver_arriving,
+    keys_beside,
+)
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem
 from towpath.web.body import Send, send_object, send_reading, send_reply, start_of
@@ -70,6 +76,8 @@ class Downloads:
         varies = is_packed(opened)
         opened = await for_reader(head, opened)
         whole = Whole(self._delivery(head, opened), opened)
+        if self._links.find(head) is None:
+            whole = whole.with_fields(*keys_beside(opened.object, opened.name))
         return whole.with_fields(("vary", "accept")) if varies else whole
 
     def _delivery(self, head: Head, opened: Opened) -> Delivery:

@@ -26,7 +26,7 @@ from towpath.engine.shelf import Shelf
 from towpath.engine.whole import at_once
 from towpath.errors import Interrupted, NameConflict, TowpathError
 from towpath.protocol import names
-from towpath.protocol.download import Delivery, deliver, digests_of, etag
+from towpath.protocol.download import Delivery, deliver, digests_of, etag, keys_beside
 from towpath.protocol.forms import is_form
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem, refuse
@@ -77,6 +77,7 @@ class Named:
         opened = await for_reader(head, opened)
         delivery = deliver(head, opened.object, found[0].path, boundary=secrets.token_hex(16))
         whole = Whole(_by_its_address(delivery), opened)
+        whole = whole.with_fields(*keys_beside(opened.object, found[0].path))
         return whole.with_fields(("vary", "accept")) if varies else whole
 
     async def _forget(self, caller: Caller, head: Head) -> Reply:

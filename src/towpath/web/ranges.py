@@ -62,7 +62,11 @@ class Ranges:
             case ranges.Copy():
                 await self._copy(caller, command)
             case Append():
-                await self._append(caller, command, source)
+                caller.require(Scope.WRITE)
+                async with self._engine.hold(command.key):  # it is read from the ledger once
+                    await self._append(caller, command, source)
+                    told = await self._told(caller, command.key)
+                return ranges.render(command, told, head)
             case Complete():
                 await self._engine.complete(caller, command.key)
             case Cancel():
@@ -88,25 +92,24 @@ class Ranges:
     async def _copy_run(self, caller: Caller, key: str, at: int, source: CopySource) -> None:
         write = Write(offset=at, length=source.length, sequential=False, when_filled=True)
         try:
-            await self._append(caller, Append(key=key, write=write), lambda: source)
+            async with self._engine.hold(key):
+                await self._append(caller, Append(key=key, write=write), lambda: source)
         finally:
             await self._engine.do(source.close)
 
     async def _append(self, caller: Caller, command: Append, source: Sourcing) -> None:
         """Write the range, or hold it against what is there if nothing is missing any more."""
-        caller.require(Scope.WRITE)
-        async with self._engine.hold(command.key):
-            if await self._write(caller, command, source):
-                return
-            upload, extent = await self._engine.inspect(caller, command.key)
-            write = command.write
-            if write.declares is not None:
-                declare(upload, write.declares, extent=extent, most=None)
-            refuse_beyond(upload, write)
-            if write.length:
-                await repeat(self._engine, self._shelf, caller, upload, write, source(), _nothing)
-            if upload.completes:
-                await self._engine.complete(caller, command.key)
+        if await self._write(caller, command, source):
+            return
+        upload, extent = await self._engine.inspect(caller, command.key)
+        write = command.write
+        if write.declares is not None:
+            declare(upload, write.declares, extent=extent, most=None)
+        refuse_beyond(upload, write)
+        if write.length:
+            await repeat(self._engine, self._shelf, caller, upload, write, source(), _nothing)
+        if upload.completes:
+            await self._engine.complete(caller, command.key)
 
     async def _write(self, caller: Caller, command: Append, source: Sourcing) -> bool:
         """Write the range; False, with nothing taken, if no byte of the upload is missing."""
