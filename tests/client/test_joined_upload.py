@@ -319,7 +319,7 @@ def test_several_files_have_no_more_connections_than_the_client(
 
         def watch() -> bool:
             nonlocal most
-            most = max(most, len(wire.live))
+            most = max(most, sum(not each.up.ended for each in wire.live.values()))
             return False
 
         wire.when(watch)
