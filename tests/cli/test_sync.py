@@ -140,7 +140,7 @@ def test_a_file_whose_time_alone_changed_is_not_sent_and_not_read_again(
     sync: Sync, top: str, tmp_path: Path
 ) -> None:
     here = tmp_path / "here"
-    write(here, a="one")
+    write(here, a="one" * 30_000)
     sync(here, f":{top}")
     os.utime(here / "a", ns=(1, 1))
     (result,) = sync(here, f":{top}", "--json").records("result")

@@ -14,32 +14,26 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from awscrt.checksums import crc64nvme
 
-from tests.client.fake_facts import Records, Upload, digest, facts, name_record, page, upload_record
+from tests.client.fake_facts import (
+    Fault,
+    Hangup,
+    Records,
+    Upload,
+    digest,
+    facts,
+    name_record,
+    page,
+    standing,
+    upload_record,
+)
 
 BLOCK = 64 * 1024
-
-
-@dataclass
-class Fault:
-    """What goes wrong with the next request of `method`."""
-
-    method: str
-    kind: str  # cut, reset, status, early, lose-answer, hold, wrong-digest, stale
-    at: int = 0  # bytes of body before it happens
-    status: int = 503
-    fields: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-class Hangup(Exception):
-    """The connection ends here."""
 
 
 class FakeServer:
@@ -55,8 +49,8 @@ class FakeServer:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.received = 0  # bytes of all bodies
-        self.digests = True
-        self.heeds = True  # conditions of requests for bytes
+        self.extensions = ""  # of tus, beyond what it does in any case
+        self.digests = self.heeds = True  # conditions of requests for bytes are heeded
         self.moved = threading.Condition()
         self.release = threading.Event()  # ends a `hold`
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -159,8 +153,8 @@ class FakeServer:
         parts = urlsplit(target)
         if parts.path.startswith("/api/v1/"):
             return self._api(sock, method, parts.path[8:], parse_qs(parts.query))
-        if parts.path == "/files/" and method == "POST":
-            return self._create(sock, fields)
+        if parts.path == "/files/" and method in ("POST", "OPTIONS"):
+            return self._create(sock, stream, method, fields, fault)
         upload = self.uploads.get(parts.path.removeprefix("/files/"))
         if upload is None:
             if method == "POST":
@@ -197,7 +191,26 @@ class FakeServer:
 
     # -- tus
 
-    def _create(self, sock: socket.socket, fields: dict[str, str]) -> bool:
+    def _create(
+        self,
+        sock: socket.socket,
+        stream: BufferedReader,
+        method: str,
+        fields: dict[str, str],
+        fault: Fault | None,
+    ) -> bool:
+        if method == "OPTIONS":
+            return self._answer(sock, 204, {"Tus-Extension": self.extensions})
+        upload = self._begin(fields)
+        if length := int(fields.get("content-length", 0)):
+            self._take(upload, stream.read(length))
+        self._finish(upload)
+        if fault is not None and fault.kind == "lose-answer":
+            raise Hangup
+        told = standing(upload, digests=self.digests) if self.extensions else {}
+        return self._answer(sock, 201, {"Location": f"/files/{upload.id}", **told})
+
+    def _begin(self, fields: dict[str, str]) -> Upload:
         metadata = {}
         for pair in fields["upload-metadata"].split(","):
             key, _, value = pair.partition(" ")
@@ -205,26 +218,13 @@ class FakeServer:
         length = None if "upload-defer-length" in fields else int(fields["upload-length"])
         upload = Upload(f"u{len(self.uploads)}", length, metadata)
         self.uploads[upload.id] = upload
-        self._finish(upload)
-        return self._answer(sock, 201, {"Location": f"/files/{upload.id}"})
+        return upload
 
     def _finish(self, upload: Upload) -> None:
         if upload.complete and upload.name is None:
             wanted = upload.metadata["name"]
             taken = {other.name for other in self.uploads.values()}
             upload.name = wanted if wanted not in taken else f"{wanted} (1)"
-
-    def _standing(self, upload: Upload) -> dict[str, str]:
-        fields = {"Upload-Offset": str(upload.size), "Cache-Control": "no-store"}
-        fields |= (
-            {"Upload-Defer-Length": "1"}
-            if upload.length is None
-            else {"Upload-Length": str(upload.length)}
-        )
-        if upload.complete and self.digests:
-            fields["Repr-Digest"] = digest(upload.crc)
-            fields["Upload-Name"] = quote(upload.name or "")
-        return fields
 
     def _upload(
         self,
@@ -244,10 +244,10 @@ class FakeServer:
                     upload.writer.shutdown(socket.SHUT_RDWR)
             with upload.busy:
                 pass
-            standing = self._standing(upload)
+            known = standing(upload, digests=self.digests)
             if fault is not None and fault.kind == "wrong-digest":
-                standing["Repr-Digest"] = digest(1)
-            return self._answer(sock, 200, standing, head=True)
+                known["Repr-Digest"] = digest(1)
+            return self._answer(sock, 200, known, head=True)
         if method == "PATCH":
             with upload.busy:
                 upload.writer = sock
@@ -305,10 +305,10 @@ class FakeServer:
         self._finish(upload)
         if fault is not None and fault.kind == "lose-answer":
             raise Hangup
-        standing = self._standing(upload)
+        known = standing(upload, digests=self.digests)
         if fault is not None and fault.kind == "wrong-digest":
-            standing["Repr-Digest"] = digest(1)
-        return self._answer(sock, 204, standing)
+            known["Repr-Digest"] = digest(1)
+        return self._answer(sock, 204, known)
 
     def _take(self, upload: Upload, block: bytes) -> None:
         upload.crc = crc64nvme(block, upload.crc)

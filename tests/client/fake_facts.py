@@ -6,9 +6,26 @@ import base64
 import socket
 import threading
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 MOMENT = "2026-11-21T08:00:00Z"
 Records = dict[str, dict[str, object]]
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next request of `method`."""
+
+    method: str
+    kind: str  # cut, reset, status, early, lose-answer, hold, wrong-digest, stale
+    at: int = 0  # bytes of body before it happens
+    status: int = 503
+    fields: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Hangup(Exception):
+    """The connection ends here."""
 
 
 @dataclass
@@ -84,3 +101,17 @@ def facts(upload: Upload) -> dict[str, str]:
     etag = f'"{upload.id}-{upload.crc:x}"'
     known = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest(upload.crc)}
     return {**known, "Content-Length": str(upload.size)}
+
+
+def standing(upload: Upload, *, digests: bool) -> dict[str, str]:
+    """Where an upload stands, as tus says it."""
+    fields = {"Upload-Offset": str(upload.size), "Cache-Control": "no-store"}
+    fields |= (
+        {"Upload-Defer-Length": "1"}
+        if upload.length is None
+        else {"Upload-Length": str(upload.length)}
+    )
+    if upload.complete and digests:
+        fields["Repr-Digest"] = digest(upload.crc)
+        fields["Upload-Name"] = quote(upload.name or "")
+    return fields

@@ -56,7 +56,7 @@ def test_a_file_goes_there_and_back(server: Server, large: Path, tmp_path: Path)
 
 def test_a_taken_name_is_treated_as_asked(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"one")
-    (tmp_path / "b").write_bytes(b"two")
+    (tmp_path / "b").write_bytes(b"two" * 30_000)
     with Client(server.url, state_dir=tmp_path / "state") as client:
         client.upload(tmp_path / "a", "n.x").result()
         assert client.upload(tmp_path / "b", "n.x").result().name == "n (2).x"

@@ -28,6 +28,7 @@ News = Callable[["Progress"], None]
 Begin = Callable[["Client", News], "BlockingTransfer[Any]"]
 _GO_ON = (TEMPORARY, UNREACHABLE, LIMIT)  # exit codes after which trying again makes sense
 _LOOK = 0.5  # seconds: some systems hear a signal only between waits
+SMALL_FOR_ONE = 4  # small files that go in the place of another one
 _TWICE = (
     "{}: the answer to the joining of its parts was lost, so they were joined again. The server may"
     " have the file twice: look there."
@@ -36,12 +37,16 @@ _TWICE = (
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A transfer to come. `label`: what people see; `data`: what its result prints."""
+    """A transfer to come. `label`: what people see; `data`: what its result prints.
+
+    `small`: it goes in one request, which waits more than it works.
+    """
 
     label: str
     begin: Begin
     data: Callable[[Any], str]
     resumable: bool = True
+    small: bool = False
 
 
 @dataclass(slots=True)
@@ -66,6 +71,18 @@ class Tally:
         self.codes.add(code)
 
 
+def at_once(
+    parallel: int, connections: int | None = None, total: int | None = None
+) -> dict[str, Any]:
+    """What a client is told, so that small files may go beside one another."""
+    from towpath.client.lines import MOST
+
+    return {
+        "parallel": parallel if parallel == 1 else SMALL_FOR_ONE * parallel,
+        "total_connections": total or max(MOST, parallel, connections or 0),
+    }
+
+
 def carry(
     client: Client,
     jobs: Iterable[Job],
@@ -73,9 +90,8 @@ def carry(
     output: Output,
     show: Show,
     parallel: int,
-    rest: str = "run this command again",
 ) -> int:
-    """Carry the jobs; return the exit code. `rest`: what to do about those that did not begin."""
+    """Carry the jobs; return the exit code."""
     began, tally = time.monotonic(), Tally()
     crew = _Crew(client, output, show, tally)
     try:
@@ -85,7 +101,7 @@ def carry(
                     crew.work(iter(jobs), parallel)
             except Halt as halt:
                 show.close()
-                crew.paused(rest)
+                crew.paused()
                 return halt.code
     finally:
         show.close()
@@ -113,17 +129,26 @@ class _Crew:
         self._tally = tally
         self._news: queue.SimpleQueue[tuple[int, Progress]] = queue.SimpleQueue()
         self._active: dict[int, tuple[Job, BlockingTransfer[Any]]] = {}
+        self._taken = 0  # places for small ones, of those that are under way
         self._resumed: set[int] = set()
         self._all_began = False
 
     def work(self, jobs: Iterator[Job], parallel: int) -> None:
-        """Carry all jobs, `parallel` of them at a time."""
+        """Carry all jobs, `parallel` of them at a time; SMALL_FOR_ONE small ones count as one.
+
+        With one at a time, it is one of any size.
+        """
         number = 0
+        next_one: Job | None = None
         while True:
-            while len(self._active) < parallel and (job := next(jobs, None)) is not None:
+            while next_one is not None or self._fits(1, parallel):
+                next_one = next_one or next(jobs, None)
+                self._all_began = next_one is None
+                if next_one is None or not self._fits(_size_of(next_one), parallel):
+                    break
                 number += 1
-                self._begin(number, job)
-            self._all_began = len(self._active) < parallel
+                self._begin(number, next_one)
+                next_one = None
             if not self._active:
                 return
             try:
@@ -132,7 +157,13 @@ class _Crew:
                 continue
             self._hear(number_of, progress)
 
-    def paused(self, rest: str) -> None:
+    def _fits(self, size: int, parallel: int) -> bool:
+        """Whether one more may go, which takes so many of the places of small ones."""
+        if parallel == 1:
+            return not self._active
+        return self._taken + size <= SMALL_FOR_ONE * parallel
+
+    def paused(self) -> None:
         """Say how to go on with what was stopped, and with what was not begun."""
         for job, transfer in self._active.values():
             if transfer.progress.state.is_final:
@@ -143,7 +174,7 @@ class _Crew:
             elif not job.resumable:
                 self._output.say(f"Stopped. {job.label} was a stream, which cannot be resumed.")
         if not self._all_began:
-            self._output.say(f"If there is more to carry, {rest}.")
+            self._output.say("If there is more to carry, run this command again.")
 
     def _begin(self, number: int, job: Job) -> None:
         def news(progress: Progress) -> None:
@@ -151,6 +182,7 @@ class _Crew:
 
         try:
             self._active[number] = job, job.begin(self._client, news)
+            self._taken += _size_of(job)
         except TowpathError as error:
             self._tally.fail(self._output.error(error, about=job.label))
 
@@ -178,9 +210,15 @@ class _Crew:
             if getattr(result, "perhaps_twice", False):
                 self._output.say(_TWICE.format(job.label))
             self._output.line(job.data(result))
-            self._output.record("result", direction=progress.direction, **result.to_dict())
+            if self._output.as_json:
+                self._output.record("result", direction=progress.direction, **result.to_dict())
         del self._active[number]
+        self._taken -= _size_of(job)
         self._resumed.discard(number)
+
+
+def _size_of(job: Job) -> int:
+    return 1 if job.small else SMALL_FOR_ONE
 
 
 def _is_remembered(transfer_id: str) -> bool:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.carry import Job, News, carry
+from towpath.cli.carry import Job, News, at_once, carry
 from towpath.cli.keyfiles import opening_options, opens
 from towpath.cli.landing import Folder
+from towpath.cli.listed import listed
 from towpath.cli.options import Caller, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_downloads
 from towpath.cli.pour import pour
@@ -19,6 +20,7 @@ from towpath.cli.same import is_same, same_options, there
 from towpath.cli.select import Selecting, rules_given, selection_options
 from towpath.client.aio import local_name
 from towpath.client.attributes import apply
+from towpath.client.whole import SMALL
 from towpath.errors import NotFound, TowpathError
 
 if TYPE_CHECKING:
@@ -85,12 +87,12 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         overwrite=said["overwrite"] or update,
         restart=said["restart"],
         preserve=said["preserve"],
+        retries=said["retries"],
         keys=opens(said, caller.output),
     )
     client = caller.client(
-        parallel=said["parallel"],
         connections=said["connections"],
-        total_connections=said["total_connections"],
+        **at_once(said["parallel"], said["connections"], said["total_connections"]),
         retries=said["retries"],
         verify=not said["no_verify"],
         limit=said["limit"],
@@ -112,6 +114,7 @@ class Taking:
     overwrite: bool
     restart: bool
     preserve: bool  # each gets the time and the permissions that it was sent with
+    retries: int
     keys: Sequence[Opens]  # what may open an encrypted one
 
 
@@ -145,7 +148,7 @@ def _jobs(client: Client, names: list[str], filled: Folder, keep: Taking) -> Ite
             nothing: TowpathError | None = NotFound(
                 f"The server has nothing below {name}.", todo="`towpath ls` shows names."
             )
-            for record in client.names(name):
+            for record in listed(client, name, retries=keep.retries):
                 nothing = None
                 for path, error in filled.land(name, record):
                     yield _job(record.path, path, record, error, keep)
@@ -188,6 +191,7 @@ def _job(
             overwrite=keep.overwrite,
             restart=keep.restart,
             keys=keep.keys,
+            known=record,
             progress=news,
         )
 
@@ -200,4 +204,5 @@ def _job(
         return result.path
 
     output.record("begin", direction="download", name=name)
-    return Job(name, begin, landed)
+    small = record is not None and record.length <= SMALL
+    return Job(name, begin, landed, small=small)

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.carry import Begin, Job, News, carry
+from towpath.cli.carry import Begin, Job, News, at_once, carry
 from towpath.cli.destination import once, split_destination
 from towpath.cli.keyfiles import CODING, locks, sealing_options
 from towpath.cli.options import Caller, Size, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.queue_put import detach, is_detached, queue_options
-from towpath.cli.same import is_same, same_options, there
+from towpath.cli.same import same_options
 from towpath.cli.select import LINKS, Found, Selecting, Walk, rules_given, selection_options
-from towpath.client.aio import name_for
+from towpath.cli.unsent import Unsent
 from towpath.client.attributes import LINK, attributes_of
+from towpath.client.whole import SMALL
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client
@@ -66,8 +67,9 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     """Upload files and folders.
 
     DEST is a name on the server; `folder/` keeps the files' own names. If it stops, the same
-    command goes on where it was. PATH may be - for stdin, with --name. With --delta a file
-    replaces the one of its name, and only what has changed is sent.
+    command goes on where it was. Of folders, and of several files, what the server has is left
+    out. PATH may be - for stdin, with --name. With --delta a file replaces the one of its name,
+    and only what has changed is sent.
     """
     sources, dest = split_destination(paths, said["dest"])
     sources = once(sources, dest, caller.output.say)
@@ -84,6 +86,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         preserve=said["preserve"],
         update=update,
         checksum=said["checksum"],
+        retries=said["retries"],
         compress="auto" if said["compress"] else "no",
         encrypt=locks(said, caller.output),
     )
@@ -94,11 +97,11 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         return plan_uploads(caller, lambda client: _wanted(client, walk, sources, dest, keep))
     if detached:
         with caller.client() as client:  # which asks nothing unless some are to be left out
-            return detach(caller, _wanted(client, walk, sources, dest, keep), keep, said)
+            found = _wanted(client, walk, sources, dest, keep, looks=keep.update)
+            return detach(caller, found, keep, said)
     client = caller.client(
-        parallel=said["parallel"],
         connections=said["connections"],
-        total_connections=said["total_connections"],
+        **at_once(said["parallel"], said["connections"], said["total_connections"]),
         chunk_size=said["chunk_size"],
         retries=said["retries"],
         verify=not said["no_verify"],
@@ -117,14 +120,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         output=caller.output,
         show=caller.show(),
         parallel=said["parallel"],
-        rest=_THE_REST[update],
     )
-
-
-_THE_REST = {
-    True: "run this command again",
-    False: "run `towpath resume --all`, then this command with --update",
-}
 
 
 def _check_stdin(
@@ -157,6 +153,7 @@ class Sending:
     preserve: bool  # time and permissions go with each
     update: bool  # what the server has is left out
     checksum: bool  # and that is told by checksum
+    retries: int
     compress: str
     encrypt: Sequence[Locks]
 
@@ -177,32 +174,40 @@ def _jobs(
 ) -> Iterator[Job]:
     for found in _wanted(client, walk, sources, dest, keep):
         keep.caller.output.record("begin", direction="upload", path=found.path)
-        yield Job(found.path, _begin(found, keep), lambda result: str(result.name))
+        small = found.link is not None or (found.size is not None and found.size <= SMALL)
+        begin = _begin(found, keep)
+        yield Job(found.path, begin, lambda result: str(result.name), small=small)
 
 
 def _wanted(
-    client: Client, walk: Walk, sources: list[str], dest: str | None, keep: Sending
+    client: Client,
+    walk: Walk,
+    sources: list[str],
+    dest: str | None,
+    keep: Sending,
+    *,
+    looks: bool = True,
 ) -> Iterator[Found]:
-    """The files to send; those that are left out are told at the end."""
-    output, same = keep.caller.output, 0
-    for source in sources:
-        for found in walk.files(source, dest):
-            if keep.update and found.error is None and _is_there(client, found, keep):
-                same += 1
-                output.record("same", direction="upload", path=found.path)
-            else:
-                yield found
-    if same:
-        output.say(f"{same} left out: the server has them.")
+    """The files to send; those that are left out are told at the end. `looks`: at the server."""
+    output = keep.caller.output
+    unsent = Unsent(
+        client=client,
+        output=output,
+        insists=keep.update,
+        checksum=keep.checksum,
+        beside=keep.on_conflict in ("", "keep-both"),
+        sealed=bool(keep.encrypt),
+        retries=keep.retries,
+    )
+    if looks:
+        yield from unsent.of(walk, sources, dest)
+    else:
+        for source in sources:
+            yield from walk.files(source, dest)
+    if unsent.same:
+        output.say(f"{unsent.same} left out: the server has them.")
     for text in walk.told():
         output.say(text)
-
-
-def _is_there(client: Client, found: Found, keep: Sending) -> bool:
-    known = there(client, name_for(found.name, Path(found.path).name))
-    if known is None or found.link is not None:
-        return known is not None and known.metadata.get(LINK) == found.link
-    return LINK not in known.metadata and is_same(known, found.path, checksum=keep.checksum)
 
 
 def _begin(found: Found, keep: Sending) -> Begin:

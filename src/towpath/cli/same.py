@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from towpath.client.attributes import is_as_new
+from towpath.client.coded import LENGTH, NOTED
 from towpath.errors import NotFound
 
 if TYPE_CHECKING:
@@ -52,13 +53,29 @@ def is_same(known: NameRecord, path: str, *, checksum: bool) -> bool:
     """True when the file at `path` is what the object was made from, or would become."""
     try:
         found = Path(path).stat()
-        if not Path(path).is_file() or known.damaged or known.length != found.st_size:
+        if not Path(path).is_file() or known.damaged or _length(known) != found.st_size:
             return False
         if not checksum:
             return is_as_new(known.metadata, found)
         return known.digests.get("crc64nvme") == f"{_crc(path):016x}"
     except OSError:  # whoever carries it says what is wrong with it
         return False
+
+
+def is_as_new_as(known: NameRecord, path: str) -> bool:
+    """True when the file at `path` has the time of what the object was made from."""
+    try:
+        return is_as_new(known.metadata, Path(path).stat())
+    except OSError:
+        return False
+
+
+def _length(known: NameRecord) -> int | None:
+    """Bytes of the file that an object stands for; None if that is not told."""
+    if NOTED not in known.metadata:
+        return known.length
+    told = known.metadata.get(LENGTH, "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 20 else None
 
 
 def _crc(path: str) -> int:

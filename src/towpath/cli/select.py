@@ -1,20 +1,24 @@
 """Which files of a folder are carried: globs in their order, and a rule for links.
 
-Rules: one folder's entries are taken one by one as the files are sent, so a million of them need no
-more memory than ten; what is left out is counted and told, never passed over in silence.
+Rules: a folder's entries are sorted in bounded memory as the files are sent, so a million need no
+more than some thousands; what is left out is counted and told, never passed over in silence.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from towpath.client.syncing_walk import RUN, in_order
 from towpath.errors import TransferError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -119,30 +123,39 @@ def _piece(part: str) -> str:
 class Found:
     """A file to send: where it is, what to call it, and for a link that is kept where it leads.
 
-    `error`: why a folder cannot be looked into; then it is all that is found of it.
+    `size`: of a file in a folder, in bytes. `error`: why a folder cannot be looked into; then it is
+    all that is found of it.
     """
 
     path: str
     name: str
     link: str | None = None
     error: TransferError | None = None
+    size: int | None = None
 
 
 @dataclass(slots=True)
 class Walk:
-    """Finds the files below what was named on the command line."""
+    """Finds the files below what was named on the command line, in the order of their names."""
 
     rules: Rules
     links: str = "skip"
     left_out: dict[str, int] = field(default_factory=dict)  # why -> how many
+    run: int = RUN  # names of one folder that are sorted in memory
+
+    def top(self, path: str, dest: str | None) -> str | None:
+        """What a folder is called on the server; None for what is no folder."""
+        if not Path(path).is_dir():
+            return None
+        own = Path(os.path.abspath(path)).name  # noqa: PTH100 - of a link, its own name
+        return dest if dest and not dest.endswith("/") else f"{dest or ''}{own}"
 
     def files(self, path: str, dest: str | None) -> Iterator[Found]:
         """Each file below `path` with its name on the server; what is named itself is taken."""
-        if not Path(path).is_dir():
+        name = self.top(path, dest)
+        if name is None:
             yield Found(path, dest or "")
             return
-        own = Path(os.path.abspath(path)).name  # noqa: PTH100 - of a link, its own name
-        name = dest if dest and not dest.endswith("/") else f"{dest or ''}{own}"
         above = os.stat(path)  # noqa: PTH116 - as for those below
         yield from self._below(path, name, "", ((above.st_dev, above.st_ino),))
 
@@ -155,36 +168,62 @@ class Walk:
         self, folder: str, name: str, inside: str, above: tuple[tuple[int, int], ...]
     ) -> Iterator[Found]:
         try:
-            opened = os.scandir(folder)
+            with ExitStack() as held:
+                for key, own in in_order(self._entries(folder), self.run, held):
+                    path = os.path.join(folder, own)  # noqa: PTH118 - one of many
+                    if not key.endswith("/"):
+                        if self.rules.take(f"{inside}{own}"):
+                            yield from self._file(path, f"{name}/{own}")
+                    elif self.rules.enter(f"{inside}{own}"):
+                        yield from self._folder(path, f"{name}/{own}", f"{inside}{own}/", above)
         except OSError as error:
             wrong = TransferError(f"{folder} cannot be read.", why=f"{error.strerror}.")
             yield Found(folder, name, error=wrong)
-            return
-        with opened as entries:
-            for entry in entries:
-                path = f"{inside}{entry.name}"
-                link = entry.is_symlink()
-                if entry.is_dir(follow_symlinks=self.links == "follow"):
-                    if not self.rules.enter(path):
-                        continue
-                    found = entry.stat()
-                    here = (found.st_dev, found.st_ino)
-                    if link and here in above:
-                        self._leave("links to a folder that they lie in")
-                        continue
-                    yield from self._below(
-                        entry.path, f"{name}/{entry.name}", f"{path}/", (*above, here)
-                    )
-                elif self.rules.take(path):
-                    yield from self._file(entry, f"{name}/{entry.name}", link=link)
 
-    def _file(self, entry: os.DirEntry[str], name: str, *, link: bool) -> Iterator[Found]:
+    def _entries(self, folder: str) -> Iterator[tuple[str, str]]:
+        """What lies in a folder: as it is sorted, and as it is called."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                key = unicodedata.normalize("NFC", entry.name)
+                try:
+                    is_folder = entry.is_dir(follow_symlinks=self.links == "follow")
+                except OSError:  # a link that leads in a circle
+                    is_folder = False
+                yield f"{key}/" if is_folder else key, entry.name
+
+    def _folder(
+        self, path: str, name: str, inside: str, above: tuple[tuple[int, int], ...]
+    ) -> Iterator[Found]:
+        try:
+            found = os.stat(path)  # noqa: PTH116 - one of many
+            here = (found.st_dev, found.st_ino)
+        except OSError:  # it went just now: whoever looks into it says so
+            here = (-1, -1)
+        if here in above and os.path.islink(path):  # noqa: PTH114 - one of many
+            self._leave("links to a folder that they lie in")
+        else:
+            yield from self._below(path, name, inside, (*above, here))
+
+    def _file(self, path: str, name: str) -> Iterator[Found]:
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:  # it went since its folder was read
+            return
+        link = stat.S_ISLNK(found.st_mode)
         if link and self.links == "keep":
-            yield Found(entry.path, name, os.readlink(entry.path))  # noqa: PTH115 - as text
-        elif link and self.links == "skip":
+            yield Found(path, name, os.readlink(path))  # noqa: PTH115 - as text
+            return
+        if link and self.links == "skip":
             self._leave("links; --links follow sends what they lead to, --links keep themselves")
-        elif entry.is_file():
-            yield Found(entry.path, name)
+            return
+        if link:
+            try:
+                found = os.stat(path)  # noqa: PTH116 - one of many
+            except OSError:
+                self._leave("links to nothing")
+                return
+        if stat.S_ISREG(found.st_mode):
+            yield Found(path, name, size=found.st_size)
         else:
             self._leave("links to nothing" if link else "neither files nor folders")
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.carry import Begin, Job, News, carry
+from towpath.cli.carry import Begin, Job, News, at_once, carry
 from towpath.cli.exits import INTERRUPTED, OK, PARTLY, TERMINATED
+from towpath.cli.listed import listed
 from towpath.cli.options import Caller, files_option, limit_option, transfer_options
 from towpath.cli.plan import DRY_RUN
 from towpath.errors import NameConflict, NotFound, TowpathError, TransferError
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from towpath.client.syncing import Step
     from towpath.client.syncing_choice import Choice
     from towpath.client.syncing_walk import Walk
-
-_PAGE = 300  # names of one answer, which is at most 1 MiB
 
 
 @click.command()
@@ -61,8 +60,18 @@ def sync(caller: Caller, source: str, dest: str, **said: Any) -> int:  # noqa: A
     folder = Path(dest if source.startswith(":") else source)
     if not folder.is_dir() and (folder.exists() or not source.startswith(":")):
         raise NotFound(f"There is no folder {folder}.", todo="Check the path.")
-    client = caller.client(parallel=said["parallel"], retries=said["retries"], limit=said["limit"])
-    sides = _Sides(caller, client, source, dest, choice, checksum=said["checksum"])
+    client = caller.client(
+        **at_once(said["parallel"]), retries=said["retries"], limit=said["limit"]
+    )
+    sides = _Sides(
+        caller,
+        client,
+        source,
+        dest,
+        choice,
+        checksum=said["checksum"],
+        retries=said["retries"],
+    )
     if said["dry_run"]:
         with client:
             sides.say(delete=said["delete"])
@@ -85,6 +94,7 @@ class _Sides:
         choice: Choice,
         *,
         checksum: bool,
+        retries: int,
     ) -> None:
         from towpath.client.syncing_walk import Walk
 
@@ -92,6 +102,7 @@ class _Sides:
         self._client = client
         self._choice = choice
         self._checksum = checksum
+        self._retries = retries
         self._up = dest.startswith(":")
         folder, there = (source, dest) if self._up else (dest, source)
         self._root = os.path.abspath(folder)  # noqa: PTH100 - links are kept
@@ -102,6 +113,7 @@ class _Sides:
     def jobs(self, *, delete: bool) -> Iterator[Job]:
         """The transfers; what is to be removed goes while they are asked for."""
         from towpath.client.syncing import Act
+        from towpath.client.whole import SMALL
 
         for step in self._steps(delete=delete):
             if step.act is Act.KEEP:
@@ -109,9 +121,11 @@ class _Sides:
             elif step.act is Act.REMOVE:
                 self._remove(step)
             elif step.act is Act.SEND:
-                yield Job(step.name, self._send(step), lambda result: str(result.name))
+                small, begin = _size(step) <= SMALL, self._send(step)
+                yield Job(step.name, begin, lambda result: str(result.name), small=small)
             else:
-                yield Job(step.name, self._fetch(step), self._fetched(step))
+                small = _size(step) <= SMALL
+                yield Job(step.name, self._fetch(step), self._fetched(step), small=small)
         if self._kept or self._removed:
             self._output.say(f"{self._kept} the same, {self._removed} removed.")
 
@@ -153,7 +167,7 @@ class _Sides:
                 yield step
 
     def _names(self) -> Iterator[NameRecord]:
-        return self._client.names(self._prefix, page=_PAGE)
+        return listed(self._client, self._prefix, retries=self._retries)
 
     def _judged(self, differs: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
         """A file that cannot be read differs: its transfer says what is wrong with it."""
@@ -177,8 +191,11 @@ class _Sides:
 
     def _send(self, step: Step) -> Begin:
         def begin(client: Client, news: News) -> BlockingTransfer[Any]:
+            from towpath.client.whole import SMALL
+
             path, name = step.here.path if step.here else "", self._prefix + step.name
-            return client.upload(path, name, on_conflict="replace", delta=True, progress=news)
+            delta = _size(step) > SMALL  # a small file goes in one request, whatever has changed
+            return client.upload(path, name, on_conflict="replace", delta=delta, progress=news)
 
         return begin
 
@@ -194,7 +211,8 @@ class _Sides:
                     f"{path.parent} cannot be a folder.", why=f"{error.strerror}."
                 ) from error
             name = self._prefix + step.name
-            return client.download(name, path, overwrite=True, progress=news)
+            known = step.there.record if step.there else None
+            return client.download(name, path, overwrite=True, known=known, progress=news)
 
         return begin
 

@@ -220,6 +220,7 @@ class AsyncClient(Opening):
         overwrite: bool = False,
         restart: bool = False,
         keys: Sequence[Opens] = (),
+        known: NameRecord | None = None,
         progress: OnProgress | None = None,
     ) -> Transfer[DownloadResult]:
         """Start to download an object, or go on where an earlier call for it stopped.
@@ -227,6 +228,7 @@ class AsyncClient(Opening):
         `name`: its name on the server, or its URL. `path`: a file; `folder/` puts it there.
         An existing file is replaced only with `overwrite`. `restart`: forget what came before.
         `keys`: what may open an encrypted file; what is compressed is undone by itself.
+        `known`: what `names` told of the object just now, which saves a question.
 
         What is no path - an open binary file, a function that takes each block as a memoryview
         and is done with it when it returns - gets the bytes in order. They cannot be taken back:
@@ -248,6 +250,7 @@ class AsyncClient(Opening):
             verify=self._verify,
             connections=self._connections,
             keys=places(keys),
+            known=known,
         )
 
         def make(control: Control, meter: Meter) -> Flow[DownloadResult]:
@@ -299,9 +302,11 @@ class AsyncClient(Opening):
             transfer = self.resume(note)
             await transfer.cancel()
 
-    async def names(self, prefix: str = "", *, page: int = 1000) -> AsyncIterator[NameRecord]:
-        """The names that begin with `prefix`, in order; `page` of them a request."""
-        async for found in self._pages("names", "names", prefix=prefix, limit=page):
+    async def names(
+        self, prefix: str = "", *, page: int = 1000, after: str = ""
+    ) -> AsyncIterator[NameRecord]:
+        """The names that begin with `prefix`, in order, from behind `after` on; `page` at once."""
+        async for found in self._pages("names", "names", after, prefix=prefix, limit=page):
             yield NameRecord.read(found)
 
     async def uploads(
@@ -309,7 +314,7 @@ class AsyncClient(Opening):
     ) -> AsyncIterator[UploadRecord]:
         """The uploads that the server has in one of `states`."""
         query = {"state": ",".join(states), "limit": page}
-        async for found in self._pages("uploads", "uploads", **query):
+        async for found in self._pages("uploads", "uploads", "", **query):
             yield UploadRecord.read(found)
 
     async def rewrap(self, name: str, keys: Sequence[Opens], encrypt: Sequence[Locks]) -> None:
@@ -376,8 +381,9 @@ class AsyncClient(Opening):
         self._transfers.append(transfer)
         return transfer
 
-    async def _pages(self, path: str, key: str, **query: object) -> AsyncIterator[dict[str, Any]]:
-        after: str | None = None
+    async def _pages(
+        self, path: str, key: str, after: str, **query: object
+    ) -> AsyncIterator[dict[str, Any]]:
         while True:
             url = self._peer.api(path, **query, after=after)
             reply = await in_thread(partial(self._peer.ask, "GET", url, again=True))
@@ -386,8 +392,8 @@ class AsyncClient(Opening):
                 raise BadAnswer("The server's list cannot be read.")
             for found in page[key]:
                 yield found
-            before, after = after, page.get("next")
-            if not after or after == before:
+            before, after = after, page.get("next") or ""
+            if after in ("", before):
                 return
 
     async def _ask(self, method: str, *segments: str) -> Reply:

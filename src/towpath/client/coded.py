@@ -46,6 +46,9 @@ AS_STORED = {"Accept": ", ".join(MEDIA_TYPES)}
 NOTED = "towpath-coding"
 """The metadata that says how an upload is coded: a run that would code it otherwise notices."""
 
+LENGTH = "towpath-length"
+"""The metadata that says how many bytes the file of a coded object has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Coding:

@@ -65,6 +65,11 @@ class Decoding(Peer):
             return self._told(reply, check)
         return reply
 
+    @property
+    def stored(self) -> Peer:
+        """The same server, with its objects as they are stored."""
+        return self._plain_peer
+
     def coded(self, url: str, check: Callable[[], None] = _nobody) -> CodedObject | None:
         """The object at `url` as the file in its chunks; None if it is not coded.
 

@@ -239,6 +239,7 @@ class CodedUpload:
             "filename": Path(task.path).name,
             "filetype": SEALED if record else PACKED,
             "mtime": str(source.mtime_ns // 1_000_000),
+            **({} if record else {coded.LENGTH: str(source.size)}),  # of a secret, no more is told
             **({"on-conflict": task.on_conflict} if task.on_conflict else {}),
         }
         location = self._created(words.creation(None, metadata), record)

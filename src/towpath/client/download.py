@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towpath.client import words
-from towpath.client.blocks import Blocks, crc64nvme
+from towpath.client.blocks import Blocks, crc64nvme, put
 from towpath.client.control import Control
 from towpath.client.disk import refused
 from towpath.client.memory import SHARED, Memory
+from towpath.client.part import give_name, insist_on, refuse_existing
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
-from towpath.client.records import DownloadResult
+from towpath.client.records import DownloadResult, NameRecord
 from towpath.client.resume import RANGES, Marker, Note, Notebook
 from towpath.client.retry import Patience
-from towpath.client.sealed import sync_folder
 from towpath.client.tuning import PARALLEL_FROM
+from towpath.client.whole_download import WholeDownload, is_begun
 from towpath.client.wire import Answer
 from towpath.errors import (
     BadAnswer,
@@ -52,6 +52,7 @@ class DownloadTask:
     verify: bool = True
     connections: int | None = None  # at most; None: MOST of tuning
     keys: tuple[tuple[str, str], ...] = ()  # what is remembered of those that may open it
+    known: NameRecord | None = None  # what was told of it, if that was just now
 
 
 class Download:
@@ -83,27 +84,15 @@ class Download:
     def run(self, patience: Patience) -> DownloadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
         began = time.monotonic()
-        self._refuse_existing()
+        refuse_existing(self._target, overwrite=self._task.overwrite)
         with self._notebook.lock(self._task.id):
-            note = None if self._restart else self._notebook.read(self._task.id)
-            with self._open_part(note) as file:
-                self._restart = False
-                self._file = file
-                self._known, self._begun = _NOTHING, False
-                self._marker = Marker(self._notebook, note or self._fresh())
-                try:
-                    self._carry(patience)
-                except BaseException as error:
-                    if not self._length or isinstance(error, DigestMismatch):
-                        self._forget()
-                    elif self._marker.note.dialect != RANGES:
-                        with suppress(OSError):  # on a disk that is full the older note stands
-                            self._marker.begin(*self._known)
-                    raise
-                self._verify()
-                os.fsync(file.fileno())
-                came = os.fstat(file.fileno())
-            self._publish(came)
+            came = self._at_once(patience) or self._by_and_by(patience)
+            try:
+                insist_on(self._part, came)
+            except TransferError:
+                self._notebook.remove(self._task.id)
+                raise
+            give_name(self._part, self._target, overwrite=self._task.overwrite)
             self._notebook.remove(self._task.id)
         self._meter.state(TransferState.COMPLETE)
         crc = self._known[1]
@@ -111,7 +100,7 @@ class Download:
             transfer_id=self._task.id,
             name=self._task.name,
             path=self._task.path,
-            url=self._marker.note.url,
+            url=self._url,
             length=self._known[0],
             crc64nvme=None if crc is None else f"{crc:016x}",
             verified=crc is not None and self._announced is not None,
@@ -119,6 +108,49 @@ class Download:
             received_bytes=self._meter.sent,
             seconds=time.monotonic() - began,
         )
+
+    def _at_once(self, patience: Patience) -> os.stat_result | None:
+        """In one request, if it is small and enough is known of it; which file that filled."""
+        known = self._task.known
+        if known is None or self._restart or self._notebook.read(self._task.id) is not None:
+            return None
+        way = WholeDownload(self._peer.stored, self._control, self._meter, self._memory)
+        with way.of(known, patience) as came:
+            if came is None:
+                return None
+            with self._open_whole(came.view) as file:
+                self._url, self._announced = came.url, came.announced
+                self._known = (len(came.view), came.crc if self._task.verify else None)
+                try:
+                    put(file, came.view, 0)
+                    os.fsync(file.fileno())
+                except OSError as error:
+                    self._forget()
+                    raise refused(error, f"{self._part} cannot be written.") from error
+                self._verify()
+                return os.fstat(file.fileno())
+
+    def _by_and_by(self, patience: Patience) -> os.stat_result:
+        """Block by block, from where an earlier run stopped; which file that filled."""
+        note = None if self._restart else self._notebook.read(self._task.id)
+        with self._open_part(note) as file:
+            self._restart = False
+            self._file = file
+            self._known, self._begun = _NOTHING, False
+            self._marker = Marker(self._notebook, note or self._fresh())
+            try:
+                self._carry(patience)
+            except BaseException as error:
+                if not self._length or isinstance(error, DigestMismatch):
+                    self._forget()
+                elif self._marker.note.dialect != RANGES:
+                    with suppress(OSError):  # on a disk that is full the older note stands
+                        self._marker.begin(*self._known)
+                raise
+            self._verify()
+            self._url = self._marker.note.url
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno())
 
     def discard(self) -> None:
         """Remove what came so far, and forget it."""
@@ -136,24 +168,6 @@ class Download:
             url="",
             keys=task.keys,
         )
-
-    def _refuse_existing(self) -> None:
-        try:
-            mode = self._target.stat().st_mode
-        except OSError:  # there is none; or else opening the part will say what is wrong
-            return
-        if not stat.S_ISREG(mode):
-            raise NameConflict(
-                f"{self._task.path} is there, and is no regular file.",
-                why="A download would take its place.",
-                todo="Say FOLDER/ to fill a folder, and - to write to a pipe or a device.",
-            )
-        if not self._task.overwrite:
-            raise NameConflict(
-                f"{self._task.path} exists.",
-                why="A download replaces nothing by itself.",
-                todo="Choose another path, or say so (--overwrite).",
-            )
 
     def _open_part(self, note: Note | None) -> io.FileIO:
         """The file that bytes go to. One that we know nothing of is not ours to overwrite."""
@@ -174,6 +188,15 @@ class Download:
         if note is None:
             file.truncate(0)
         return file
+
+    def _open_whole(self, view: memoryview) -> io.FileIO:
+        """The file for bytes that are all here, also if a kill left the first of them in it."""
+        try:
+            return self._open_part(None)
+        except NameConflict:
+            if not is_begun(self._part, view):
+                raise
+            return io.FileIO(self._part, "r+")
 
     def _carry(self, patience: Patience) -> None:
         """Try until every byte is here."""
@@ -348,52 +371,6 @@ class Download:
                 todo="They were removed; download it again.",
             )
 
-    def _insist_on_part(self, came: os.stat_result) -> None:
-        """Raise TransferError if what lies there now is not the file that the bytes came into."""
-        try:
-            same = os.path.samestat(self._part.stat(), came)
-        except FileNotFoundError:
-            same = False
-        if not same:
-            self._notebook.remove(self._task.id)
-            raise TransferError(
-                f"{self._part} is not the file that was downloaded.",
-                why="Somebody removed it meanwhile, or put another one in its place.",
-                todo="Download it again.",
-            )
-
     def _forget(self) -> None:
         self._part.unlink(missing_ok=True)
         self._notebook.remove(self._task.id)
-
-    def _publish(self, came: os.stat_result) -> None:
-        """Give the file its name, and replace nothing unless that was asked for."""
-        self._insist_on_part(came)
-        try:
-            if self._task.overwrite:
-                self._part.replace(self._target)
-            elif os.name == "nt":
-                self._part.rename(self._target)
-            else:
-                _rename_to_free(self._part, self._target)
-        except FileExistsError as error:
-            raise NameConflict(
-                f"{self._task.path} exists now.",
-                why="It came up while the download ran.",
-                todo=f"The bytes are whole and verified in {self._part}.",
-            ) from error
-        sync_folder(self._target.parent)
-
-
-def _rename_to_free(part: Path, target: Path) -> None:
-    """Rename, but raise FileExistsError when the name is taken."""
-    try:
-        os.link(part, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if target.exists():
-            raise FileExistsError(target) from None
-        part.rename(target)
-    else:
-        part.unlink()

@@ -117,6 +117,7 @@ class Peer:
         self._idle: list[tuple[Origin, Connection]] = []
         self._lock = threading.Lock()
         self._pace = FREE
+        self._known: dict[str, frozenset[str]] = {}  # of all that share the connections
 
     def paced(self, pace: Pace) -> Peer:
         """The same server over the same connections, with bodies that go no faster than `pace`."""
@@ -189,6 +190,20 @@ class Peer:
             if not again:
                 raise
         return self.ask(method, url, fields, check=check)
+
+    def extensions(self, check: Callable[[], None] = _nobody) -> frozenset[str]:
+        """What its tus knows beyond the core of it; asked once. Nothing if it does not say."""
+        if "tus" not in self._known:
+            reply = self.ask("OPTIONS", self.address("files/"), check=check, again=True)
+            if not reply.ok:
+                return frozenset()
+            self._known["tus"] = words.extensions(reply.fields)
+        return self._known["tus"]
+
+    @property
+    def stored(self) -> Peer:
+        """The same server, with its objects as they are stored."""
+        return self
 
     def coded(self, _url: str) -> CodedObject | None:
         """The object as the file in its chunks; None, as here, where it is what is stored."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from towpath.client.filelock import hold
 from towpath.client.progress import Direction
-from towpath.client.sealed import seal, unsealed
+from towpath.client.sealed import jot, seal, unsealed
 from towpath.errors import SourceChanged, TransferError
 
 _log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ VERSION = 4
 _READABLE = (1, 2, 3, 4)  # what an earlier one had says the same in a later one
 RANGES = "ranges"  # the dialect of a transfer in any order
 JOINED = "joined"  # that of an upload in parts, by tus
+WHOLE = "whole"  # that of a small file that goes in one request
 SPAN = 64 * 1024 * 1024  # bytes between two marks
 _KEPT = 64  # marks; a server that fell back further makes the client read its prefix again
 _SAVE_SECONDS = 0.5  # marks are not written more often
@@ -146,6 +147,15 @@ class Notebook:
         """Keep it, also if the power fails."""
         seal(self._path(note.id), VERSION, asdict(note))
 
+    def jot(self, note: Note) -> None:
+        """Keep a new one, of which nothing has happened yet, if the process is killed later.
+
+        The note is locked. A power cut may take it.
+        """
+        said = {one.name: getattr(note, one.name) for one in fields(note)}
+        source = None if note.source is None else asdict(note.source)
+        jot(self._path(note.id), VERSION, {**said, "source": source})
+
     def remove(self, note_id: str) -> None:
         """Forget it."""
         self._path(note_id).unlink(missing_ok=True)
@@ -186,7 +196,7 @@ class Marker:
         self._notebook = notebook
         self.note = note
         self._next = note.offset + SPAN
-        self._written = time.monotonic()
+        self._saved, self._written = note, time.monotonic()
         notebook.write(note)
 
     def passed(self, offset: int, crc: int | None) -> None:
@@ -222,12 +232,13 @@ class Marker:
         """The other side has `offset` bytes, and this is their CRC64NVME: go on from there."""
         self.note = self.note.marked(offset, crc)
         self._next = offset + SPAN
-        self.write()
+        if replace(self.note, updated_at=self._saved.updated_at) != self._saved:
+            self.write()
 
     def write(self) -> None:
         """Make it last."""
         self._notebook.write(self.note)
-        self._written = time.monotonic()
+        self._saved, self._written = self.note, time.monotonic()
 
 
 def _note(found: Mapping[str, Any]) -> Note:

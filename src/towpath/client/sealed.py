@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 def seal(path: Path, version: int, body: Mapping[str, Any], *, durable: bool = True) -> None:
     """Write `body` in the place of what was there. Makes the folder if there is none."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = json.dumps({"version": version, "checksum": _checksum(body), "body": body})
+    text = _text(version, body)
     beside = path.parent / f"{path.stem}.{os.urandom(6).hex()}.new"
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -35,6 +35,15 @@ def seal(path: Path, version: int, body: Mapping[str, Any], *, durable: bool = T
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def jot(path: Path, version: int, body: Mapping[str, Any]) -> None:
+    """Write `body` in a folder that is there: for what may be torn while nothing depends on it."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(handle, _text(version, body).encode())
+    finally:
+        os.close(handle)
 
 
 def unseal(path: Path, version: int) -> dict[str, Any] | None:
@@ -77,6 +86,10 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _text(version: int, body: Mapping[str, Any]) -> str:
+    return json.dumps({"version": version, "checksum": _checksum(body), "body": body})
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

@@ -205,6 +205,7 @@ class Client:
         overwrite: bool = False,
         restart: bool = False,
         keys: Sequence[Opens] = (),
+        known: NameRecord | None = None,
         progress: OnProgress | None = None,
     ) -> BlockingTransfer[DownloadResult]:
         """Start to download an object, or go on where an earlier call for it stopped.
@@ -215,11 +216,10 @@ class Client:
         if isinstance(path, (str, os.PathLike)):
             folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112
             target = absolute(path) + ("/" if folder else "")
+        said: dict[str, Any] = {"overwrite": overwrite, "restart": restart, "keys": keys}
 
         async def start() -> Transfer[DownloadResult]:
-            return self._client.download(
-                name, target, overwrite=overwrite, restart=restart, keys=keys, progress=progress
-            )
+            return self._client.download(name, target, known=known, progress=progress, **said)
 
         return BlockingTransfer(self._loop, self._loop.call(start()))
 
@@ -288,9 +288,9 @@ class Client:
         """Give an unfinished transfer up: remove what is half done, here and at the server."""
         self._loop.call(self._client.forget(note))
 
-    def names(self, prefix: str = "", *, page: int = 1000) -> Iterator[NameRecord]:
-        """The names that begin with `prefix`, in order; `page` of them a request."""
-        return self._loop.each(self._client.names(prefix, page=page))
+    def names(self, prefix: str = "", *, page: int = 1000, after: str = "") -> Iterator[NameRecord]:
+        """The names that begin with `prefix`, in order, from behind `after` on; `page` at once."""
+        return self._loop.each(self._client.names(prefix, page=page, after=after))
 
     def uploads(
         self, states: Iterable[str] = ("open", "filled"), *, page: int = 1000

@@ -45,6 +45,7 @@ class There:
     modified: int | None  # of the file that was sent, if that was said
     updated: int
     crc64nvme: str
+    record: NameRecord | None = None  # all that was told of it
 
 
 class Act(StrEnum):
@@ -89,6 +90,7 @@ def listed(records: Iterable[NameRecord], prefix: str, choice: Choice) -> Iterat
                 modified=record.modified,
                 updated=milliseconds(record.updated_at or record.created_at),
                 crc64nvme=record.digests.get("crc64nvme", ""),
+                record=record,
             )
 
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from towpath.client.syncing_choice import Choice
 from towpath.errors import Malformed, TowpathError, TransferError
 
-_RUN = 20_000  # names that are sorted in memory
+RUN = 20_000  # names that are sorted in memory
 
-_Named = tuple[str, str]  # as it is sorted: a folder's ends with a slash; as it is on the disk
+Named = tuple[str, str]  # as it is sorted: a folder's ends with a slash; as it is on the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Walk:
         choice: Choice,
         fail: Callable[[str, TowpathError], None],
         *,
-        run: int = _RUN,
+        run: int = RUN,
     ) -> None:
         self._root = root
         self._choice = choice
@@ -85,17 +85,17 @@ class Walk:
             return Here(name, path, stat.st_size, stat.st_mtime_ns // 1_000_000)
         return None
 
-    def _children(self, prefix: str, folder: str) -> Iterator[_Named]:
+    def _children(self, prefix: str, folder: str) -> Iterator[Named]:
         """What lies in a folder, sorted."""
         try:
             with ExitStack() as held:
-                yield from _sorted(_entries(folder), self._run, held)
+                yield from in_order(_entries(folder), self._run, held)
         except OSError as error:
             self.missed.append(prefix)
             self._fail(folder, _unreadable(folder, error))
 
 
-def _entries(folder: str) -> Iterator[_Named]:
+def _entries(folder: str) -> Iterator[Named]:
     with os.scandir(folder) as entries:
         for entry in entries:
             key = unicodedata.normalize("NFC", entry.name)
@@ -105,10 +105,10 @@ def _entries(folder: str) -> Iterator[_Named]:
                 yield key, entry.name
 
 
-def _sorted(names: Iterable[_Named], run: int, held: ExitStack) -> Iterator[_Named]:
+def in_order(names: Iterable[Named], run: int, held: ExitStack) -> Iterator[Named]:
     """The names in order; what is more than a run waits in files that have no name."""
-    runs: list[Iterator[_Named]] = []
-    some: list[_Named] = []
+    runs: list[Iterator[Named]] = []
+    some: list[Named] = []
     for each in names:
         some.append(each)
         if len(some) == run:
@@ -120,7 +120,7 @@ def _sorted(names: Iterable[_Named], run: int, held: ExitStack) -> Iterator[_Nam
     return heapq.merge(*runs, sorted(some))
 
 
-def _read_back(lines: Iterable[str]) -> Iterator[_Named]:
+def _read_back(lines: Iterable[str]) -> Iterator[Named]:
     for line in lines:
         key, own = json.loads(line)
         yield key, own

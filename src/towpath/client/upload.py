@@ -24,9 +24,10 @@ from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Meter, TransferState
 from towpath.client.proof import recognised, remembered
 from towpath.client.records import UploadResult
-from towpath.client.resume import JOINED, RANGES, Marker, Note, Notebook, Source
+from towpath.client.resume import JOINED, RANGES, WHOLE, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.tuning import PARALLEL_FROM
+from towpath.client.whole import SMALL, WholeUpload
 from towpath.client.withdraw import terminate, withdraw
 from towpath.client.words import Standing
 from towpath.errors import (
@@ -94,8 +95,10 @@ class Upload:
             self._source = Source.of(os.fstat(self._handle))
             self._meter.total = self._source.size
             note = self._recall(file)
-            standing = self._in_parallel(file, note, patience) or self._in_order(
-                file, note, patience
+            standing = (
+                self._at_once(file, note, patience)
+                or self._in_parallel(file, note, patience)
+                or self._in_order(file, note, patience)
             )
             return self._finish(standing, began)
 
@@ -118,7 +121,7 @@ class Upload:
             self._known_by(file)
             return None
         note = self._notebook.read(self._task.id)
-        if note is None:
+        if note is None or note.dialect == WHOLE:  # what goes whole cannot be there in part
             return self._from_elsewhere(file)
         insist_on_same(note, self._task)
 
@@ -148,6 +151,19 @@ class Upload:
         many = task.connections != 1
         place = f"{'ranges' if many else 'files'}/{found.id}"
         return new_note(task, self._peer, self._source, place, RANGES if many else "")
+
+    def _at_once(self, file: io.FileIO, note: Note | None, patience: Patience) -> Standing | None:
+        """In one request; None if it is not small, or begun, or the server does not know how."""
+        if note is not None or self._source.size > min(SMALL, self._chunk or SMALL):
+            return None
+        way = WholeUpload(self._peer, self._notebook, self._control, self._meter, self._memory)
+        metadata = tus_metadata(self._task, self._source)
+        arrived = way.run(self._task, file, self._source, metadata, patience)
+        if arrived is None:
+            return None
+        self._url = self._object = arrived.url
+        self._known = self._source.size, arrived.ours
+        return arrived.standing
 
     def _in_parallel(
         self, file: io.FileIO, note: Note | None, patience: Patience
@@ -192,9 +208,10 @@ class Upload:
             try:
                 standing = self._carry(patience)
                 self._known = (self._source.size, self._crc_at(self._source.size))
-            finally:
+            except BaseException:
                 if self._marker is not None and self._known[0]:
                     self._marker.begin(*self._known)
+                raise
             assert self._marker is not None  # noqa: S101 - `_carry` came first
             self._url = self._object = self._marker.note.url
             return standing

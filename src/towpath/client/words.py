@@ -23,6 +23,7 @@ Fields = Mapping[str, str]
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = "application/offset+octet-stream"
 _KEY = re.compile(r"[!-+\--~]+")
+ATTEMPT = "attempt"  # the key of metadata that tells an upload, in all tries of it, from others
 
 
 def creation(length: int | None, metadata: Mapping[str, str]) -> dict[str, str]:
@@ -32,6 +33,19 @@ def creation(length: int | None, metadata: Mapping[str, str]) -> dict[str, str]:
     """
     size = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
     return {**TUS, **size, "Upload-Metadata": _metadata(metadata)}
+
+
+def whole(length: int, metadata: Mapping[str, str], sha256: bytes | None) -> dict[str, str]:
+    """The fields that create an upload whose bytes come along. Raises Malformed as `creation`.
+
+    `sha256`: of the bytes; None to say none.
+    """
+    fields = creation(length, metadata)
+    if length:
+        fields["Content-Type"] = BYTES
+    if sha256 is not None:
+        fields["Upload-Checksum"] = f"sha256 {base64.b64encode(sha256).decode()}"
+    return fields
 
 
 def partial(length: int) -> dict[str, str]:

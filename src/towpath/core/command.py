@@ -25,6 +25,7 @@ class NewUpload:
     digests: Mapping[str, bytes] = field(default_factory=dict)  # what the whole must have
     wants: tuple[str, ...] = ()  # digests to compute on the way beside CRC64NVME
     shares: bool = True  # may consist at once of an object that is here and has the digest
+    once: bool = False  # its metadata tells it from all others: the same again is the same upload
     partial: bool = False  # only to be a part of another upload: no name, nobody is told
     memo: str = ""  # what the dialect wants back
 

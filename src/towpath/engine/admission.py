@@ -17,6 +17,7 @@ from towpath.errors import Forbidden, LimitReached, Malformed, NotFound
 from towpath.ledger.base import Ledger, Query
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+_BITS = 320  # twice as many as are used, so that every letter is as likely as any other
 _UNFINISHED = (UploadState.OPEN, UploadState.FILLED, UploadState.SEALING)
 
 
@@ -92,7 +93,11 @@ def first_row(
 
 def new_key() -> str:
     """160 random bits in [0-9a-z]: nobody guesses one."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(31))
+    drawn, letters = secrets.randbits(_BITS), []
+    for _ in range(31):
+        drawn, letter = divmod(drawn, 36)
+        letters.append(_ALPHABET[letter])
+    return "".join(letters)
 
 
 def gives_way(lease: Lease, write: Write) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -71,8 +71,8 @@ class Engine:
         self.limits = limits
         self.events = events
         self.hooks = hooks
-        self._notes = notes
-        self._chosen = Chosen(ledger)
+        self.notes = notes
+        self.chosen = Chosen(ledger)
         self._parts = Parts(ledger)
         self.threads = ThreadPoolExecutor(8, "towpath-io")
         self._lives = Lives(self._load_soon)
@@ -91,6 +91,10 @@ class Engine:
     def writing(self) -> int:
         """How many chunks are being received now."""
         return self._writing.count
+
+    def place(self) -> AbstractContextManager[None]:
+        """One of the places for chunks. Raises LimitReached."""
+        return self._writing.place()
 
     def moving(self) -> Iterator[tuple[Upload, Extent, int]]:
         """Each upload that receives now, what of it is durable, and how much has come."""
@@ -324,7 +328,7 @@ class Engine:
     def _load(self, key: str) -> Live:
         frontiers, now = self._writing.frontiers, self.clock.now()
         live = take_up(self.store, self.ledger, frontiers, key, now=now)
-        live.notes = self._notes
+        live.notes = self.notes
         return live
 
     async def _receive(
@@ -345,11 +349,11 @@ class Engine:
         now = self.clock.now()
         ends = expiry(self.limits, now)
         upload = first_row(caller, new, name, parts=parts, now=now, expires_at=ends)
-        async with self._chosen.reserve(new.id, self.do):
+        async with self.chosen.reserve(new.id, self.do):
             handle = "" if parts else await self.do(self.store.create, upload.id, new.length)
             upload = replace(upload, handle=handle)
             try:
-                await self.do(self.ledger.commit, [Add(upload), *told(self._notes, upload, ())])
+                await self.do(self.ledger.commit, [Add(upload), *told(self.notes, upload, ())])
             except Exception:
                 if handle and new.id is None:
                     await self.do(self.store.remove, handle)

@@ -55,6 +55,7 @@ class Live:
         self.turn = asyncio.Lock()
         self.guard = threading.Lock()
         self._islands = {island.start: island for island in islands}
+        self.guesses = False  # its name is taken for free until a commit says that it is not
         self._bells: set[Callable[[], object]] = set()
 
     @property
@@ -189,6 +190,10 @@ class Live:
         self.facts = replace(upload, version=upload.version + 1), extent or self.extent
         for ring in tuple(self._bells):
             ring()
+
+    def stands(self, ledger: Ledger) -> bool:
+        """True if the row is what is known of it. Blocks."""
+        return ledger.get(Upload, self.upload.id) == self.upload
 
     def _fold(self, extent: Extent) -> tuple[list[Change], dict[int, Island]]:
         """Changes that make the island rows those of `extent`, and the rows after them."""

@@ -53,20 +53,21 @@ def publish(store: Store, parts: Parts, live: Live, *, now: int) -> Object:
             why=f"It is {upload.state.value}; {live.extent.offset} bytes are durable.",
             todo="Send what is missing.",
         )
-    _check_name(ledger, upload)
+    check_free(ledger, upload)
     length = upload.length
     if not store.properties.seals_quickly and upload.state is UploadState.FILLED:
         live.change(ledger, lambda filled: move(filled, UploadState.SEALING, now=now))
         upload = live.upload
     made = _proven(ledger, live, object_of(upload, now=now))
     address = store.seal(upload.handle, length, manifest_of(upload, made))
-    done = _commit(store, ledger, live, live.upload, made, [Add(whole(made, address))], now=now)
+    facts = [Add(whole(made, address))]
+    done = commit_object(store, ledger, live, live.upload, made, facts, now=now)
     if upload.partial:
         parts.remember(done, address)
     return done
 
 
-def _check_name(ledger: Ledger, upload: Upload) -> None:
+def check_free(ledger: Ledger, upload: Upload) -> None:
     """Look before anything is sealed; the commit looks again. Raises NameConflict."""
     if upload.name is None or not (upload.replaces or upload.on_conflict is OnConflict.FAIL):
         return
@@ -93,7 +94,7 @@ def _publish_composed(store: Store, parts: Parts, live: Live, *, now: int) -> Ob
     """Make the object of an upload that is made of others. Raises StateConflict, NotFound."""
     ledger, upload = parts.ledger, live.upload
     composed = live.composed or compose(parts, upload)
-    _check_name(ledger, upload)
+    check_free(ledger, upload)
     if upload.length is not None and upload.length != composed.length:
         raise LengthConflict(
             "The parts are not as long as the whole is to be.",
@@ -116,7 +117,7 @@ def _publish_composed(store: Store, parts: Parts, live: Live, *, now: int) -> Ob
     keys = dict.fromkeys(upload.parts.split())
     shared = [Expect(Object, (key,)) for key in keys]
     try:
-        return _commit(store, ledger, live, upload, made, facts, shared, now=now)
+        return commit_object(store, ledger, live, upload, made, facts, shared, now=now)
     except Stale:
         parts.forget(keys)
         try:
@@ -193,7 +194,7 @@ def manifest_of(upload: Upload, made: Object, *, pieces: str | None = None) -> M
     )
 
 
-def _commit(
+def commit_object(
     store: Store,
     ledger: Ledger,
     live: Live,
@@ -207,7 +208,8 @@ def _commit(
     """Object, segment, name, upload and outbox row, together; the name is chosen until one fits.
 
     `upload` is what of the row is to stand; `bytes_`: where the object's are; `shared`: with whom
-    it has them in common. Raises Stale.
+    it has them in common. Raises Stale, and Duplicate if `live` guesses and its
+    name is not free.
     """
     facts: list[Change] = [*shared, Add(made), *bytes_]
     if not upload.partial:
@@ -222,7 +224,7 @@ def _commit(
     paths = alternatives(upload.name)
     path = next(paths)
     for _ in range(_MOST_TRIES):
-        taken = ledger.get(Name, upload.tenant, path)
+        taken = None if live.guesses else ledger.get(Name, upload.tenant, path)
         _refuse_name(upload, path, taken)
         if taken is not None and upload.on_conflict is OnConflict.KEEP_BOTH:
             path = next(paths)
@@ -233,7 +235,7 @@ def _commit(
         try:
             live.end(ledger, replace(done, name=path), [*facts, *naming])
         except (Duplicate, Stale):
-            if ledger.get(Upload, upload.id) != live.upload or ledger.get(Object, made.id):
+            if live.guesses or not live.stands(ledger) or ledger.get(Object, made.id):
                 raise
             if any(ledger.get(each.kind, *each.key) is None for each in shared):
                 raise

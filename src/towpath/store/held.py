@@ -20,8 +20,8 @@ class Held:
     """One upload."""
 
     __slots__ = (
-        "descriptor", "entered", "fence", "gone", "key", "lock", "size", "unsettled", "users",
-        "window",
+        "descriptor", "entered", "fence", "fresh", "gone", "key", "lock", "size", "unsettled",
+        "users", "window",
     )  # fmt: skip
 
     def __init__(self, key: str) -> None:
@@ -32,6 +32,7 @@ class Held:
         self.window = -1  # start of the window reserved last
         self.unsettled = False  # a write returned since the last settle began
         self.entered = False  # the directory entry is durable
+        self.fresh = False  # this process made the file
         self.descriptor = -1
         self.users = 0
         self.gone = False

@@ -80,6 +80,7 @@ class LocalStore:
                             todo="Send a smaller file, or ask who runs the server to make room.",
                         )
                     os.close(self._dir.open(UPLOADS, key, os.O_RDWR | os.O_CREAT))
+                    self._held.get(key).fresh = True
                 self._held.get(key).size = size
         return f"{UPLOADS}/{key}"
 
@@ -145,7 +146,10 @@ class LocalStore:
                     self._dir.write_manifest(key, text)
                 self._dir.discard(UPLOADS, key, keep=False)
             self._sync_entries(OBJECTS, key)
-            self._sync_entries(UPLOADS, key)
+            if (
+                held.entered or not held.fresh
+            ):  # of another entry, one that stayed is found by a sweep
+                self._sync_entries(UPLOADS, key)
             self._held.drop(held)
         return f"{OBJECTS}/{key}"
 

@@ -40,7 +40,8 @@ from towpath.uds3.records import Checkpoints, Record
 
 R = TypeVar("R")
 
-_OURS = ("name", "filename", "mtime", "fingerprint", "on-conflict")  # what the client says itself
+# what the client says itself
+_OURS = ("name", "filename", "mtime", "fingerprint", "attempt", "on-conflict")
 
 
 class ClientCarrier:

@@ -25,6 +25,7 @@ from towpath.core.ports import Source
 from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
+from towpath.engine.whole import at_once
 from towpath.errors import DigestMismatch, NotFound, TooLarge, TowpathError
 from towpath.protocol import rufh, tus
 from towpath.protocol.message import Head, Reply
@@ -109,9 +110,10 @@ class Files:
         length, write = command.new.length, command.write
         if write is not None and None not in {length, write.length}:
             _refuse_overlong(length or 0, write)
-        upload = await self._engine.create(caller, command.new)
+        made, source = await at_once(self._engine, caller, command, source)
+        upload = made or await self._engine.create(caller, command.new)
         upload_id.set(upload.id)
-        if write is None:
+        if write is None or made is not None:
             return self._render(command, upload, head)
         try:
             upload = await self._engine.write(caller, upload.id, write, source, tus.read_behind)

@@ -23,6 +23,7 @@ from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
 from towpath.engine.names import Entry, list_folder, no_such_name, pointed
 from towpath.engine.shelf import Shelf
+from towpath.engine.whole import at_once
 from towpath.errors import Interrupted, NameConflict, TowpathError
 from towpath.protocol import names
 from towpath.protocol.download import Delivery, deliver, digests_of, etag, keys_beside
@@ -146,6 +147,11 @@ class Named:
         self, caller: Caller, create: Create, body: Sourcing, check: Check | None = None
     ) -> tuple[Upload, Object]:
         """The object of a whole body. `check` may still refuse it at its end."""
+        if check is None:
+            made, body = await at_once(self._engine, caller, create, body)
+            if made is not None:
+                upload_id.set(made.id)
+                return made, await self._engine.complete(caller, made.id)
         upload = await self._engine.create(caller, create.new)
         upload_id.set(upload.id)
         try:

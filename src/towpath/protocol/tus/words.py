@@ -49,6 +49,9 @@ ALWAYS = (("tus-resumable", VERSION),)
 
 MOST_PARTS = 10_000
 
+ATTEMPT = "attempt"
+"""The key of metadata by which a sender tells one upload, with all tries of it, from all others."""
+
 _KEY = re.compile(r"[0-9a-z]{8,64}\Z")
 _METADATA_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+\Z")
 
@@ -130,6 +133,7 @@ def _new(head: Head, concat: str, length: int | None) -> NewUpload:
         dialect=NAME,
         digests=read_sha256(values.get("sha256"), field="Upload-Metadata"),
         shares=not head.has_body,
+        once=bool(values.get(ATTEMPT)),
         partial=concat == "partial",
         memo=concat,
     )

@@ -1,0 +1,156 @@
+"""Which of the files that were found are to be sent: those that the server has not.
+
+Rules: the files of a folder are held against pages of its names, both in the same order, so that
+nobody is asked for each of them and no list is held. What differs and is to stand beside the one
+that has its name may stand there already, under another: so it is looked for there, too. Who may
+not see names sends all.
+"""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.cli.listed import listed
+from towpath.cli.output import Output
+from towpath.cli.same import is_as_new_as, is_same, there
+from towpath.cli.select import Found, Walk
+from towpath.client.aio import absolute, name_for
+from towpath.client.attributes import LINK
+from towpath.client.coded import NOTED
+from towpath.client.resume import WHOLE, Notebook
+from towpath.client.surroundings import state_folder
+from towpath.core.names import alternatives
+from towpath.errors import BadAnswer, Forbidden, NotFound, Refused, TowpathError, TransferError
+
+if TYPE_CHECKING:
+    from towpath.client import Client, NameRecord
+
+_MOST_NAMES = 1000  # that one file is looked for under
+
+
+@dataclass(slots=True, kw_only=True)
+class Unsent:
+    """Leaves out what the server has. `insists`: it is an error if that cannot be seen."""
+
+    client: Client
+    output: Output
+    insists: bool
+    checksum: bool
+    beside: bool  # what differs is to stand beside what has its name
+    sealed: bool  # it is to be encrypted
+    retries: int
+    same: int = 0
+    _blind: bool = False  # names cannot be seen
+    _hidden: dict[tuple[str, str], str] | None = None  # path and name -> the note of a small file
+
+    def of(self, walk: Walk, sources: Sequence[str], dest: str | None) -> Iterator[Found]:
+        """What is to be sent of `sources`; what is left out is counted.
+
+        One file that is all there is goes in any case, unless that is said not to be wanted.
+        """
+        asks = self.insists or len(sources) > 1
+        for source in sources:
+            top = walk.top(source, dest)
+            found = walk.files(source, dest)
+            if top is not None:
+                yield from self._below(found, f"{top}/")
+            elif asks:
+                yield from self._alone(found)
+            else:
+                yield from found
+
+    def _alone(self, found: Iterator[Found]) -> Iterator[Found]:
+        """Files that were named themselves."""
+        for each in found:
+            if self._is_there(self._named(_name(each)), each):
+                self._leave(each)
+            else:
+                yield each
+
+    def _below(self, found: Iterator[Found], prefix: str) -> Iterator[Found]:
+        """Files of a folder, in the order of their names."""
+        names = self._names(unicodedata.normalize("NFC", prefix.lstrip("/")))
+        known = next(names, None)
+        for each in found:
+            name = _name(each)
+            while known is not None and known.path < name:
+                known = next(names, None)
+            has_it = known if known is not None and known.path == name else None
+            if has_it is not None and each.error is None and self._is_there(has_it, each):
+                self._leave(each)
+            else:
+                yield each
+
+    def _names(self, prefix: str) -> Iterator[NameRecord]:
+        try:
+            yield from listed(self.client, prefix, retries=self.retries)
+        except NotFound:  # a server that has no such list
+            return
+        except (Refused, BadAnswer):
+            if self.insists:
+                raise
+
+    def _named(self, name: str) -> NameRecord | None:
+        """What the server has under a name, if anything."""
+        from towpath.client.retry import Patience
+
+        patience = Patience(self.retries)
+        while not self._blind:
+            try:
+                return there(self.client, name)
+            except (Forbidden, BadAnswer):
+                self._blind = True
+                if self.insists:
+                    raise
+            except Refused:  # whoever sends it says what is wrong
+                return None
+            except TowpathError as error:
+                time.sleep(patience.after(error))
+        return None
+
+    def _is_there(self, known: NameRecord | None, found: Found) -> bool:
+        if known is None or self._is(known, found):
+            return known is not None
+        if not self.beside:
+            return False
+        for path in islice(alternatives(known.path), 1, _MOST_NAMES):
+            other = self._named(path)
+            if other is None or self._is(other, found):
+                return other is not None
+        return False
+
+    def _is(self, known: NameRecord, found: Found) -> bool:
+        if found.link is not None or LINK in known.metadata:
+            return known.metadata.get(LINK) == found.link
+        sealed = "sealed" in known.metadata.get(NOTED, "").split()
+        if sealed and self.sealed:  # nothing tells how long it is, but when it was made
+            return not (known.damaged or self.checksum) and is_as_new_as(known, found.path)
+        return sealed == self.sealed and is_same(known, found.path, checksum=self.checksum)
+
+    def _leave(self, found: Found) -> None:
+        """It is there; if a kill hid the answer, nothing is left to be done about it."""
+        self.same += 1
+        if self._hidden is None:
+            self._hidden = dict(_hidden())
+        if note := self._hidden.pop((absolute(found.path), _name(found)), ""):
+            Notebook(state_folder()).remove(note)
+        self.output.record("same", direction="upload", path=found.path)
+
+
+def _hidden() -> Iterator[tuple[tuple[str, str], str]]:
+    """Small files that were under way when an earlier run was stopped."""
+    with suppress(TransferError):  # a note of another version
+        for note in Notebook(state_folder()).all():
+            if note.dialect == WHOLE:
+                yield (note.path, unicodedata.normalize("NFC", note.name)), note.id
+
+
+def _name(found: Found) -> str:
+    return unicodedata.normalize("NFC", name_for(found.name, Path(found.path).name))
