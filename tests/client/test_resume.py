@@ -212,6 +212,19 @@ def test_a_note_of_another_version_is_left_alone(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_a_note_of_another_version_hides_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notebook = Notebook(tmp_path)
+    notebook.write(sample_note())
+    path = tmp_path / "abc.json"
+    path.write_text(path.read_text().replace('"version": 4', '"version": 5'))
+    notebook.write(sample_note(id="abd"))
+    assert [note.id for note in notebook.all()] == ["abd"]
+    assert "another version" in caplog.text
+    assert path.exists()
+
+
 def test_marks_beyond_the_offset_are_forgotten_and_old_ones_dropped() -> None:
     note = sample_note(marks=tuple((n, n) for n in range(1, 200)))
     assert note.before(150) == (150, 150)

@@ -323,6 +323,7 @@ def test_a_server_that_refuses_is_not_taken_for_being_offline(big: Path, state: 
         with pytest.raises(errors.ServerUnreachable) as failed:
             client.upload(big).result()
         assert not failed.value.offline
+        assert failed.value.why == "Connection refused."
 
 
 def test_a_token_that_cannot_be_sent_is_not_shown() -> None:

@@ -93,7 +93,7 @@ class Dialer:
         except OSError as error:
             silent = ServerUnreachable(
                 f"Nobody answers at {origin}.",
-                why=f"{error}.",
+                why=f"{error.strerror or error}.",
                 todo="Check the address, and whether the server runs.",
             )
             silent.offline = _is_offline(error)

@@ -8,6 +8,7 @@ noticed. No secret is ever written.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from towpath.client.filelock import hold
 from towpath.client.progress import Direction
 from towpath.client.sealed import jot, seal, unsealed
 from towpath.errors import SourceChanged, TransferError
+
+_log = logging.getLogger(__name__)
 
 VERSION = 4
 _READABLE = (1, 2, 3, 4)  # what an earlier one had says the same in a later one
@@ -158,9 +161,17 @@ class Notebook:
         self._path(note_id).unlink(missing_ok=True)
 
     def all(self) -> Iterator[Note]:
-        """Every note, oldest first."""
-        found = (self.read(path.stem) for path in self.folder.glob("*.json"))
-        yield from sorted((note for note in found if note), key=lambda note: note.created_at)
+        """Every note, oldest first; those of another version are left alone."""
+        found = []
+        for path in self.folder.glob("*.json"):
+            try:
+                note = self.read(path.stem)
+            except TransferError as error:
+                _log.warning("%s", error)
+                continue
+            if note is not None:
+                found.append(note)
+        yield from sorted(found, key=lambda note: note.created_at)
 
     @contextmanager
     def lock(self, note_id: str) -> Iterator[None]:
