@@ -35,7 +35,8 @@ def test_put_says_what_went_through_before(
     before = len(server.requests)
     (plan,) = run("put", big, "a/", "--dry-run", "--json").records("plan")
     assert (plan["action"], plan["name"], plan["total_bytes"]) == ("upload", "a/big.bin", SIZE)
-    assert len(server.requests) == before
+    asked = [request[:2] for request in server.requests[before:]]
+    assert asked == [("GET", "/api/v1/names/a/big.bin")]  # whether it is there
 
 
 def test_put_cannot_plan_what_comes_on_stdin(run: Run) -> None:

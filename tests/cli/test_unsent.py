@@ -15,6 +15,9 @@ from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
 from tests.web.running import Served
 from towpath.client import Client
+from towpath.client.progress import Direction
+from towpath.client.resume import Note, Notebook, Source, transfer_id
+from towpath.client.surroundings import state_folder
 
 Start = Callable[..., "subprocess.Popen[str]"]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links are others there")
@@ -104,7 +107,20 @@ def test_several_files_by_their_names_are_looked_for_too(
     run("put", "photos/a", "photos/b", "to/")
     ran = run("put", "photos/a", "photos/b", "photos/mayb", "to/")
     assert (ran.out, "2 left out" in ran.err) == ("to/mayb\n", True)
-    assert run("put", "photos/a", "to/").out == "to/a (1)\n"  # one by its name was meant
+    before = len(server.requests)
+    ran = run("put", "photos/a", "to/")
+    assert (ran.code, ran.out, "1 left out" in ran.err) == (0, "to/a\n", True)
+    assert all(request[0] == "GET" for request in server.requests[before:])
+
+
+@pytest.mark.parametrize(
+    "more", [("--on-conflict", "keep-both"), ("--restart",), ("--meta", "of=summer")]
+)
+def test_one_file_goes_again_where_more_is_wanted_than_that_the_server_has_it(
+    run: Run, folder: Path, more: tuple[str, ...]
+) -> None:
+    run("put", "photos/a", "to/")
+    assert run("put", "photos/a", "to/", *more).out == "to/a (1)\n"
 
 
 def test_who_may_not_see_names_sends_all(
@@ -196,3 +212,24 @@ def test_a_folder_that_was_killed_goes_on_with_the_same_command(
     assert len(sent & some) <= 16  # those whose answer was under way
     assert f"{401 - len(sent)} left out: the server has them." in err
     assert not list((tmp_path / "xdg" / "towpath").rglob("*.json"))
+
+
+def test_an_upload_that_has_begun_goes_on_though_its_answer_was_lost(
+    run: Run, server: FakeServer, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(bytes(200_000))
+    (sent,) = run("put", tmp_path / "large", "to/", "--json").records("result")
+    name = sent["name"]
+    note = Note(
+        id=transfer_id(Direction.UPLOAD, server.url, name, str(tmp_path / "large")),
+        direction=Direction.UPLOAD,
+        server=server.url,
+        name=name,
+        path=str(tmp_path / "large"),
+        url=sent["url"],
+        source=Source.of((tmp_path / "large").stat()),
+        length=200_000,
+    )
+    Notebook(state_folder()).write(note)
+    assert run("put", tmp_path / "large", "to/").out == f"{name}\n"
+    assert list(Notebook(state_folder()).all()) == []

@@ -81,6 +81,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         caller=caller,
         metadata=metadata(said["meta"]),
         on_conflict=said["on_conflict"] or ("replace" if update or said["delta"] else ""),
+        always=any(said[name] for name in ("on_conflict", "restart", "meta", "delta")),
         restart=said["restart"],
         delta=said["delta"],
         preserve=said["preserve"],
@@ -148,6 +149,7 @@ class Sending:
     caller: Caller
     metadata: dict[str, str]
     on_conflict: str
+    always: bool  # one file goes in any case: more is wanted than that the server has it
     restart: bool
     delta: bool  # only what the file of that name has not
     preserve: bool  # time and permissions go with each
@@ -194,6 +196,7 @@ def _wanted(
         client=client,
         output=output,
         insists=keep.update,
+        always=keep.always,
         checksum=keep.checksum,
         beside=keep.on_conflict in ("", "keep-both"),
         sealed=bool(keep.encrypt),
@@ -205,7 +208,8 @@ def _wanted(
         for source in sources:
             yield from walk.files(source, dest)
     if unsent.same:
-        output.say(f"{unsent.same} left out: the server has them.")
+        what = "it" if unsent.same == 1 else "them"
+        output.say(f"{unsent.same} left out: the server has {what}.")
     for text in walk.told():
         output.say(text)
 

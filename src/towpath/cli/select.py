@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import click
 
 from towpath.client.syncing_walk import RUN, in_order
-from towpath.errors import TransferError
+from towpath.errors import TowpathError, TransferError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ORDER = "towpath.select.order"
@@ -123,14 +123,14 @@ def _piece(part: str) -> str:
 class Found:
     """A file to send: where it is, what to call it, and for a link that is kept where it leads.
 
-    `size`: of a file in a folder, in bytes. `error`: why a folder cannot be looked into; then it is
-    all that is found of it.
+    `size`: of a file in a folder, in bytes. `error`: why a folder cannot be looked into, or what the
+    server has not be seen; then it is all that is found of it.
     """
 
     path: str
     name: str
     link: str | None = None
-    error: TransferError | None = None
+    error: TowpathError | None = None
     size: int | None = None
 
 

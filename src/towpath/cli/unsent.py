@@ -12,7 +12,7 @@ import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,8 @@ from towpath.cli.select import Found, Walk
 from towpath.client.aio import absolute, name_for
 from towpath.client.attributes import LINK
 from towpath.client.coded import NOTED
-from towpath.client.resume import WHOLE, Notebook
+from towpath.client.progress import Direction
+from towpath.client.resume import WHOLE, Note, Notebook
 from towpath.client.surroundings import state_folder
 from towpath.core.names import alternatives
 from towpath.errors import BadAnswer, Forbidden, NotFound, Refused, TowpathError, TransferError
@@ -37,42 +38,56 @@ _MOST_NAMES = 1000  # that one file is looked for under
 
 @dataclass(slots=True, kw_only=True)
 class Unsent:
-    """Leaves out what the server has. `insists`: it is an error if that cannot be seen."""
+    """Leaves out what the server has.
+
+    `insists`: it is an error if that cannot be seen. `always`: one file that is all there is goes
+    in any case.
+    """
 
     client: Client
     output: Output
     insists: bool
+    always: bool
     checksum: bool
     beside: bool  # what differs is to stand beside what has its name
     sealed: bool  # it is to be encrypted
     retries: int
     same: int = 0
     _blind: bool = False  # names cannot be seen
-    _hidden: dict[tuple[str, str], str] | None = None  # path and name -> the note of a small file
+    _notes: dict[tuple[str, str], Note] | None = None  # of earlier runs, by path and name
 
     def of(self, walk: Walk, sources: Sequence[str], dest: str | None) -> Iterator[Found]:
         """What is to be sent of `sources`; what is left out is counted.
 
-        One file that is all there is goes in any case, unless that is said not to be wanted.
+        Of a file that is all there is, what it is called is printed as if it had been sent.
         """
-        asks = self.insists or len(sources) > 1
+        asks = self.insists or len(sources) > 1 or not self.always
         for source in sources:
             top = walk.top(source, dest)
             found = walk.files(source, dest)
             if top is not None:
                 yield from self._below(found, f"{top}/")
             elif asks:
-                yield from self._alone(found)
+                yield from self._alone(found, tells=len(sources) == 1)
             else:
                 yield from found
 
-    def _alone(self, found: Iterator[Found]) -> Iterator[Found]:
+    def _alone(self, found: Iterator[Found], *, tells: bool) -> Iterator[Found]:
         """Files that were named themselves."""
         for each in found:
-            if self._is_there(self._named(_name(each)), each):
-                self._leave(each)
-            else:
+            try:
+                known = self._same(self._named(_name(each)), each)
+            except TowpathError as error:
+                if self.insists:
+                    raise
+                yield replace(each, error=error)
+                continue
+            if known is None:
                 yield each
+                continue
+            self._leave(each)
+            if tells:
+                self.output.line(known.path)
 
     def _below(self, found: Iterator[Found], prefix: str) -> Iterator[Found]:
         """Files of a folder, in the order of their names."""
@@ -83,7 +98,7 @@ class Unsent:
             while known is not None and known.path < name:
                 known = next(names, None)
             has_it = known if known is not None and known.path == name else None
-            if has_it is not None and each.error is None and self._is_there(has_it, each):
+            if has_it is not None and each.error is None and self._same(has_it, each):
                 self._leave(each)
             else:
                 yield each
@@ -115,16 +130,28 @@ class Unsent:
                 time.sleep(patience.after(error))
         return None
 
-    def _is_there(self, known: NameRecord | None, found: Found) -> bool:
+    def _note_of(self, found: Found) -> Note | None:
+        if self._notes is None:
+            self._notes = dict(_notes())
+        return self._notes.get((absolute(found.path), _name(found)))
+
+    def _same(self, known: NameRecord | None, found: Found) -> NameRecord | None:
+        """What is the same, of that which has its name or stands beside that; None: nothing is.
+
+        Nothing is of what has begun to be sent: that goes on, and ends. A small file only does if
+        the server has it not.
+        """
+        if known is not None and (note := self._note_of(found)) and note.dialect != WHOLE:
+            return None
         if known is None or self._is(known, found):
-            return known is not None
+            return known
         if not self.beside:
-            return False
+            return None
         for path in islice(alternatives(known.path), 1, _MOST_NAMES):
             other = self._named(path)
             if other is None or self._is(other, found):
-                return other is not None
-        return False
+                return other
+        return None
 
     def _is(self, known: NameRecord, found: Found) -> bool:
         if found.link is not None or LINK in known.metadata:
@@ -137,19 +164,17 @@ class Unsent:
     def _leave(self, found: Found) -> None:
         """It is there; if a kill hid the answer, nothing is left to be done about it."""
         self.same += 1
-        if self._hidden is None:
-            self._hidden = dict(_hidden())
-        if note := self._hidden.pop((absolute(found.path), _name(found)), ""):
-            Notebook(state_folder()).remove(note)
+        if note := self._note_of(found):
+            Notebook(state_folder()).remove(note.id)
         self.output.record("same", direction="upload", path=found.path)
 
 
-def _hidden() -> Iterator[tuple[tuple[str, str], str]]:
-    """Small files that were under way when an earlier run was stopped."""
+def _notes() -> Iterator[tuple[tuple[str, str], Note]]:
+    """What was under way when an earlier run was stopped."""
     with suppress(TransferError):  # a note of another version
         for note in Notebook(state_folder()).all():
-            if note.dialect == WHOLE:
-                yield (note.path, unicodedata.normalize("NFC", note.name)), note.id
+            if note.direction is Direction.UPLOAD:
+                yield (note.path, unicodedata.normalize("NFC", note.name)), note
 
 
 def _name(found: Found) -> str:
