@@ -123,8 +123,8 @@ def _piece(part: str) -> str:
 class Found:
     """A file to send: where it is, what to call it, and for a link that is kept where it leads.
 
-    `size`: of a file in a folder, in bytes. `error`: why a folder cannot be looked into, or what the
-    server has not be seen; then it is all that is found of it.
+    `size`: of a file in a folder, in bytes. `error`: why a folder cannot be looked into, or why
+    nobody knows what the server has; then it is all that is found of it.
     """
 
     path: str
