@@ -11,6 +11,9 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
+from towpath.client.progress import Direction
+from towpath.client.resume import Note, Notebook
+from towpath.client.surroundings import state_folder
 
 Start = Callable[..., "subprocess.Popen[str]"]
 SIZE = 20_000_000
@@ -137,6 +140,22 @@ def test_what_is_remembered_is_listed_without_a_server(
     server.close()
     ran = run("transfers")
     assert (ran.code, "big.bin" in ran.out) == (10, True)
+
+
+def test_the_secret_of_a_link_is_not_shown(run: Run, server: FakeServer, tmp_path: Path) -> None:
+    link = f"{server.url}/files/u7?towpath=k.words.s3cr3t"
+    note = Note(
+        id="0123456789ab",
+        direction=Direction.DOWNLOAD,
+        server=server.url,
+        name=link,
+        path=str(tmp_path / "there"),
+        url=link,
+    )
+    Notebook(state_folder()).write(note)
+    ran, told = run("transfers"), run("transfers", "--json")
+    assert "/files/u7?... -> " in ran.out
+    assert "s3cr3t" not in ran.out + ran.err + told.out + told.err
 
 
 def test_resuming_what_is_not_there_says_so(run: Run) -> None:

@@ -156,7 +156,7 @@ def facts(note: Note) -> dict[str, object]:
         "id": note.id,
         "direction": note.direction,
         "server": note.server,
-        "name": note.name,
+        "name": unsigned(note.name),
         "path": note.path,
         "transferred_bytes": note.offset,
         "total_bytes": note.length,
@@ -180,8 +180,14 @@ def row(note_id: str, kind: str, offset: int, length: int | None, name: str) -> 
 
 def shown(note: Note) -> str:
     """Source and destination."""
-    here, there = note.path, note.name
+    here, there = note.path, unsigned(note.name)
     return f"{here} -> {there}" if note.direction == "upload" else f"{there} -> {here}"
+
+
+def unsigned(name: str) -> str:
+    """A name as it is; of an address, without what may be secret in it."""
+    address, mark, _ = name.partition("?")
+    return f"{address}?..." if mark and "://" in address else name
 
 
 def _forget(caller: Caller, note: Note) -> int:
@@ -194,7 +200,7 @@ def _forget(caller: Caller, note: Note) -> int:
 
 def _jobs(notes: list[Note], keys: Again) -> Iterator[Job]:
     for note in notes:
-        label = note.path if note.direction == "upload" else note.name
+        label = note.path if note.direction == "upload" else unsigned(note.name)
         yield Job(
             label,
             _begin(note, keys),

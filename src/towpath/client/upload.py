@@ -337,7 +337,9 @@ class Upload:
         again = words.standing(expect(self._ask("HEAD")).fields)
         if again.crc is None:  # filled but without a name, say: an empty chunk makes it speak
             reply = self._ask("PATCH", words.chunk(self._source.size))
-            if not reply.ok and reply.status != 404:
+            if reply.ok:
+                again = words.standing(reply.fields)
+            elif reply.status != 404:
                 expect(reply)
         return replace(again, name=again.name or standing.name)
 
