@@ -111,6 +111,8 @@ def test_several_files_by_their_names_are_looked_for_too(
     ran = run("put", "photos/a", "to/")
     assert (ran.code, ran.out, "1 left out" in ran.err) == (0, "to/a\n", True)
     assert all(request[0] == "GET" for request in server.requests[before:])
+    (same,) = run("put", "photos/a", "to/", "--json").records("same")
+    assert (same["name"], same["path"].endswith("photos/a")) == ("to/a", True)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class Unsent:
             if known is None:
                 yield each
                 continue
-            self._leave(each)
+            self._leave(each, known)
             if tells:
                 self.output.line(known.path)
 
@@ -98,8 +98,9 @@ class Unsent:
             while known is not None and known.path < name:
                 known = next(names, None)
             has_it = known if known is not None and known.path == name else None
-            if has_it is not None and each.error is None and self._same(has_it, each):
-                self._leave(each)
+            same = self._same(has_it, each) if each.error is None else None
+            if same is not None:
+                self._leave(each, same)
             else:
                 yield each
 
@@ -161,12 +162,12 @@ class Unsent:
             return not (known.damaged or self.checksum) and is_as_new_as(known, found.path)
         return sealed == self.sealed and is_same(known, found.path, checksum=self.checksum)
 
-    def _leave(self, found: Found) -> None:
+    def _leave(self, found: Found, known: NameRecord) -> None:
         """It is there; if a kill hid the answer, nothing is left to be done about it."""
         self.same += 1
         if note := self._note_of(found):
             Notebook(state_folder()).remove(note.id)
-        self.output.record("same", direction="upload", path=found.path)
+        self.output.record("same", direction="upload", name=known.path, path=found.path)
 
 
 def _notes() -> Iterator[tuple[tuple[str, str], Note]]:
