@@ -315,3 +315,19 @@ def test_in_order_what_failed_goes_first_and_nothing_overtakes_it() -> None:
     assert [each.start for each in first[1:]] == [each.end for each in first[:-1]]
     assert sum(each.end - each.start for each in books.attempts) == LENGTH - 1000
     assert books.meter.transferred == LENGTH
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+def test_there_are_no_more_carriers_than_connections_were_wanted(connections: int) -> None:
+    books, seen = Books(), set[int]()
+
+    def work(attempt: Attempt) -> None:
+        with books.lock:
+            seen.add(sum(each.name == "towpath-carrier" for each in threading.enumerate()))
+        books.carry(attempt)
+
+    tuner = Steady(8)
+    tuner.connections = connections
+    crew_of(work, connections=8, tuner=tuner).run(books.meter, books.kept.append)
+    assert max(seen) <= connections
+    assert books.kept[-1].total == LENGTH

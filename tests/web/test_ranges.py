@@ -18,6 +18,11 @@ from towpath.core.command import Append
 from towpath.core.digest import crc, crc_bytes
 from towpath.core.model import OnConflict, UploadState
 from towpath.core.transfer import Write
+from towpath.engine.frontier import Frontiers
+from towpath.engine.live import Live
+from towpath.engine.taking_up import take_up
+from towpath.ledger.base import Ledger
+from towpath.store.base import Store
 
 CONTENT = random.Random(11).randbytes(600_000)
 SHA256 = hashlib.sha256(CONTENT).digest()
@@ -56,6 +61,21 @@ def test_ranges_in_any_order_make_one_object_with_its_sha256(client: Ranger) -> 
     assert told.name is not None
     assert told.name.startswith("in/any order")
     assert client.bytes_of(key) == CONTENT
+
+
+def test_a_range_reads_its_upload_from_the_ledger_once(
+    ranger: Ranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counted(store: Store, ledger: Ledger, frontiers: Frontiers, key: str, *, now: int) -> Live:
+        read.append(key)
+        return take_up(store, ledger, frontiers, key, now=now)
+
+    key = ranger.new(LENGTH)
+    monkeypatch.setattr("towpath.engine.engine.take_up", counted)
+    assert ranger.put(key, *span_of(parts(4)[2]), total=LENGTH).status == 200
+    assert read == [key]
 
 
 def test_many_connections_write_one_upload_at_once(client: Ranger) -> None:

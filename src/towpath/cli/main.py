@@ -151,14 +151,14 @@ def run() -> NoReturn:
     interpreter apart object by object takes a short command 30 ms.
     """
     code = main()
+    if threading.active_count() > 1:  # somebody still works
+        sys.exit(code)
+    atexit._run_exitfuncs()  # noqa: SLF001 - what every ordinary end calls
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, ValueError):  # who read it has gone: the long way says so, or is silent
         sys.exit(code)
-    if threading.active_count() > 1:  # somebody still works
-        sys.exit(code)
-    atexit._run_exitfuncs()  # noqa: SLF001 - what every ordinary end calls
     os._exit(code)
 
 
