@@ -57,7 +57,7 @@ def carry_through(served: Served, spoken: Sequence[str], draw: Random) -> None:
     share = SIZE // (len(spoken) + 1)
     for name in spoken:
         up = share + draw.randrange(share // 4)
-        with cutting(served.address, up=up, rate=RATE) as cutter:
+        with cutting(served.address, up=up, rate=RATE, for_good=True) as cutter:
             with pytest.raises(BROKEN):
                 again(DIALECTS[name](replace(served, url=cutter.url)).carry, key, content)
             assert cutter.cuts == 1
