@@ -111,7 +111,9 @@ def test_lists_are_written_with_commas_or_as_lists(tmp_path: Path) -> None:
     assert told.cors_max_age == 60
 
 
-@pytest.mark.parametrize("text", ["512k", "512kB", "20M", "20Mi", "20MB", "20MiB", "1.5 g", "7000000"])
+@pytest.mark.parametrize(
+    "text", ["512k", "512kB", "20M", "20Mi", "20MB", "20MiB", "1.5 g", "7000000"]
+)
 def test_a_size_means_the_same_as_a_setting_an_option_and_a_rate(text: str) -> None:
     setting = load({"max_length": text}, environment=False).max_length
     assert setting == Size().convert(text, None, None) == parse_rate(text)

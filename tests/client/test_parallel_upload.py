@@ -170,7 +170,7 @@ def test_after_a_pause_only_what_is_missing_is_sent(
         assert content(running.url, up.name, tmp_path) == large.read_bytes()
 
 
-.fixture
+@pytest.fixture
 def one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of a file is one chunk, as it may be where the server is very near."""
     near = Tuner.answered
@@ -186,7 +186,7 @@ def test_after_a_pause_it_is_told_what_the_server_has_of_a_chunk_that_was_cut(
     with way(running, lambda _: slow) as (wire, heard, url):
         with Client(url, state_dir=state) as client:
             transfer = client.upload(large, "cut/")
-            some(transfer, 12 * MIB)
+            wire.when(lambda: wire.up >= 12 * MIB).result(20)
             transfer.pause()
             told = transfer.progress.transferred_bytes
             there = next(each for each in client.uploads() if str(each.name).startswith("cut/"))

@@ -31,7 +31,8 @@ def test_a_unit_is_decimal_with_a_b_alone_and_else_binary(text: str, count: int)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "many", "M", "-1", "1e9", "0x10", "1_000", "8MiBs", "8ms", "8iB", "\u0661", "9" * 16]
+    "text",
+    ["", "many", "M", "-1", "1e9", "0x10", "1_000", "8MiBs", "8ms", "8iB", "\u0661", "9" * 16],
 )
 def test_what_is_no_size_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="is no size; write one such as 8MiB"):

@@ -1,8 +1,8 @@
 """Bytes as people write them: `8MiB`, `8M`, `8MB`, `17`.
 
 Rules: pure, and the only reading of such a text, for sizes, rates and settings. With a B and no i a
-unit is decimal: 8MB is 8,000,000. Else it is binary: 8MiB, 8Mi and 8M are 8 x 1024 x 1024. Upper and
-lower case are the same.
+unit is decimal: 8MB is 8,000,000. Else it is binary: 8MiB, 8Mi and 8M are 8 x 1024 x 1024. Upper
+and lower case are the same.
 """
 
 from __future__ import annotations
