@@ -34,8 +34,8 @@ _TWICE = (
     " have the file twice: look there."
 )
 _ANEW = (
-    "{}: an encrypted upload of it that began elsewhere cannot be gone on with here. It is sent from"
-    " its beginning; the other one expires."
+    "{}: an encrypted upload of it that began elsewhere cannot be gone on with here. It is sent"
+    " from its beginning; the other one expires."
 )
 
 

@@ -2,8 +2,8 @@
 
 Rules: the record stands beside its object, as docs/reference/format.md has it; it is named, moved
 and removed in the same commit, so that nobody sees one without the other; if its upload ends
-without an object, it ends in that commit; nothing is taken for it that does not say itself that it is for this
-very file. Functions block.
+without an object, it ends in that commit; nothing is taken for it that does not say itself that it
+is for this very file. Functions block.
 """
 
 from __future__ import annotations
