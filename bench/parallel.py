@@ -1,10 +1,10 @@
 """One upload by 8 connections beside one connection, with SHA-256 and without, interleaved.
 
-    python -m bench parallel [--mib 1024] [--rounds 9] [--chunk 32] [--data FOLDER]
+    python -m bench parallel [--mib 1024] [--rounds 9] [--chunk 64] [--data FOLDER]
 
 1 sha-256    one connection, one range, the digest computed on the way: the yardstick
 8 sha-256    8 connections, each takes the next chunk of the file
-8 eighths    8 connections, an eighth of the file each: no digest can follow that before the end
+8 eighths    8 connections, an eighth of the file each, as a client that cuts a file in parts does
 1, 8         the same as the first two without a digest
 
 Prints MiB/s (best, median), the ratio of the bests to the yardstick, and what share of the upload's
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument(
-        "--chunk", type=int, default=32, help="MiB of one range; each costs two commits"
+        "--chunk", type=int, default=64, help="MiB of one range; each costs two commits"
     )
     parser.add_argument("--data", type=Path, help="where the server keeps its bytes")
     given = parser.parse_args(arguments)

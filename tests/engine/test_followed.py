@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.engine.world import ANN, KIB, World, content
+from tests.engine.world import ANN, KIB, World, content, until
 from towpath.core.command import NewUpload
 from towpath.core.digest import SHA256
 from towpath.engine import frontier
-from towpath.errors import StoreError
+from towpath.engine.receive import PATIENCE
+from towpath.errors import StoreError, TakenOver
 from towpath.ledger.base import Ledger
 from towpath.store.base import Reading, Store
 from towpath.testing.faults import Fault, FaultyLedger, Kind
@@ -78,7 +79,14 @@ async def test_eight_writers_in_any_order_have_each_byte_read_once(
             at = offsets.pop()
             await here.write(key, at, DATA[at : at + size], sequential=False)
 
+    async def tick() -> None:
+        while True:
+            here.clock.advance(0.1)
+            await asyncio.sleep(0)
+
+    ticking = asyncio.ensure_future(tick())
     await asyncio.gather(*(send() for _ in range(8)))
+    ticking.cancel()
     await require_sha256(here, key)
     assert reads() == len(DATA)
 
@@ -143,3 +151,46 @@ async def test_a_store_that_cannot_be_read_fails_the_chunk_and_not_the_upload(
             await here.write(key, len(DATA) - 1, DATA[-1:])
     await here.engine.claim(ANN, key)
     await require_sha256(here, key)
+
+
+async def test_who_is_far_ahead_takes_one_block_a_second_until_the_hasher_is_near(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "LAG", 64 * KIB)
+    hashing = world.gates.shut("read")
+    key, half = await begin(world), len(DATA) // 2
+    await world.write(key, 0, DATA[: 64 * KIB])
+    await hashing.reached()  # it has something to hash, and does not get on
+    blocks: list[int] = []
+    world.gates.on_block = blocks.append
+    far = asyncio.ensure_future(world.write(key, half, DATA[half:], sequential=False))
+    for seconds in (1, 2):
+        await until(lambda: world.clock.asleep > 0)
+        assert len(blocks) == seconds - 1
+        world.clock.advance(PATIENCE)
+        await until(lambda: len(blocks) == seconds)  # noqa: B023  # awaited here
+    assert not far.done()
+    hashing.open()
+    await far
+    await world.write(key, 64 * KIB, DATA[64 * KIB : half], sequential=False)
+    await require_sha256(world, key)
+
+
+async def test_who_gives_way_ends_at_once_for_a_newcomer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "LAG", 64 * KIB)
+    hashing = world.gates.shut("read")
+    key, half = await begin(world), len(DATA) // 2
+    await world.write(key, 0, DATA[: 64 * KIB])
+    await hashing.reached()
+    first = asyncio.ensure_future(world.write(key, half, DATA[half:], sequential=False))
+    await until(lambda: world.clock.asleep > 0)
+    second = asyncio.ensure_future(world.write(key, half, DATA[half:], sequential=False))
+    with pytest.raises(TakenOver):
+        await first
+    hashing.open()
+    world.clock.advance(PATIENCE)
+    await second
+    await world.write(key, 64 * KIB, DATA[64 * KIB : half], sequential=False)
+    await require_sha256(world, key)

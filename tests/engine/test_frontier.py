@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.engine.world import until
 from towpath.core.limits import KIB
 from towpath.engine import frontier as module
 from towpath.engine.frontier import Frontier, Frontiers
 from towpath.errors import StoreLost
 from towpath.store.base import Reading, Store
 from towpath.store.memory import MemoryStore
+from towpath.testing.clock import FakeClock
 
 DATA = bytes(range(256)) * 4 * KIB  # 1 MiB
 STEP = 64 * KIB
@@ -79,18 +82,75 @@ def test_each_byte_is_read_once_however_often_it_is_led(
     assert handle_and_store[1].read_bytes == len(DATA)
 
 
-def test_who_leads_does_not_wait_and_who_keeps_up_waits_for_the_lag_alone(
+def test_who_leads_does_not_wait(
     handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
 ) -> None:
     frontier, store = made(handle_and_store, threads), handle_and_store[1]
     store.gate.clear()
     frontier.lead(len(DATA))  # returns though nothing can be read
     assert frontier.reached == 0
-    kept_up = threads.submit(frontier.keep_up)
-    assert not kept_up.done()
     store.gate.set()
-    kept_up.result(10)
-    assert frontier.reached >= len(DATA) - 2 * STEP
+    assert frontier.finish(len(DATA)) == hashlib.sha256(DATA).digest()
+
+
+def test_who_is_further_ahead_than_the_lag_gives_way_while_there_is_something_to_hash(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
+) -> None:
+    frontier, store = made(handle_and_store, threads), handle_and_store[1]
+    assert frontier.lets_on(len(DATA), 0.0)  # nothing to hash
+    store.gate.clear()
+    frontier.lead(STEP)
+    assert frontier.lets_on(2 * STEP, 0.0)
+    assert not frontier.lets_on(2 * STEP + 1, 0.0)
+    store.gate.set()
+    frontier.finish(STEP)
+    assert frontier.lets_on(3 * STEP, 0.0)
+    assert frontier.lets_on(len(DATA), 0.0)
+
+
+def test_who_is_further_ahead_gives_way_for_a_moment_to_whole_blocks_that_are_hashed_sooner(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
+) -> None:
+    frontier, far = made(handle_and_store, threads), len(DATA)
+    frontier.feed(STEP, 10.0)
+    assert not frontier.lets_on(far, 10.0 + module.GIVES_WAY)
+    assert frontier.lets_on(far, 10.0 + 2 * module.GIVES_WAY)
+    frontier.feed(far, 20.0)  # it is not hashed sooner itself
+    assert frontier.lets_on(far, 20.0)
+
+
+@pytest.mark.anyio
+async def test_who_gives_way_asks_again_when_the_hasher_has_come_near_or_has_nothing_to_do(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
+) -> None:
+    frontier, store = made(handle_and_store, threads), handle_and_store[1]
+    clock = FakeClock()
+    store.gate.clear()
+    frontier.lead(2 * STEP)
+    waiting = [
+        asyncio.ensure_future(frontier.may_let_on(position, clock, 1.0))
+        for position in (3 * STEP, len(DATA))
+    ]
+    await until(lambda: clock.asleep == 2)
+    assert not any(each.done() for each in waiting)
+    store.gate.set()
+    await asyncio.wait_for(asyncio.gather(*waiting), 10)  # no second has passed
+
+
+@pytest.mark.anyio
+async def test_who_gives_way_asks_again_after_a_time_whatever_the_hasher_does(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
+) -> None:
+    frontier, store = made(handle_and_store, threads), handle_and_store[1]
+    clock = FakeClock()
+    store.gate.clear()
+    frontier.lead(STEP)
+    waiting = asyncio.ensure_future(frontier.may_let_on(len(DATA), clock, 1.0))
+    await until(lambda: clock.asleep == 1)
+    clock.advance(1.0)
+    await asyncio.wait_for(waiting, 10)
+    assert frontier.reached == 0
+    store.gate.set()
 
 
 def test_what_it_saves_is_never_beyond_what_is_durable(

@@ -2,7 +2,10 @@
 
 Rules:
 - Bytes are hashed once, in order, when they are durable and the prefix has them, while the kernel
-  still has them at hand; nobody waits for it but who would get further ahead of it than LAG.
+  still has them at hand.
+- The digest is what the whole upload waits for at its end, so a writer that is further ahead than
+  LAG gives way: while there is something to hash, and to who brings what is hashed sooner as fast
+  as it is taken. Else the processors carry what cannot be hashed yet, and idle at the end.
 - Its state is saved with the extent, so that a restart goes on where it was; a hasher outlives the
   chunks of its upload, so that what is not saved yet is not hashed again by the next one.
 - Where many connections write one upload, it goes on whenever the first gap closes.
@@ -10,11 +13,15 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
+import math
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 from towpath.core.digest import SHA256
+from towpath.core.ports import Clock
 from towpath.engine.sha256 import sha256
 from towpath.store.base import Store
 
@@ -22,7 +29,10 @@ FOLLOWED = (SHA256,)
 """Algorithms that can be followed."""
 
 LAG = 64 << 20
-"""Bytes that a prefix may be ahead of its hasher before its writers wait."""
+"""Bytes that a writer may be ahead of the hasher before it gives way."""
+
+GIVES_WAY = 0.02
+"""Seconds that it gives way after each whole block that came within LAG."""
 
 MOST_KEPT = 256
 """Hashers that are kept between chunks; beyond, the one that was used longest ago is forgotten."""
@@ -39,6 +49,8 @@ class Frontier:
         self._threads = threads
         self._news = threading.Condition()
         self._running = False
+        self._fed = float("-inf")  # when a whole block came within LAG
+        self._bells: dict[object, tuple[int, Callable[[], object]]] = {}
         self._failed: Exception | None = None
         self._offset = int.from_bytes(saved[:8], "big") if saved else 0
         self._hasher = sha256(saved[8:] if saved else None)
@@ -61,14 +73,44 @@ class Frontier:
             self._threads.submit(self._follow)
             self._running = True
 
-    def keep_up(self) -> None:
-        """Return when the hasher is no more than LAG behind. Blocks. Raises StoreError."""
-        self._wait(LAG)
+    def feed(self, position: int, now: float) -> None:
+        """A writer has taken a whole block up to `position`: not its client is what it waits for.
+
+        `now`: seconds of a monotonic clock, as in `lets_on`.
+        """
+        if position - self._offset <= LAG:
+            self._fed = now
+
+    def lets_on(self, position: int, now: float) -> bool:
+        """True if a writer at `position` may go on, False if it gives way."""
+        if position - self._offset <= LAG:
+            return True
+        return not self._running and now - self._fed > GIVES_WAY
+
+    async def may_let_on(self, position: int, clock: Clock, most: float) -> None:
+        """Return when it is time to ask again, after `most` seconds at the latest. On the loop."""
+        loop, rung = asyncio.get_running_loop(), asyncio.Event()
+        with self._news:
+            running = self._running
+            self._bells[rung] = position, lambda: loop.call_soon_threadsafe(rung.set)
+        ringing = asyncio.ensure_future(rung.wait())
+        timer = asyncio.ensure_future(clock.sleep(most if running else min(most, GIVES_WAY)))
+        try:
+            await asyncio.wait({ringing, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            with self._news:
+                del self._bells[rung]
+            ringing.cancel()
+            timer.cancel()
 
     def finish(self, length: int) -> bytes:
         """SHA-256 of the `length` bytes, which are all of them. Blocks. Raises StoreError."""
         self.lead(length)
-        self._wait(0)
+        with self._news:
+            self._news.wait_for(lambda: not self._running)
+            failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
         return self._hasher.digest()
 
     def save(self, most: int) -> bytes | None:
@@ -76,13 +118,6 @@ class Frontier:
         with self._news:
             offset, state = self._saved
         return None if offset > most else offset.to_bytes(8, "big") + state
-
-    def _wait(self, lag: int) -> None:
-        with self._news:
-            self._news.wait_for(lambda: not self._running or self._target - self._offset <= lag)
-            failed, self._failed = self._failed, None
-        if failed is not None:
-            raise failed
 
     def _follow(self) -> None:
         """Hash a step, then stand behind the others who wait for a thread."""
@@ -99,7 +134,7 @@ class Frontier:
             with self._news:
                 self._offset = end
                 self._saved = end, self._hasher.state()
-                self._news.notify_all()
+                self._ring(end + LAG)
             self._threads.submit(self._follow)
         except Exception as error:  # noqa: BLE001  # whoever waits for it is told
             self._fail(error)
@@ -109,8 +144,7 @@ class Frontier:
         with self._news:
             if self._offset < self._target:
                 return min(self._target, self._offset + _STEP)
-            self._running = False
-            self._news.notify_all()
+            self._stop()
             return None
 
     def _fail(self, error: Exception) -> None:
@@ -119,8 +153,18 @@ class Frontier:
             self._offset, state = self._saved
             self._hasher = sha256(state)
             self._failed = error
-            self._running = False
-            self._news.notify_all()
+            self._stop()
+
+    def _stop(self) -> None:
+        self._running = False
+        self._news.notify_all()
+        self._ring(math.inf)
+
+    def _ring(self, most: float) -> None:
+        """Wake who gives way at `most` or before."""
+        for position, ring in self._bells.values():
+            if position <= most:
+                ring()
 
 
 class Frontiers:

@@ -20,6 +20,7 @@ from towpath.core.ranges import Extent, Span
 from towpath.core.transfer import filled, settled
 from towpath.engine.compose import Composed
 from towpath.engine.frontier import Frontier
+from towpath.engine.group_commit import GroupCommit
 from towpath.engine.lease import Lease
 from towpath.engine.silence import NOTHING
 from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update, every
@@ -35,6 +36,14 @@ class Said:
     completes: bool  # once it is filled; else it waits to be told
 
 
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """What a writer has written, to be settled."""
+
+    spans: Sequence[Span]
+    fence: int  # of its lease
+
+
 class Live:
     """An upload's row, extent and writers. Facts follow the ledger."""
 
@@ -47,6 +56,7 @@ class Live:
     ) -> None:
         self.facts = upload, extent  # one value, so that nobody sees one without the other
         self.leases: list[Lease] = []
+        self.settles: GroupCommit[Settle] = GroupCommit()
         self._epoch = 0  # of the leases given out here; 0: none yet
         self._granted = {row.fence: row for row in granted}
         self.frontier: Frontier | None = None  # follows the prefix, if a digest is wanted
@@ -136,14 +146,14 @@ class Live:
         self,
         ledger: Ledger,
         spans: Sequence[Span],
-        fence: int,
+        fences: Sequence[int],
         *,
         now: int,
         expires_at: int | None,
     ) -> None:
-        """Commit that `spans` are durable, if the lease with `fence` still stands. Blocks.
+        """Commit that `spans` are durable, if the leases with `fences` still stand. Blocks.
 
-        Raises Stale when it does not, LedgerError; then nothing has changed.
+        Raises Stale when one does not, LedgerError; then nothing has changed.
         """
         with self.guard:
             extent = self.extent
@@ -156,7 +166,7 @@ class Live:
             self.commit(
                 ledger,
                 upload,
-                [Expect(LeaseRow, (upload.id, fence)), *changes],
+                [*(Expect(LeaseRow, (upload.id, fence)) for fence in fences), *changes],
                 extent,
             )
             self._islands = islands

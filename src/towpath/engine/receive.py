@@ -6,6 +6,8 @@ Rules:
 - After every half of settle_bytes, and settle_seconds after a byte came, what was written is
   settled by a second thread: store durable, then ledger. At most one settle runs per writer, and
   a writer that gets a further half ahead waits for it: never more than settle_bytes are at risk.
+- Where a digest follows the prefix, a chunk that is far ahead of it gives way before each block,
+  for PATIENCE at most, so that its client sees it move.
 - Bytes that are durable already are compared, not written.
 - However it ends, what the store took is settled before `run` returns or raises. Only a chunk
   with a proof is settled whole, once its digests match, or not at all.
@@ -22,6 +24,7 @@ from towpath.core.limits import Limits
 from towpath.core.ports import Clock, Ending
 from towpath.core.ranges import Extent, Span
 from towpath.engine.endings import interrupted, too_much
+from towpath.engine.frontier import Frontier
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease
 from towpath.engine.meter import Meter
@@ -29,6 +32,9 @@ from towpath.engine.proof import Proof
 from towpath.engine.threads import end_of, result_of
 from towpath.errors import StateConflict
 from towpath.store.base import Store
+
+PATIENCE = 1.0
+"""Seconds that a chunk gives way before it takes one block all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,7 @@ class Receive:
         bound: int | None,
         settle: Callable[[Sequence[Span]], None],
         proof: Proof | None = None,
+        frontier: Frontier | None = None,
     ) -> None:
         self._crew = crew
         self._store = crew.store
@@ -66,6 +73,8 @@ class Receive:
         self._source = lease.source
         self._settle = settle
         self._proof = proof
+        self._frontier = frontier
+        self._patient = True  # until it has given way long enough for one block
         self._proven: list[Span] = []  # written, and to be settled once the proof holds
         self._bound = bound if lease.end is None else lease.end
         self._runs = extent.runs(lease.start, self._bound)
@@ -93,6 +102,7 @@ class Receive:
         """
         try:
             while not self._over():
+                await self._give_way()
                 await self._wait_for_bytes()
                 if self._over():
                     break
@@ -114,6 +124,32 @@ class Receive:
         return drained or self._overlong or self._lease.stopping.is_set()
 
     # --- on the event loop -------------------------------------------------------------------
+
+    async def _give_way(self) -> None:
+        """Let those go first who bring what is hashed sooner."""
+        until: float | None = None
+        while self._frontier is not None and not self._may_go_on() and not self._over():
+            now = self._clock.monotonic()
+            until = now + PATIENCE if until is None else until
+            due = self._settle_due()
+            if now >= until:
+                self._patient = False
+            elif self._is_late():
+                await self._settle_late()
+            else:
+                most = until - now if not due else min(until - now, due)
+                news = self._frontier.may_let_on(self.position, self._clock, most)
+                asking = asyncio.ensure_future(news)
+                try:
+                    await self._lease.or_stopped(asking)
+                finally:
+                    asking.cancel()
+
+    def _may_go_on(self) -> bool:
+        """False if those who bring what is hashed sooner go first. In any thread."""
+        if self._frontier is None or not self._patient:
+            return True
+        return self._frontier.lets_on(self.position, self._clock.monotonic())
 
     async def _wait_for_bytes(self) -> None:
         """Until there is something to read; settles what waits too long meanwhile."""
@@ -231,6 +267,8 @@ class Receive:
                 self._next_run()
             elif self._durable_run:
                 self._compare()
+            elif not self._may_go_on():
+                break
             else:
                 self._write()
                 if self._meter.unsettled < self._limits.settle_points and not self._is_late():
@@ -270,7 +308,7 @@ class Receive:
         """
         meter = self._meter
         read_into = self._source.read_into
-        while meter.position < stop and not self._is_late():
+        while meter.position < stop and not self._is_late() and self._may_go_on():
             view = memoryview(self._block)[: stop - meter.position]
             count = read_into(view)
             if not count:
@@ -281,8 +319,11 @@ class Receive:
             if not meter.unsettled:
                 self._first_unsettled = self._clock.monotonic()
             meter.feed(part)
+            self._patient = True
             if self._proof is not None:
                 self._proof.feed(part)
+            if self._frontier is not None and count == self._limits.block_largest:
+                self._frontier.feed(meter.position, self._clock.monotonic())
             if count == len(self._block):
                 self._block = self._crew.governor.grow(self._block)
 

@@ -28,7 +28,7 @@ from towpath.engine.admission import gives_way
 from towpath.engine.frontier import Frontiers
 from towpath.engine.governor import Governor
 from towpath.engine.lease import Lease, end_all
-from towpath.engine.live import Live, Said
+from towpath.engine.live import Live, Said, Settle
 from towpath.engine.proof import Behind, Proof
 from towpath.engine.receive import Crew, Receive
 from towpath.errors import LimitReached, TakenOver, TowpathError
@@ -168,22 +168,14 @@ class Writing:
         """Receive the chunk and give the lease back. Raises what `Receive.run` and hooks raise."""
 
         def settle(spans: Sequence[Span]) -> None:
-            self._store.settle(live.upload.handle)
-            now = self._clock.now()
-            live.settle(
-                self._ledger, spans, lease.fence, now=now, expires_at=expiry(self._limits, now)
-            )
-            self._events.tell("progress", *live.facts)
-            if live.frontier is not None:
-                prefix = live.extent.offset
-                live.frontier.lead(prefix)
-                if spans[-1].end <= prefix:  # else it waits for a gap that others fill
-                    live.frontier.keep_up()
+            live.settles.do(Settle(spans, lease.fence), lambda settles: self._settle(live, settles))
 
         watching = asyncio.ensure_future(self._watch(live, lease)) if self._hooks.watches else None
         try:
             handle = live.upload.handle
-            chunk = Receive(self._crew, handle, lease, live.extent, bound, settle, proof)
+            chunk = Receive(
+                self._crew, handle, lease, live.extent, bound, settle, proof, live.frontier
+            )
             self._moving[lease] = live, chunk
             await chunk.run()
         except TakenOver:
@@ -197,6 +189,21 @@ class Writing:
             self._leases.discard(lease)
             live.leases.remove(lease)
             lease.ended.set()
+
+    def _settle(self, live: Live, settles: Sequence[Settle]) -> None:
+        """Make durable what writers of one upload have written, then commit that it is. Blocks."""
+        self._store.settle(live.upload.handle)
+        now = self._clock.now()
+        live.settle(
+            self._ledger,
+            [span for settle in settles for span in settle.spans],
+            [settle.fence for settle in settles],
+            now=now,
+            expires_at=expiry(self._limits, now),
+        )
+        self._events.tell("progress", *live.facts)
+        if live.frontier is not None:
+            live.frontier.lead(live.extent.offset)
 
     async def _watch(self, live: Live, lease: Lease) -> None:
         """Ask the hooks from time to time whether to go on."""
