@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.codec.beside import is_beside, record_name
+from towpath.codec.beside import FILE, file_id_of, is_beside, record_name
 
 NAMES = st.lists(st.text("aü (2).", min_size=1, max_size=120), min_size=1, max_size=3)
 
@@ -30,3 +30,13 @@ def test_a_record_is_beside_its_object_and_no_other(parts: list[str], file_id: b
 @pytest.mark.parametrize("name", ["x.keys", "x.0001020.keys", "x.000102AB.keys", "x.00010203.key"])
 def test_what_has_another_form_is_no_record(name: str) -> None:
     assert not is_beside(name, "x")
+
+
+def test_an_upload_says_the_id_of_its_file() -> None:
+    assert file_id_of({FILE: "00" * 15 + "ff"}) == bytes(15) + b"\xff"
+
+
+@pytest.mark.parametrize("said", ["", "0" * 31, "0" * 33, "0" * 31 + "A", "g" * 32, 5, None])
+def test_what_is_no_id_is_none(said: object) -> None:
+    assert file_id_of({FILE: said}) is None
+    assert file_id_of({}) is None

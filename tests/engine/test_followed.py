@@ -13,12 +13,14 @@ import pytest
 from tests.engine.world import ANN, KIB, World, content, until
 from towpath.core.command import NewUpload
 from towpath.core.digest import SHA256
+from towpath.core.ports import Ending
 from towpath.engine import frontier
 from towpath.engine.receive import PATIENCE
 from towpath.errors import StoreError, TakenOver
 from towpath.ledger.base import Ledger
 from towpath.store.base import Reading, Store
 from towpath.testing.faults import Fault, FaultyLedger, Kind
+from towpath.testing.source import STALL, FakeSource
 
 pytestmark = pytest.mark.anyio
 
@@ -193,4 +195,20 @@ async def test_who_gives_way_ends_at_once_for_a_newcomer(
     world.clock.advance(PATIENCE)
     await second
     await world.write(key, 64 * KIB, DATA[64 * KIB : half], sequential=False)
+    await require_sha256(world, key)
+
+
+async def test_who_waits_for_its_client_holds_nobody_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "LAG", 64 * KIB)
+    key, half = await begin(world), len(DATA) // 2
+    little = world.limits.block_largest - 1
+    slow = FakeSource([DATA[:little], STALL], length=half)
+    near = asyncio.ensure_future(world.write(key, 0, slow, length=half, sequential=False))
+    await slow.stalled()
+    await world.write(key, half, DATA[half:], sequential=False)  # and no time has passed
+    slow.feed(DATA[little:half])
+    slow.end(Ending.WHOLE)
+    await near
     await require_sha256(world, key)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.engine.places import Places
 from tests.engine.test_faults import ALL, Told, played
-from tests.engine.world import ANN, BOB, World, content
+from tests.engine.world import ANN, BOB, World, content, until
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import Create, NewUpload
 from towpath.core.model import Object, OnConflict, Outbox, Upload, UploadState
@@ -21,9 +21,11 @@ from towpath.core.transfer import Write
 from towpath.engine.sweep import Sweep
 from towpath.engine.whole import SOON, at_once
 from towpath.errors import (
+    Cut,
     DigestMismatch,
     Forbidden,
     NameConflict,
+    StateConflict,
     StoreFull,
     Vetoed,
 )
@@ -255,6 +257,54 @@ async def test_a_repeat_finds_what_it_made_whatever_the_rule(here: World, rule: 
     first, _ = await send(here, creation(mark="k 1", on_conflict=rule))
     again, _ = await send(here, creation(mark="k 1", on_conflict=rule))
     assert first == again
+
+
+@pytest.mark.parametrize("rule", [*OnConflict])
+@pytest.mark.parametrize("other", [content(900, 1), DATA[:-1], b""], ids=["other", "shorter", "no"])
+async def test_other_bytes_under_the_same_mark_are_refused(
+    here: World, rule: OnConflict, other: bytes
+) -> None:
+    first, _ = await send(here, creation(mark="k 1", on_conflict=rule))
+    assert first is not None
+    with pytest.raises(StateConflict, match="a mark of its own"):
+        await send(here, creation(other, mark="k 1", on_conflict=rule), [other])
+    assert left(here) == [f"objects/{first.id}"]
+    assert await here.read(first.id) == DATA
+    assert [name.path for name, _ in await here.shelf.list(ANN)] == ["a"]
+    second, _ = await send(here, creation(other, mark="k 2"), [other])
+    assert (second and second.name) == "a (2)"
+
+
+async def slowly(
+    world: World, create: Create, rest: bytes, end: Ending = Ending.WHOLE
+) -> Upload | None:
+    """Send 300 bytes, and then these, too late for one step."""
+    source = FakeSource([DATA[:300], STALL])
+    sending = asyncio.ensure_future(at_once(world.engine, ANN, create, lambda: source))
+    await source.stalled()
+    world.clock.advance(SOON)
+    await until(lambda: not world.engine.governor.reserved)  # it waits for as long as it takes
+    source.feed(rest)
+    source.end(end)
+    return (await sending)[0]
+
+
+async def test_what_comes_slowly_once_more_is_the_same_upload(here: World) -> None:
+    first, _ = await send(here, creation(mark="k 1"))
+    assert await slowly(here, creation(mark="k 1"), DATA[300:]) == first
+
+
+async def test_what_comes_slowly_is_compared_too(here: World) -> None:
+    await send(here, creation(mark="k 1"))
+    other = DATA[:300] + content(600, 1)
+    with pytest.raises(StateConflict):
+        await slowly(here, creation(other, mark="k 1"), other[300:])
+    with pytest.raises(DigestMismatch):  # it was changed on the way: the same may be sent again
+        await slowly(here, creation(mark="k 1"), other[300:])
+    with pytest.raises(Cut):
+        await slowly(here, creation(mark="k 1"), DATA[300:400], Ending.CUT)
+    assert here.engine.governor.reserved == 0
+    assert [name.path for name, _ in await here.shelf.list(ANN)] == ["a"]
 
 
 async def test_without_a_mark_the_same_once_more_is_another(here: World) -> None:

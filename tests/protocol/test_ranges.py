@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from towpath.codec.cdc import CUTS
 from towpath.core.command import Append, Cancel, Complete, Create, NewUpload
-from towpath.core.digest import SIZES
+from towpath.core.digest import SIZES, crc_bytes
 from towpath.core.model import OnConflict, UploadState
 from towpath.core.ranges import Extent, Span
 from towpath.core.transfer import Write
@@ -107,7 +107,14 @@ TOLD = st.builds(
     digests=digests(PROVEN),
 )
 RUNS = st.lists(st.tuples(SIZE, st.none() | SIZE)).map(tuple)
-PAGES = st.builds(ranges.Page, upload=TOLD, durable=RUNS, missing=RUNS, next=st.none() | SIZE)
+PAGES = st.builds(
+    ranges.Page,
+    upload=TOLD,
+    durable=RUNS,
+    missing=RUNS,
+    next=st.none() | SIZE,
+    prefix=st.none() | st.tuples(SIZE, st.binary(min_size=8, max_size=8)),
+)
 FOUND = st.lists(st.builds(ranges.Held, sha256=SHA256, id=KEYS, length=SIZE)).map(tuple)
 
 
@@ -191,10 +198,11 @@ def test_pages_give_the_whole_extent_in_order(
 
 
 def test_of_a_complete_upload_nothing_is_missing() -> None:
-    row = upload(KEY, state=UploadState.COMPLETE, offset=20, length=20)
+    row = upload(KEY, state=UploadState.COMPLETE, offset=20, length=20, crc=7)
     told = ranges.tell(row, Extent())
     page = ranges.page(told, Extent(), after=5, limit=9)
     assert (told.received, page.durable, page.missing, page.next) == (20, ((5, 20),), (), None)
+    assert page.prefix == (20, crc_bytes(row.crc))
 
 
 @pytest.mark.parametrize(

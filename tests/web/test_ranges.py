@@ -202,6 +202,17 @@ def test_a_chunked_body_of_another_length_than_its_range_is_no_whole_chunk(serve
     assert send(999, CONTENT[:1000]) == 200
 
 
+def test_the_checksum_of_what_has_no_gap_is_told_on_the_way(client: Ranger) -> None:
+    key = client.new(1000)
+    assert client.page(key).prefix == (0, crc_bytes(0))
+    client.put(key, 0, CONTENT[:300])
+    client.put(key, 500, CONTENT[500:600])
+    for after in (0, 400):
+        assert client.page(key, after=after).prefix == (300, crc_bytes(crc(CONTENT[:300])))
+    client.put(key, 0, CONTENT[:1000])
+    assert client.page(key).prefix == (1000, crc_bytes(crc(CONTENT[:1000])))
+
+
 def test_the_extent_is_asked_for_in_pages(client: Ranger) -> None:
     key = client.new(1000)
     for start in range(100, 900, 200):

@@ -33,6 +33,10 @@ _TWICE = (
     "{}: the answer to the joining of its parts was lost, so they were joined again. The server may"
     " have the file twice: look there."
 )
+_ANEW = (
+    "{}: an encrypted upload of it that began elsewhere cannot be gone on with here. It is sent"
+    " from its beginning; the other one expires."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ class _Crew:
         self._news: queue.SimpleQueue[tuple[int, Progress]] = queue.SimpleQueue()
         self._active: dict[int, tuple[Job, BlockingTransfer[Any]]] = {}
         self._taken = 0  # places for small ones, of those that are under way
-        self._resumed: set[int] = set()
+        self._told: set[int] = set()  # of whose beginning something was said
         self._all_began = False
 
     def work(self, jobs: Iterator[Job], parallel: int) -> None:
@@ -188,11 +192,14 @@ class _Crew:
 
     def _hear(self, number: int, progress: Progress) -> None:
         job, transfer = self._active[number]
-        if progress.resumed_from and number not in self._resumed:
-            self._resumed.add(number)
+        if progress.resumed_from and number not in self._told:
+            self._told.add(number)
             total = progress.total_bytes
             share = f"{progress.resumed_from * 100 / total:.0f} %" if total else "where it stopped"
             self._output.say(f"{job.label}: resuming from {share}.")
+        if progress.begun_anew and number not in self._told:
+            self._told.add(number)
+            self._output.say(_ANEW.format(job.label))
         self._show.update(job.label, progress)
         if not progress.state.is_final:
             return
@@ -214,7 +221,7 @@ class _Crew:
                 self._output.record("result", direction=progress.direction, **result.to_dict())
         del self._active[number]
         self._taken -= _size_of(job)
-        self._resumed.discard(number)
+        self._told.discard(number)
 
 
 def _size_of(job: Job) -> int:

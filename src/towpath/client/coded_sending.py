@@ -17,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from towpath.client import coded
 from towpath.client.coded_journal import Journal
@@ -49,6 +50,21 @@ class Local:
     file: io.FileIO
     path: str
     source: Source
+
+    def read(self, room: memoryview, start: int, check: Callable[[], None]) -> None:
+        """Fill `room` from `start` on, and see that the file is what it was.
+
+        Raises SourceChanged.
+        """
+        filled = 0
+        self.file.seek(start)
+        while filled < len(room):
+            check()
+            taken = self.file.readinto(room[filled : filled + _READ])
+            if not taken:
+                raise SourceChanged(f"{self.path} has become shorter while it was read.")
+            filled += taken
+        self.source.insist(Source.of(os.fstat(self.file.fileno())), self.path)
 
 
 def missing(table: Table, offset: int, durable: Callable[[], Runs]) -> list[Chunk]:
@@ -164,7 +180,7 @@ class Sending:
                 if not length:
                     return False
                 plain = rooms.first[:length]
-                self._read(plain, place.start)
+                self._local.read(plain, place.start, check)
             row, chunk = self._coder.code(plain, place, rooms)
             for piece in pieces:
                 if not piece.has(chunk):
@@ -188,18 +204,6 @@ class Sending:
         length = min(self._size, whole - start)
         self._next = index + 1, start + length
         return Place(index=index, start=start, final=start + length == whole), length
-
-    def _read(self, room: memoryview, start: int) -> None:
-        """Read a chunk, and see that the file is what it was."""
-        local, filled = self._local, 0
-        local.file.seek(start)
-        while filled < len(room):
-            self._control.check()
-            taken = local.file.readinto(room[filled : filled + _READ])
-            if not taken:
-                raise SourceChanged(f"{local.path} has become shorter while it was read.")
-            filled += taken
-        local.source.insist(Source.of(os.fstat(local.file.fileno())), local.path)
 
     def _placed(self, row: Chunk, hole: Chunk | None) -> Chunk | None:
         """The row with its place in the object, remembered; None if those before it failed."""
@@ -243,18 +247,30 @@ class Sending:
         return reply
 
 
-def durable_runs(peer: Peer, url: str, after: int, check: Callable[[], None]) -> Runs:
-    """What the server has of the upload from the byte `after` on."""
+class Stored(NamedTuple):
+    """What the server has of an upload: all before `offset`, and `runs` behind it."""
+
+    offset: int
+    runs: Runs
+    prefix: tuple[int, int] | None  # CRC64NVME (second) of all before the first; None: not told
+
+
+def stored(peer: Peer, url: str, offset: int, check: Callable[[], None]) -> Stored:
+    """What the server has of the upload, all of whose bytes before `offset` it has."""
     found: list[tuple[int, int]] = []
+    prefix: tuple[int, int] | None = None
+    after = offset
     following: object = after
     while isinstance(following, int):
         page = expect(peer.ask("GET", f"{url}?after={following}", check=check, again=True)).json()
         try:
             found += [(int(start), int(end)) for start, end in page["durable"]]
             following = page["next"]
+            if (told := page.get("prefix")) is not None:
+                prefix = int(told["end"]), int(told["crc64nvme"], 16)
         except (KeyError, TypeError, ValueError) as error:
             raise BadAnswer("The server's list of ranges cannot be read.") from error
         if isinstance(following, int) and following <= after:
             raise BadAnswer("The server's list of ranges has no end.")
         after = following if isinstance(following, int) else after
-    return found
+    return Stored(offset, found, prefix)

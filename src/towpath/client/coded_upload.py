@@ -10,19 +10,21 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
 from towpath.client import coded, words
+from towpath.client.beginning import new_note, tus_metadata
 from towpath.client.coded import Coding
+from towpath.client.coded_elsewhere import known_by, left, recode
 from towpath.client.coded_journal import Journal
-from towpath.client.coded_sending import Local, Sending, Vanished, durable_runs, missing
+from towpath.client.coded_sending import Local, Sending, Stored, Vanished, missing, stored
 from towpath.client.control import Control
 from towpath.client.memory import Memory
 from towpath.client.opened import open_source
 from towpath.client.peer import Peer, expect
-from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.progress import Meter, TransferState
 from towpath.client.proof import recognised
 from towpath.client.records import UploadResult
 from towpath.client.resume import Note, Notebook, Source
@@ -31,7 +33,7 @@ from towpath.client.upload import UploadTask
 from towpath.client.watched import Watched
 from towpath.client.words import Standing
 from towpath.codec import PACKED, SEALED
-from towpath.codec.beside import record_name
+from towpath.codec.beside import FILE, file_id_of, record_name
 from towpath.codec.chunks import Coder
 from towpath.codec.container import Head, render
 from towpath.codec.encrypt import new_file_id, new_file_key
@@ -49,7 +51,6 @@ from towpath.errors import (
 )
 
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
-_NOT_THERE = (404, 410)
 
 
 class CodedUpload:
@@ -78,6 +79,7 @@ class CodedUpload:
         self._key: tuple[bytes, int, bytes] | None = None  # file id, number and file key
         self._sending: Sending | None = None
         self._begun = False
+        self._others = False  # another machine began the upload, or completed it
 
     def run(self, patience: Patience) -> UploadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
@@ -107,12 +109,13 @@ class CodedUpload:
 
     def _recall(self) -> None:
         """Take up what an earlier run left. Raises SourceChanged, StateConflict."""
-        if self._restart:
-            self._restart = False
+        anew, self._restart = self._restart, False
+        if anew:
             with suppress(TowpathError):  # what is on the server expires
                 self.discard()
         self._note, self._journal = self._notebook.read(self._task.id), Journal.load(self._rows)
         if self._note is None:
+            self._begun_elsewhere(look=not anew)
             return
         if dict(self._note.metadata) != dict(self._task.metadata) or (
             self._note.on_conflict != self._task.on_conflict
@@ -128,6 +131,25 @@ class CodedUpload:
             known=((row.start, row.end, row.crc) for row in rows),
             crc=lambda start, end: watched.crc(start, end, check),
         )
+
+    def _begun_elsewhere(self, *, look: bool) -> None:
+        """Take up what another machine began and left, if that can be done."""
+        coding, check = self._coding, self._control.check
+        self._task = known_by(self._task, coding, self._local)
+        size = self._source.size
+        found = left(self._peer, self._task, coding, size, check) if look else None
+        self._meter.begun_anew = found is not None and bool(coding.locks)
+        if found is not None and not coding.locks and (file_id := file_id_of(found.metadata)):
+            self._keep(f"files/{found.id}", file_id, "")
+            self._others = True
+
+    def _keep(self, url: str, file_id: bytes, record: str) -> None:
+        """Remember that the upload is at `url`."""
+        size = coded.chunk_size(self._source.size, self._task.chunk_size)
+        self._journal = Journal.begin(self._rows, file_id, size, record)
+        note = new_note(self._task, self._peer, self._source, url)
+        self._note = replace(note, keys=coded.places(self._coding.locks))
+        self._notebook.write(self._note)
 
     def _remember(self) -> None:
         if self._note is not None and self._sending is not None:
@@ -153,8 +175,9 @@ class CodedUpload:
                     if isinstance(error, Vanished):
                         raise BadAnswer("The server loses what it has taken.") from error
                     raise
-                with suppress(TowpathError):
-                    self.discard()
+                if not self._others:
+                    with suppress(TowpathError):
+                        self.discard()
                 self._forget()
             except TowpathError as error:
                 wait = patience.after(error)
@@ -163,13 +186,15 @@ class CodedUpload:
 
     def _through(self, patience: Patience) -> Standing:
         """From where the upload stands to its end, as long as nothing fails."""
-        standing = self._where()
+        fresh, standing = self._note is None, self._where()
         note, journal = cast("Note", self._note), cast("Journal", self._journal)
         if note.marks and standing.offset == note.marks[-1][0]:
             return self._completed(standing)
         url, check = self._ranges(), self._control.check
-        durable = partial(durable_runs, self._peer, url, standing.offset, check)
-        holes = missing(journal.table, standing.offset, durable)
+        look = cache(partial(stored, self._peer, url, standing.offset, check))
+        if not fresh and not journal.record and self._is_all_there(standing, look()):
+            return self._completed(standing)
+        holes = missing(journal.table, standing.offset, lambda: look().runs)
         self._begin(journal.table.length - sum(row.length for row in holes))
         key = self._file_key()
         coder = Coder(journal.file_id, level=self._coding.level, key=key)
@@ -180,19 +205,40 @@ class CodedUpload:
         sending.all(holes, patience.progress, connections=self._task.connections)
         return self._close(sending, key)
 
-    def _close(self, sending: Sending, key: tuple[int, bytes] | None) -> Standing:
-        """Send the table; with it the upload is filled, and complete."""
+    def _is_all_there(self, standing: Standing, found: Stored) -> bool:
+        """Know also what another machine sent of the file; True if nothing is missing.
+
+        Raises Vanished if it is not of this file, or was not coded as here.
+        """
+        journal = cast("Journal", self._journal)
+        recode(journal, self._local, self._coding.level, found, self._memory, self._control.check)
+        if standing.offset <= journal.table.stored_length:
+            return False
+        self._others = self._others or standing.crc is not None
+        self._tail(None)
+        end, whole = ours = cast("Note", self._note).marks[-1]
+        alike = standing.crc in (None, whole) and found.prefix in (None, ours)
+        if standing.offset != end or not alike:
+            raise Vanished
+        return True
+
+    def _tail(self, key: tuple[int, bytes] | None) -> memoryview:
+        """What stands behind the chunks; how long all is then, and its CRC64NVME, is remembered."""
         note, journal = cast("Note", self._note), cast("Journal", self._journal)
         number, secret = key if key is not None else (0, None)
         head = Head(
             file_id=journal.file_id, sealed=key is not None, key=number, record=journal.record
         )
         tail = memoryview(render(head, journal.table, secret))
-        start = journal.table.stored_length
-        end = start + len(tail)
         whole = combine(journal.table.crcs()[1], crc(tail), len(tail))
-        self._note = replace(note, marks=((end, whole),))
+        self._note = replace(note, marks=((journal.table.stored_length + len(tail), whole),))
         self._notebook.write(self._note)
+        return tail
+
+    def _close(self, sending: Sending, key: tuple[int, bytes] | None) -> Standing:
+        """Send the table; with it the upload is filled, and complete."""
+        tail, start = self._tail(key), cast("Journal", self._journal).table.stored_length
+        end = start + len(tail)
         fields = coded.chunk_fields(start, end, crc(tail), whole=end)
 
         def moved(count: int) -> None:
@@ -234,31 +280,14 @@ class CodedUpload:
             coded.put_record(self._peer, record, made, etag=None)
             self._key = (file_id, 0, key)
         metadata = {
-            **task.metadata,
-            "name": task.name,
-            "filename": Path(task.path).name,
+            **tus_metadata(task, source),
             "filetype": SEALED if record else PACKED,
-            "mtime": str(source.mtime_ns // 1_000_000),
+            FILE: file_id.hex(),
             **({} if record else {coded.LENGTH: str(source.size)}),  # of a secret, no more is told
-            **({"on-conflict": task.on_conflict} if task.on_conflict else {}),
         }
         location = self._created(words.creation(None, metadata), record)
-        size = coded.chunk_size(source.size, task.chunk_size)
-        self._journal = Journal.begin(self._rows, file_id, size, record)
-        self._note = Note(
-            id=task.id,
-            direction=Direction.UPLOAD,
-            server=self._peer.url,
-            name=task.name,
-            path=task.path,
-            url=location,
-            source=source,
-            length=source.size,
-            keys=coded.places(self._coding.locks),
-            on_conflict=task.on_conflict,
-            metadata=task.metadata,
-        )
-        self._notebook.write(self._note)
+        self._keep(location, file_id, record)
+        self._others = False
         return Standing(0)
 
     def _created(self, fields: coded.Fields, record: str) -> str:
@@ -351,16 +380,12 @@ class CodedUpload:
 
 
 def discard(peer: Peer, notebook: Notebook, note_id: str) -> None:
-    """Give an upload up: forget it, and remove it and the record of its keys from the server."""
-    rows = _rows(notebook, note_id)
-    note, journal = notebook.read(note_id), Journal.load(rows)
+    """Give an upload up: forget it, and remove it from the server, which removes its keys, too."""
+    note = notebook.read(note_id)
     notebook.remove(note_id)
-    rows.unlink(missing_ok=True)
-    if note is None:  # it may have been complete when somebody was killed
-        return
-    gone = peer.ask("DELETE", note.url, words.TUS, again=True)
-    if journal is not None and journal.record and (gone.ok or gone.status in _NOT_THERE):
-        coded.remove_record(peer, journal.record)
+    _rows(notebook, note_id).unlink(missing_ok=True)
+    if note is not None:  # it may have been complete when somebody was killed
+        peer.ask("DELETE", note.url, words.TUS, again=True)
 
 
 def _rows(notebook: Notebook, note_id: str) -> Path:

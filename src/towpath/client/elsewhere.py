@@ -43,13 +43,29 @@ def fingerprint(task: UploadTask, size: int, blocks: Blocks) -> str:
 
 
 def left_elsewhere(
-    peer: Peer, task: UploadTask, size: int, check: Callable[[], None]
+    peer: Peer,
+    name: str,
+    said: tuple[str, str],
+    check: Callable[[], None],
+    *,
+    length: int | None = None,
 ) -> UploadRecord | None:
-    """The upload that can be gone on with, the one that is furthest; None if there is none."""
+    """The upload of that name that nobody carries, the one that is furthest; None if there is none.
+
+    `said`: a key of its metadata, and what it says there. `length`: bytes of it; None: any.
+    """
     with suppress(TowpathError):  # who may not look, or does not know how, begins anew
         url = peer.api("uploads", state="open,filled", limit=_LIST)
         reply = expect(peer.ask("GET", url, check=check, again=True))
-        found = [each for each in _listed(reply) if _is_ours(each, task, size, _now(reply))]
+        now, (key, value) = _now(reply), said
+        found = [
+            each
+            for each in _listed(reply)
+            if each.name == name
+            and each.metadata.get(key) == value
+            and length in (None, each.length)
+            and now - milliseconds(each.updated_at) / 1000 >= _LEFT_ALONE
+        ]
         return max(found, key=lambda each: each.offset, default=None)
     return None
 
@@ -62,13 +78,6 @@ def _listed(reply: Reply) -> Iterator[UploadRecord]:
         if not isinstance(each, Mapping):
             raise BadAnswer("The server's list cannot be read.")
         yield UploadRecord.read(each)
-
-
-def _is_ours(upload: UploadRecord, task: UploadTask, size: int, now: float) -> bool:
-    same = upload.metadata.get(FINGERPRINT) == task.fingerprint
-    if not same or (upload.name, upload.length) != (task.name, size):
-        return False
-    return now - milliseconds(upload.updated_at) / 1000 >= _LEFT_ALONE
 
 
 def _now(reply: Reply) -> float:

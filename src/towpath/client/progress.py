@@ -58,6 +58,7 @@ class Progress:
     retries: int
     started_at: float
     updated_at: float
+    begun_anew: bool = False  # what another machine began of it could not be gone on with
 
     @property
     def percent(self) -> float:
@@ -101,6 +102,7 @@ class Meter:
         self.sent = 0
         self.resumed_from = 0
         self.retries = 0
+        self.begun_anew = False  # though another machine had begun it
 
     def state(self, state: TransferState) -> None:
         """Enter a state; told at once."""
@@ -149,6 +151,7 @@ class Meter:
             retries=self.retries,
             started_at=self._started,
             updated_at=time.time(),
+            begun_anew=self.begun_anew,
         )
 
     def _tell(self) -> None:

@@ -246,6 +246,8 @@ class Worker:
             )
             if result.perhaps_twice:
                 _log.warning("%s: an answer was lost; the server may have it twice", job.id)
+            if active.transfer.progress.begun_anew:
+                _log.warning("%s: begun anew; what is encrypted goes on where it began", job.id)
             _log.info("%s: complete, %s", job.id, result.name)
         self._let_go(active)
 

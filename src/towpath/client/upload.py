@@ -145,7 +145,8 @@ class Upload:
         task, check = self._task, self._control.check
         if not task.fingerprint or not task.verify:  # without a checksum nothing would be proven
             return None
-        found = elsewhere.left_elsewhere(self._peer, task, self._source.size, check)
+        said, size = (elsewhere.FINGERPRINT, task.fingerprint), self._source.size
+        found = elsewhere.left_elsewhere(self._peer, task.name, said, check, length=size)
         if found is None:
             return None
         many = task.connections != 1

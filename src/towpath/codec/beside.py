@@ -1,15 +1,21 @@
 """What the record of a file's keys is called: it stands beside the object that it belongs to.
 
 Rules: the name follows from the object's and from the file's id, so that whoever knows one finds
-the other; it never leaves the object's folder.
+the other; it never leaves the object's folder. An upload says the id in its metadata, so that the
+record can be found before the file is whole.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+FILE = "towpath-file"
+"""The metadata by which an upload says the id of its file, in hex."""
 
 _LONGEST_SEGMENT, _LONGEST_NAME = 255, 1024  # bytes that a server takes
 _END = re.compile(r"\.([0-9a-f]{8})\.keys\Z")
+_FILE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def record_name(name: str, file_id: bytes) -> str:
@@ -27,3 +33,11 @@ def is_beside(record: str, name: str) -> bool:
     """True if the record of the keys of what is called `name` may be called `record`."""
     found = _END.search(record)
     return found is not None and record == record_name(name, bytes.fromhex(found[1]))
+
+
+def file_id_of(metadata: Mapping[str, object]) -> bytes | None:
+    """The id of its file, as an upload says it; None if it says none that can be."""
+    said = metadata.get(FILE)
+    if not isinstance(said, str) or not _FILE_ID.fullmatch(said):
+        return None
+    return bytes.fromhex(said)

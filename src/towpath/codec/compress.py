@@ -133,6 +133,11 @@ def decompress(packed: memoryview, length: int, room: memoryview) -> memoryview:
     return room[:length]
 
 
+def made_by() -> str:
+    """Which zstd compresses here: another one may make other frames of the same bytes."""
+    return str(_zstd().zstd_version)
+
+
 def _zstd() -> ModuleType:
     """The standard library's module, or the same one for older Pythons."""
     if sys.version_info >= (3, 14):

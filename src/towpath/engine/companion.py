@@ -1,8 +1,9 @@
 """What belongs to an encrypted object: the record of its keys, which goes wherever its name goes.
 
 Rules: the record stands beside its object, as docs/reference/format.md has it; it is named, moved
-and removed in the same commit, so that nobody sees one without the other; nothing is taken for it
-that does not say itself that it is for this very file. Functions block.
+and removed in the same commit, so that nobody sees one without the other; if its upload ends
+without an object, it ends in that commit; nothing is taken for it that does not say itself that it
+is for this very file. Functions block.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from towpath.codec import SEALED
-from towpath.codec.beside import record_name
+from towpath.codec.beside import file_id_of, record_name
 from towpath.codec.compress import SKIPPED
 from towpath.codec.container import FOOTER, Footer, Head
 from towpath.codec.record import LONGEST_RECORD, KeyRecord
-from towpath.core.model import Name, Object, Segment
+from towpath.core.metadata import read_metadata
+from towpath.core.model import Name, Object, Segment, Upload
 from towpath.engine.segments import segments
 from towpath.errors import NotFound, StoreLost, Unreadable
 from towpath.ledger.base import Add, Change, Ledger, Remove
@@ -65,6 +67,24 @@ def find_companion(
     if found is None or not _is_for(store, ledger, found, head.file_id):
         return None
     return Companion(found, head.file_id)
+
+
+def companion_of_upload(store: Store, ledger: Ledger, upload: Upload) -> Companion | None:
+    """The record that an upload which never became an object leaves behind; None if it has none.
+
+    It is its sender's own, and no object's.
+    """
+    if upload.media_type != SEALED or upload.name is None:
+        return None
+    file_id = file_id_of(read_metadata(upload.metadata))
+    if file_id is None:
+        return None
+    found = ledger.get(Name, upload.tenant, record_name(upload.name, file_id))
+    if found is None or found.owner != upload.owner or not _is_for(store, ledger, found, file_id):
+        return None
+    name = ledger.get(Name, upload.tenant, upload.name)
+    used = None if name is None else companion_of(store, ledger, name)
+    return None if used is not None and used.name.path == found.path else Companion(found, file_id)
 
 
 def _head(store: Store, made: Object, places: Sequence[Segment]) -> Head:

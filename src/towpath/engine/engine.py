@@ -35,6 +35,7 @@ from towpath.engine.live import Live, told
 from towpath.engine.lives import Lives
 from towpath.engine.proof import Behind, Proof
 from towpath.engine.publish import publish
+from towpath.engine.release import give_up
 from towpath.engine.silence import CONSENT, NOTHING, SILENCE
 from towpath.engine.taking_up import take_up
 from towpath.engine.threads import result_of
@@ -294,7 +295,7 @@ class Engine:
         await end_all(live.leases)
         if not live.upload.state.is_final:
             upload = move(live.upload, state, now=self.clock.now(), reason=reason)
-            await self.do(live.end, self.ledger, upload)
+            await self.do(give_up, self.store, self.ledger, live, upload)
             self.events.tell(state.value, *live.facts)
         elif live.upload.state is UploadState.COMPLETE:
             raise StateConflict(

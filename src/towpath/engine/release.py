@@ -9,15 +9,20 @@ it, when they are to be removed; after it nobody can, because what is shared mus
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 
 from towpath.core.model import Name, Object, Outbox, Segment, Upload
-from towpath.engine.companion import companion_of
+from towpath.engine.companion import companion_of, companion_of_upload
+from towpath.engine.live import Live
 from towpath.engine.segments import segments, spread
+from towpath.errors import Stale, StoreError
 from towpath.ledger.base import Add, Change, Ledger, Query, Remove
 from towpath.store.base import Store
 
 REMOVE = "remove"
 """Kind of an outbox row whose subject is an address that the store must remove."""
+
+_MOST_TRIES = 5
 
 
 def forget_name(
@@ -45,6 +50,30 @@ def forget_companion(
         return [], []
     changes, notes = forget_name(store, ledger, found.name, now=now)
     return [Remove(Name, found.name.key, found.name.version), *changes], notes
+
+
+def give_up(store: Store, ledger: Ledger, live: Live, upload: Upload) -> None:
+    """Commit `upload`, which ends without an object; the record of its keys goes with it. Blocks.
+
+    Raises Stale when the upload is no longer what `live` knows of it.
+    """
+    for left in reversed(range(_MOST_TRIES)):
+        found = companion_of_upload(store, ledger, upload)
+        changes: list[Change] = []
+        notes: list[Outbox] = []
+        if found is not None:
+            gone, notes = forget_name(store, ledger, found.name, now=upload.updated_at)
+            changes = [Remove(Name, found.name.key, found.name.version), *gone]
+        try:
+            live.end(ledger, upload, changes)
+        except Stale:
+            if found is None or not left or not live.stands(ledger):
+                raise
+            continue  # the record was written anew at this moment
+        with suppress(StoreError):  # the notes stay, and the sweep does it
+            for note in notes:
+                unlink(store, ledger, note)
+        return
 
 
 def forget_object(ledger: Ledger, key: str, *, now: int) -> tuple[list[Change], list[Outbox]]:

@@ -7,7 +7,7 @@ Rules:
 - What does not come at once, or is not what was announced, goes the long way, with the bytes that
   were read already: so an upload is kept, and told, as if there were no other way.
 - A creation whose sender tells its tries apart is done once: the same again, because an answer was
-  lost, is answered with what the first one made.
+  lost, is answered with what the first one made. Of other bytes it is refused.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from towpath.core.names import alternatives
 from towpath.core.ports import Ending, Source
 from towpath.core.ranges import Extent
 from towpath.engine.admission import check_new, first_row
+from towpath.engine.endings import interrupted
 from towpath.engine.engine import Engine
 from towpath.engine.live import Live, told
 from towpath.engine.proof import Proof
@@ -41,6 +42,7 @@ from towpath.errors import (
     NameConflict,
     Refused,
     Stale,
+    StateConflict,
     TowpathError,
 )
 from towpath.ledger.base import Add, Change, Ledger
@@ -87,10 +89,12 @@ async def at_once(
             early = bytes(view) if early is None else early
         finally:
             engine.governor.give(block)
-        known = await engine.do(_again, engine.ledger, caller, new) if new.once else None
-        if known is not None:
-            await _drain(engine, coming)
-            return known, source
+        before = await engine.do(_before, engine.ledger, caller, new) if new.once else None
+        if before is not None:
+            made, upload = before
+            length, value = await _drain(engine, coming, early, proof)
+            _insist_on_same(made, length, value)
+            return upload, source
     begun = Begun(early, coming)
     return None, lambda: begun
 
@@ -153,33 +157,63 @@ def _holds(proof: Proof | None) -> bool:
     return True
 
 
-async def _drain(engine: Engine, source: Source) -> None:
-    """Take what is sent again, and keep nothing of it."""
+async def _drain(
+    engine: Engine, source: Source, early: bytes, proof: Proof | None
+) -> tuple[int, int]:
+    """Take what is sent again, and keep nothing of it: its length and its CRC64NVME.
+
+    Raises Interrupted if it breaks off, DigestMismatch if it is not what was announced.
+    """
+    count, value = len(early), crc(early)
     while source.ending is None:
         await source.ready()
         block = await engine.governor.take()
         try:
-            await engine.do(source.read_into, memoryview(block))
+            view = memoryview(block)
+            got = await engine.do(_read, source, view, proof)
+            count, value = count + got, crc(view[:got], value)
         finally:
             engine.governor.give(block)
+    if source.ending is not Ending.WHOLE:
+        raise interrupted(source.ending, count)
+    if proof is not None:
+        proof.hold({})
+    return count, value
 
 
-def _again(ledger: Ledger, caller: Caller, new: NewUpload) -> Upload | None:
+def _before(ledger: Ledger, caller: Caller, new: NewUpload) -> tuple[Object, Upload] | None:
     """What an earlier try of the very same creation made. Blocks."""
     for path in islice(alternatives(new.name or ""), _MOST_NAMES if new.name else 0):
         taken = ledger.get(Name, caller.tenant, path)
         if taken is None:
             return None
         made = ledger.get(Object, taken.object)
-        if made is not None and (made.owner, made.length, made.metadata) == (
-            caller.subject,
-            new.length,
-            new.metadata,
-        ):
-            return ledger.get(Upload, made.id)
+        if made is not None and (made.owner, made.metadata) == (caller.subject, new.metadata):
+            upload = ledger.get(Upload, made.id)
+            return None if upload is None else (made, upload)
         if new.on_conflict is not OnConflict.KEEP_BOTH:
             return None
     return None
+
+
+def _insist_on_same(made: Object, length: int, value: int) -> None:
+    """Raise StateConflict unless the object has that length and that CRC64NVME."""
+    if (made.length, made.crc) != (length, value):
+        raise StateConflict(
+            "Another file was sent as this very upload before.",
+            why="The mark that tells an upload from all others is that of a file with other bytes.",
+            todo="Give each upload a mark of its own.",
+        )
+
+
+def _again(ledger: Ledger, caller: Caller, new: NewUpload, value: int) -> Upload | None:
+    """What an earlier try made of the same bytes. Blocks. Raises StateConflict if of others."""
+    before = _before(ledger, caller, new)
+    if before is None:
+        return None
+    made, upload = before
+    _insist_on_same(made, new.length or 0, value)
+    return upload
 
 
 async def _make(engine: Engine, caller: Caller, new: NewUpload, view: memoryview) -> Upload:
@@ -189,7 +223,7 @@ async def _make(engine: Engine, caller: Caller, new: NewUpload, view: memoryview
     filled = replace(first, state=UploadState.FILLED, offset=len(view), crc=crc(view, 0))
     await engine.hooks.before_complete(filled)
 
-    again = partial(_again, engine.ledger, caller, new)
+    again = partial(_again, engine.ledger, caller, new, filled.crc)
     async with engine.chosen.reserve(new.id, engine.do):
         made = await engine.do(_keep, engine, filled, view, now, again if new.once else _never)
     if made.id == first.id:

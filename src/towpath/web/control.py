@@ -5,7 +5,6 @@ Who asks was settled before; the caller stands in the scope. Times are RFC 3339,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from starlette.routing import Match, Route
 
 from towpath.core.caller import Caller
 from towpath.core.digest import CRC64NVME, crc_bytes
+from towpath.core.metadata import read_metadata
 from towpath.core.model import Name, Object, OnConflict, Upload, UploadState
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
@@ -26,7 +26,6 @@ from towpath.errors import Malformed, TooLarge, TowpathError
 from towpath.protocol.download import etag
 from towpath.protocol.message import Reply
 from towpath.protocol.problem import problem, refuse
-from towpath.protocol.tus import read_metadata
 from towpath.protocol.values import MOST_BODY, missing, read_object, text
 from towpath.web.app import FILES
 from towpath.web.links import Links
@@ -276,28 +275,15 @@ def _name(name: Name, made: Object, files: str) -> NameRecord:
 
 
 def _metadata(text: str) -> dict[str, str]:
-    """What came with an object, by key: tus has pairs, other dialects have a JSON object."""
-    try:
-        found = json.loads(text) if text.startswith("{") else read_metadata(text)
-    except (TowpathError, ValueError, RecursionError):
-        return {}
-    return {key: value for key, value in found.items() if isinstance(value, str)}
+    """The texts that came with an object, by key."""
+    return {key: value for key, value in read_metadata(text).items() if isinstance(value, str)}
 
 
 def _modified(metadata: str) -> str | None:
     """When the sender's file was last changed, if it said so with `mtime`, in milliseconds."""
     try:
-        said = json.loads(metadata) if metadata.startswith("{") else read_metadata(metadata)
-        return _time(int(said["mtime"]))
-    except (
-        TowpathError,
-        ValueError,
-        TypeError,
-        KeyError,
-        ArithmeticError,
-        OSError,
-        RecursionError,
-    ):
+        return _time(int(read_metadata(metadata)["mtime"]))
+    except (ValueError, TypeError, KeyError, ArithmeticError, OSError):
         return None
 
 

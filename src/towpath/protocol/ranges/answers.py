@@ -41,12 +41,16 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some of an upload's extent. `next`: where the rest begins; None: this was all."""
+    """Some of an upload's extent. `next`: where the rest begins; None: this was all.
+
+    `prefix`: where the durable bytes without a gap end, and their CRC64NVME; None: it is not told.
+    """
 
     upload: Told
     durable: tuple[Run, ...]
     missing: tuple[Run, ...]
     next: int | None
+    prefix: tuple[int, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,7 @@ def tell(upload: Upload, extent: Extent, made: Object | None = None) -> Told:
 def page(told: Told, extent: Extent, *, after: int, limit: int) -> Page:
     """The first `limit` ranges of the extent from the byte `after` on."""
     if told.state is UploadState.COMPLETE:
-        extent = Extent(told.offset)
+        extent = Extent(told.offset, int.from_bytes(told.digests[CRC64NVME], "big"))
     runs = list(islice(extent.runs(after, told.length), limit + 1))
     shown = runs[:limit]
     return Page(
@@ -91,6 +95,7 @@ def page(told: Told, extent: Extent, *, after: int, limit: int) -> Page:
         durable=tuple((start, end) for start, end, durable in shown if durable),
         missing=tuple((start, end) for start, end, durable in shown if not durable),
         next=shown[-1][1] if len(runs) > limit else None,
+        prefix=(extent.offset, crc_bytes(extent.crc)),
     )
 
 
@@ -112,14 +117,16 @@ def render(command: object, answer: Answer, head: Head) -> Reply:
         ]
         return write_json({"have": listed})
     if isinstance(answer, Page):
-        return write_json(
-            {
-                **_document(answer.upload),
-                "durable": answer.durable,
-                "missing": answer.missing,
-                "next": answer.next,
-            }
-        )
+        shown: dict[str, object] = {
+            **_document(answer.upload),
+            "durable": answer.durable,
+            "missing": answer.missing,
+            "next": answer.next,
+        }
+        if answer.prefix is not None:
+            end, value = answer.prefix
+            shown["prefix"] = {"end": end, CRC64NVME: value.hex()}
+        return write_json(shown)
     if isinstance(command, Create):
         where = f"{head.base}/{answer.id}"
         return write_json(_document(answer), status=201, fields=(("location", where),))
@@ -157,12 +164,13 @@ def read(reply: Reply) -> Answer:
         told = _read_told(document)
         if "durable" not in document:
             return told
-        following = document["next"]
+        following, prefix = document["next"], document.get("prefix")
         return Page(
             upload=told,
             durable=_read_runs(document["durable"]),
             missing=_read_runs(document["missing"]),
             next=None if following is None else int(following),
+            prefix=None if prefix is None else _read_prefix(prefix),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadAnswer(
@@ -194,6 +202,10 @@ def _read_runs(value: object) -> tuple[Run, ...]:
     if not isinstance(value, list):
         raise TypeError("ranges are no list")
     return tuple((_number(start), None if end is None else _number(end)) for start, end in value)
+
+
+def _read_prefix(value: Mapping[str, object]) -> tuple[int, bytes]:
+    return _number(value["end"]), bytes.fromhex(str(value[CRC64NVME]))
 
 
 def _number(value: object) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +18,7 @@ from towpath.core.command import (
 )
 from towpath.core.digest import CRC64NVME, crc_bytes, format_digests
 from towpath.core.memo import recall
+from towpath.core.metadata import read_pairs
 from towpath.core.model import OnConflict, Upload, UploadState
 from towpath.core.transfer import Write
 from towpath.errors import DigestMismatch, Malformed, TowpathError
@@ -53,7 +53,6 @@ ATTEMPT = "attempt"
 """The key of metadata by which a sender tells one upload, with all tries of it, from all others."""
 
 _KEY = re.compile(r"[0-9a-z]{8,64}\Z")
-_METADATA_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+\Z")
 
 
 def speaks(head: Head) -> bool:
@@ -242,31 +241,15 @@ def read_metadata(field: str) -> dict[str, str]:
 
     Raises Malformed for a bad key, a repeated one, bad base64, or text that is not UTF-8.
     """
-    values: dict[str, str] = {}
-    for pair in field.split(",") if field.strip() else ():
-        key, _, encoded = pair.strip().partition(" ")
-        why = ""
-        value = b""
-        if not _METADATA_KEY.match(key):
-            why = "A key is empty or has a character that is not printable ASCII."
-        elif key in values:
-            why = f"The key “{key[:40]}” is there twice."
-        else:
-            try:
-                value = base64.b64decode(encoded.strip(), validate=True)
-                values[key] = value.decode()
-            except UnicodeDecodeError:
-                why = f"The value of “{key[:40]}” is not UTF-8 text."
-            except ValueError:
-                why = f"The value of “{key[:40]}” is not base64."
-        if why:
-            raise Malformed(
-                "Upload-Metadata cannot be read.",
-                field="Upload-Metadata",
-                why=why,
-                todo="Send pairs of an ASCII key and the base64 of its value, with commas between.",
-            )
-    return values
+    try:
+        return read_pairs(field)
+    except ValueError as error:
+        raise Malformed(
+            "Upload-Metadata cannot be read.",
+            field="Upload-Metadata",
+            why=str(error),
+            todo="Send pairs of an ASCII key and the base64 of its value, with commas between.",
+        ) from None
 
 
 def _wrong_version(head: Head) -> Reply:

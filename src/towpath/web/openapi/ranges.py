@@ -38,6 +38,7 @@ _TOLD: Values = {
     "digests": {"type": "object", "additionalProperties": TEXT},
 }
 _RUNS = list_of({"type": "array", "items": maybe(SIZE), "minItems": 2, "maxItems": 2})
+_PREFIX = record({"end": SIZE, "crc64nvme": TEXT})
 _TRIPLE: Values = {"type": "array", "items": SIZE, "minItems": 3, "maxItems": 3}
 _UPLOAD = json_of(record(_TOLD))
 _HELD = json_of(record({"have": list_of(record({"sha-256": TEXT, "id": TEXT, "length": SIZE}))}))
@@ -86,7 +87,15 @@ RANGES: Values = {
                 200: answer(
                     "A page of it.",
                     json_of(
-                        record({**_TOLD, "durable": _RUNS, "missing": _RUNS, "next": maybe(SIZE)})
+                        record(
+                            {
+                                **_TOLD,
+                                "durable": _RUNS,
+                                "missing": _RUNS,
+                                "next": maybe(SIZE),
+                                "prefix": _PREFIX,
+                            }
+                        )
                     ),
                 )
             },
