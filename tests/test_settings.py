@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from towpath.cli.options import Size
 from towpath.core.limits import MIB
+from towpath.core.timetable import parse_rate
 from towpath.errors import SettingsError
 from towpath.settings import Settings, load
 
@@ -107,3 +109,11 @@ def test_lists_are_written_with_commas_or_as_lists(tmp_path: Path) -> None:
     assert told.proxies == ("10.0.0.0/8", "unix")
     assert told.cors_origins == ("https://a.example", "https://b.example")
     assert told.cors_max_age == 60
+
+
+@pytest.mark.parametrize(
+    "text", ["512k", "512kB", "20M", "20Mi", "20MB", "20MiB", "1.5 g", "7000000"]
+)
+def test_a_size_means_the_same_as_a_setting_an_option_and_a_rate(text: str) -> None:
+    setting = load({"max_length": text}, environment=False).max_length
+    assert setting == Size().convert(text, None, None) == parse_rate(text)

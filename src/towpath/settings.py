@@ -1,8 +1,8 @@
 """What can be set, as frozen values: read once, at the start, and handed on piece by piece.
 
 Order: flag, then TOWPATH_* of the environment, then STREAMING_*, then the TOML file, then the
-default. No other file reads the environment. Sizes are written as 8MiB or 1.5GB, times as 500ms,
-30s, 24h or 7d.
+default. No other file reads the environment. Sizes are written as `core.amount` says, times as
+500ms, 30s, 24h or 7d.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from towpath.core.amount import read_bytes
 from towpath.core.limits import KIB, MIB, Limits
 from towpath.errors import SettingsError
 
@@ -195,7 +196,7 @@ def _convert(name: str, kind: str, value: object) -> object:
     try:
         match kind:
             case "int":
-                return read_amount(value)
+                return read_bytes(value)
             case "float":
                 return read_seconds(value)
             case "bool":
@@ -264,41 +265,14 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _BASE_PATH = re.compile(r"/?(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/(?=.)|/?\Z))*\Z")
 _MODE = re.compile(r"[0-7]{3}\Z")
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "k": 2**10,
-    "m": 2**20,
-    "g": 2**30,
-    "t": 2**40,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "tib": 2**40,
-}
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?\Z")
-_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\Z")
-
-
-def read_amount(text: str) -> int:
-    """Bytes (or a plain number) from "8MiB", "1.5GB", "64k", "17". Raises ValueError."""
-    number, unit = _split(text)
-    return int(number * _UNITS[unit.lower()])
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\Z")
 
 
 def read_seconds(text: str) -> float:
     """Seconds from "500ms", "30s", "10m", "24h", "7d", "2.5". Raises ValueError."""
-    number, unit = _split(text)
-    return number * _SECONDS[unit.lower()]
-
-
-def _split(text: str) -> tuple[float, str]:
-    match = _AMOUNT.match(text.strip())
-    if match is None or match[2].lower() not in _UNITS | _SECONDS:
+    match = _TIME.match(text.strip())
+    if match is None or match[2].lower() not in _SECONDS:
         raise ValueError(text)
-    return float(match[1]), match[2]
+    return float(match[1]) * _SECONDS[match[2].lower()]

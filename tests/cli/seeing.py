@@ -20,7 +20,7 @@ _SAME = (
     (r"key-file [0-9a-f]{16}", "key-file 0123456789abcdef"),
     (r"pid \d+ on \S+, since [\d:T+-]+", "pid 4711 on host, since 2026-11-21T08:00:00+00:00"),
     (r"\b20[2-5]\d-\d\d-\d\d \d\d:\d\d:\d\d\b", "2026-11-21 08:00:00"),
-    (r"\b20[2-5]\d-\d\d-\d\d \d\d:\d\d\b", "2026-11-21 08:00"),
+    (r"\b20[2-5]\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", "2026-11-21T08:00:00Z"),
     (r"\bin [\d.]+ m?s( \([\d.]+ \w+/s\))?", "in 9 ms"),
     (r" {2,}[\d.]+ (MiB/s|ms)\b", r"  9.9 \1"),
     (r"[\d.]+ m?s after", "9 ms after"),

@@ -11,7 +11,7 @@ from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
 from towpath import errors
 from towpath.cli import exits
-from towpath.cli.amounts import duration, parse_size, size
+from towpath.cli.amounts import duration, size
 from towpath.cli.output import printable
 
 Snapshot = Callable[[str, str], None]
@@ -104,14 +104,6 @@ def test_amounts_are_written_for_people() -> None:
         "1 h 1 min",
         "1 d 1 h",
     ]
-    assert [parse_size(text) for text in ("7", "8MiB", "1.5k", "2 GB")] == [
-        7,
-        8388608,
-        1536,
-        2147483648,
-    ]
-    with pytest.raises(ValueError, match="no size"):
-        parse_size("many")
 
 
 def test_every_error_has_an_exit_code_and_the_documented_ones_have_theirs() -> None:

@@ -209,3 +209,14 @@ def test_where_nothing_can_be_kept_is_told_and_is_no_fault_of_ours(
     for command in (("put", big), ("get", "a", tmp_path / "b"), ("transfers",)):
         ran = run(*command)
         assert (ran.code, f"{tmp_path}/file" in ran.err, "fault" in ran.err) == (1, True, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "length"), [("8MB", 8_000_000), ("8MiB", 8_388_608), ("8M", 8_388_608)]
+)
+def test_a_chunk_is_as_long_as_was_said_in_decimal_or_in_binary_units(
+    run: Run, server: FakeServer, big: Path, said: str, length: int
+) -> None:
+    assert run("put", big, "--chunk-size", said).code == 0
+    sent = [fields for method, _, fields in server.requests if method == "PATCH"]
+    assert int(sent[0]["content-length"]) == length

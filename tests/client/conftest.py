@@ -1,7 +1,9 @@
 """What tests of the client share: a server that fails on demand, and both clients."""
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -77,6 +79,28 @@ def peer(real: Server) -> Iterator[Peer]:
     peer = Peer(real.url)
     yield peer
     peer.done_with()
+
+
+@pytest.fixture
+def open_parts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `.part` that is open cannot be removed, as on Windows."""
+    remove = Path.unlink
+
+    def unlink(path: Path, *, missing_ok: bool = False) -> None:
+        if path.suffix == ".part" and is_open(path):
+            raise PermissionError(errno.EACCES, "It is open", str(path))
+        remove(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+
+
+def is_open(path: Path) -> bool:
+    """Whether this process has it open."""
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # one that is gone by now
+            if handle.samefile(path):
+                return True
+    return False
 
 
 @pytest.fixture

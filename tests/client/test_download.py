@@ -86,7 +86,8 @@ def test_an_object_that_was_replaced_meanwhile_is_not_mixed(
     assert (result.resumed_from, result.verified) == (0, True)
 
 
-def test_a_wrong_digest_leaves_no_file(
+@pytest.mark.usefixtures("open_parts_stay")
+def test_a_wrong_digest_leaves_no_file_also_where_an_open_one_stays(
     carry: Carry, there: FakeServer, tmp_path: Path, state: Path
 ) -> None:
     there.fail_download("wrong-digest")
@@ -127,6 +128,7 @@ def test_a_file_that_came_up_meanwhile_is_not_replaced(
     assert (tmp_path / "x.part").read_bytes() == DATA
 
 
+@pytest.mark.usefixtures("open_parts_stay")
 def test_an_unknown_name_leaves_nothing_behind(
     carry: Carry, server: FakeServer, tmp_path: Path, state: Path
 ) -> None:

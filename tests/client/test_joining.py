@@ -86,7 +86,7 @@ def test_a_server_may_take_its_time_to_join(large: Path, tmp_path: Path) -> None
 def test_a_server_that_never_finishes_is_given_up_and_nothing_is_lost(
     large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("towpath.client.joined_upload._JOINING", -1000.0)
+    monkeypatch.setattr("towpath.client.retry._MAKING", -1000.0)
 
     def say(ask: Ask, said: Say) -> None:
         if ask.method == "HEAD" and ask.upload.final and not patient:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -12,7 +14,10 @@ import pytest
 
 from towpath import errors
 from towpath.client import BlockingTransfer, Client, DownloadResult
+from towpath.client.parallel_download import ParallelDownload
 from towpath.client.resume import Notebook
+from towpath.client.tuning import Tuner
+from towpath.core.ranges import Extent
 from towpath.testing.overheard import Overheard
 from towpath.testing.plan import Fault, Lane, Plan, PlanOf
 from towpath.testing.server import Server
@@ -53,7 +58,11 @@ def gets(heard: Overheard) -> int:
 def test_a_large_object_comes_by_many_connections_and_is_verified(
     running: Server, tmp_path: Path
 ) -> None:
-    with way(running) as (wire, heard, url), Client(url, state_dir=tmp_path / "state") as client:
+    far = Plan(up=Lane(latency=0.06))
+    with (
+        way(running, lambda _: far) as (wire, heard, url),
+        Client(url, state_dir=tmp_path / "state") as client,
+    ):
         down = client.download("big.bin", tmp_path / "x").result()
     assert (down.length, down.received_bytes, down.verified) == (SIZE, SIZE, True)
     assert wire.opened >= 2
@@ -61,6 +70,42 @@ def test_a_large_object_comes_by_many_connections_and_is_verified(
     assert (tmp_path / "x").read_bytes() == DATA
     assert not (tmp_path / "x.part").exists()
     assert list((tmp_path / "state").iterdir()) == []
+
+
+@pytest.fixture
+def near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is near, whatever this machine takes just now."""
+    answered = Tuner.answered
+    monkeypatch.setattr(Tuner, "answered", lambda tuner, _: answered(tuner, 0.001))
+    monkeypatch.setattr("towpath.client.tuning._AT_ONCE", 60.0)
+
+
+@pytest.mark.usefixtures("near")
+def test_a_server_that_is_near_gives_by_one_connection(running: Server, tmp_path: Path) -> None:
+    with way(running) as (wire, heard, url), Client(url, state_dir=tmp_path / "state") as client:
+        assert client.download("big.bin", tmp_path / "x").result().verified
+    assert wire.opened == 1
+    assert 4 <= gets(heard) <= 7  # of 4 MiB first, then of 8 MiB at most
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
+@pytest.mark.usefixtures("near")
+def test_what_one_connection_brings_is_not_far_ahead_of_what_is_kept(
+    running: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, keep, slow = [0], ParallelDownload._keep, threading.Event()
+
+    def keeping(download: ParallelDownload, extent: Extent) -> None:
+        slow.wait(0.3)  # for a disk, in which all of the rest could come
+        keep(download, extent)
+        kept.append(extent.total)
+
+    monkeypatch.setattr(ParallelDownload, "_keep", keeping)
+    monkeypatch.setattr("towpath.client.parallel_download._UNKEPT", 4 * MIB)
+    with Client(running.url, state_dir=tmp_path / "state") as client:
+        assert client.download("big.bin", tmp_path / "x").result().verified
+    assert max(after - before for before, after in pairwise(kept)) <= (4 + 8) * MIB
+    assert kept[-1] == SIZE
 
 
 def test_one_connection_means_in_order(running: Server, tmp_path: Path) -> None:

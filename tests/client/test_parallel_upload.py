@@ -14,9 +14,14 @@ import pytest
 
 from tests.client.fake import FakeServer
 from towpath import errors
-from towpath.client import BlockingTransfer, Client, UploadResult
+from towpath.client import BlockingTransfer, Client, UploadResult, parallel_words
+from towpath.client.control import Control
+from towpath.client.peer import Reply
 from towpath.client.resume import Notebook
 from towpath.client.tuning import Tuner
+from towpath.core.model import UploadState
+from towpath.protocol.ranges import Told
+from towpath.testing.clock import FakeClock
 from towpath.testing.overheard import Overheard
 from towpath.testing.plan import Fault, Lane, Plan, PlanOf, breaking
 from towpath.testing.server import Server
@@ -163,6 +168,86 @@ def test_after_a_pause_only_what_is_missing_is_sent(
         assert up.sent_bytes <= SIZE - up.resumed_from
         assert up.verified
         assert content(running.url, up.name, tmp_path) == large.read_bytes()
+
+
+@pytest.fixture
+def one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a file is one chunk, as it may be where the server is very near."""
+    near = Tuner.answered
+    monkeypatch.setattr(Tuner, "answered", lambda tuner, _: near(tuner, 0.001))
+    monkeypatch.setattr(Tuner, "chunk", lambda _, left: left)
+
+
+@pytest.mark.usefixtures("one_chunk")
+def test_after_a_pause_it_is_told_what_the_server_has_of_a_chunk_that_was_cut(
+    running: Server, large: Path, tmp_path: Path
+) -> None:
+    state, slow = tmp_path / "state", Plan(up=Lane(rate=8 * MIB))
+    with way(running, lambda _: slow) as (wire, heard, url):
+        with Client(url, state_dir=state) as client:
+            transfer = client.upload(large, "cut/")
+            wire.when(lambda: wire.up >= 12 * MIB).result(20)
+            transfer.pause()
+            told = transfer.progress.transferred_bytes
+            there = next(each for each in client.uploads() if str(each.name).startswith("cut/"))
+        assert puts(heard) == [0]  # so that nothing of it was acknowledged
+        (note,) = Notebook(state).all()
+        assert 0 < told == note.offset <= there.offset
+        wire.plan = lambda _: Plan()
+        with Client(url, state_dir=state) as client:
+            up = client.resume(note).result()
+    assert (up.verified, up.resumed_from >= note.offset) == (True, True)
+
+
+@pytest.mark.usefixtures("one_chunk")
+def test_a_pause_does_not_wait_for_a_server_that_says_nothing(
+    running: Server, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towpath.client.parallel_upload._SOON", 0.2)
+
+    def plan(number: int) -> Plan:
+        return Plan(up=Lane(fault=Fault.STALL) if number else Lane(rate=8 * MIB))
+
+    with (
+        way(running, plan) as (wire, _, url),
+        Client(url, state_dir=tmp_path / "state") as client,
+    ):
+        transfer = client.upload(large, "silent/")
+        some(transfer, 6 * MIB)
+        transfer.pause()
+        assert wire.opened == 2  # it was asked
+        assert (transfer.progress.state, transfer.progress.transferred_bytes) == ("paused", 0)
+        (note,) = Notebook(tmp_path / "state").all()
+        assert (note.offset, note.spans) == (0, ())
+
+
+@pytest.mark.parametrize(("deadline", "waits"), [(None, 61.3), (10.0, 10.0)])
+def test_a_server_that_never_makes_an_object_of_it_is_given_up_and_nothing_is_lost(
+    running: Server, large: Path, tmp_path: Path, deadline: float | None, waits: float
+) -> None:
+    clock, told = FakeClock(), parallel_words.told
+
+    def sealing(reply: Reply) -> Told:
+        found = told(reply)
+        done = found.state is UploadState.COMPLETE
+        return replace(found, state=UploadState.SEALING) if done else found
+
+    name, state = f"sealing/{waits}", tmp_path / "state"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel_words, "told", sealing)
+        patch.setattr("towpath.client.parallel_upload.time", clock)
+        patch.setattr("towpath.client.retry.time", clock)
+        patch.setattr(Control, "sleep", lambda _, seconds: clock.advance(seconds))
+        with (
+            Client(running.url, state_dir=state, deadline=deadline) as client,
+            pytest.raises(errors.TransferError, match="not made an object") as given_up,
+        ):
+            client.upload(large, name).result()
+    assert clock.monotonic() == pytest.approx(waits, abs=0.5)
+    assert given_up.value.retryable
+    with Client(running.url, state_dir=state) as client:
+        up = client.upload(large, name).result()
+    assert (up.sent_bytes, up.verified, up.name) == (0, True, name)
 
 
 def test_a_note_that_lost_its_checksums_costs_reading_and_no_sending(

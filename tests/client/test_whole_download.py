@@ -78,6 +78,7 @@ def test_after_a_cut_it_comes_again(
     assert (tmp_path / "x").read_bytes() == sample(5_000)
 
 
+@pytest.mark.usefixtures("open_parts_stay")
 def test_other_bytes_than_were_announced_are_refused_and_leave_nothing(
     client: Client, server: FakeServer, tmp_path: Path, state: Path
 ) -> None:

@@ -42,6 +42,7 @@ def test_a_rate_is_read_as_sizes_are(text: str, rate: int | None) -> None:
         "0",
         "0.0001",
         "20X",
+        "20M/h",
         "24:00,1M",
         "08:60,1M",
         "8,1M",

@@ -34,7 +34,8 @@ def settings_page() -> str:
         "# Settings\n\n"
         "Written from `settings.py`. A setting is a flag, a variable `TOWPATH_<NAME>`, or a line\n"
         "of the TOML file of `--config`; the first that says something counts. Sizes are written\n"
-        "as `8MiB` or `1.5GB`, times as `500ms`, `30s`, `24h` or `7d`.\n\n"
+        "as `8MiB` or `8M` (8 x 1024 x 1024 bytes) or `8MB` (8,000,000), times as `500ms`, `30s`,\n"
+        "`24h` or `7d`.\n\n"
         "| setting | default | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
     )
 

@@ -1,14 +1,11 @@
-"""Sizes and times as people write and read them.
+"""Sizes and times as people read them.
 
 Rules: programs get plain numbers elsewhere; nothing here is parsed back.
 """
 
 from __future__ import annotations
 
-import re
-
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b?)", re.IGNORECASE)
 
 
 def size(count: float) -> str:
@@ -34,12 +31,3 @@ def duration(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
-def parse_size(text: str) -> int:
-    """8MiB -> 8388608; k, m and g are binary too. Raises ValueError."""
-    match = _WRITTEN.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is no size; write one such as 8MiB")
-    number, unit, _ = match.groups()
-    return int(float(number) * 1024 ** " kmgtp".index(unit.lower() or " "))

@@ -15,7 +15,7 @@ from towpath.errors import NotFound, TowpathError
 
 @click.command()
 @click.argument("prefix", default="")
-@click.option("-l", "--long", is_flag=True, help="With sizes and times.")
+@click.option("-l", "--long", is_flag=True, help="With sizes, and times in UTC.")
 @caller_options
 def ls(caller: Caller, prefix: str, long: bool) -> None:
     """List the names on the server that begin with PREFIX."""
@@ -94,5 +94,5 @@ def went_along(name: str, others: Iterable[str], error: TowpathError) -> bool:
 
 
 def moment(rfc3339: str) -> str:
-    """2026-11-21T08:00:00.123Z -> 2026-11-21 08:00, in the time of the server: UTC."""
-    return rfc3339[:16].replace("T", " ")
+    """2026-11-21T08:00:00.123Z -> 2026-11-21T08:00:00Z: servers tell UTC, and so do we."""
+    return f"{rfc3339[:19]}Z"

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from towpath.cli.amounts import parse_size
 from towpath.cli.output import Output
 from towpath.cli.show import WAYS, Show, show_for
+from towpath.core.amount import read_bytes
 from towpath.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Size(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            return parse_size(value)
+            return read_bytes(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

@@ -7,6 +7,7 @@ other side cannot be trusted, which will not.
 from __future__ import annotations
 
 import base64
+import copy
 import errno
 import socket
 import ssl
@@ -69,6 +70,12 @@ class Dialer:
         self._proxy = proxy
         self._timeout = timeout
         self._context: ssl.SSLContext | None = None
+
+    def hurried(self, seconds: float) -> Dialer:
+        """One that waits for nothing longer than that."""
+        other = copy.copy(self)
+        other._timeout = min(self._timeout, seconds)  # noqa: SLF001 - a copy of ourselves
+        return other
 
     def dial(self, origin: Origin) -> Connection:
         """A fresh connection to `origin`, by way of a proxy if one is named."""

@@ -80,13 +80,14 @@ class Download:
         self._announced: int | None = None  # the object's CRC64NVME, as the server says
         self._begun = False
         self._in_parts = True  # the server gives parts of it, as far as is known
+        self._worthless = False  # what came is to be removed, once its file is closed
 
     def run(self, patience: Patience) -> DownloadResult:
         """Carry it through. Raises Stopped when asked to, TowpathError when it cannot be done."""
         began = time.monotonic()
         refuse_existing(self._target, overwrite=self._task.overwrite)
         with self._notebook.lock(self._task.id):
-            came = self._at_once(patience) or self._by_and_by(patience)
+            came = self._arrived(patience)
             try:
                 insist_on(self._part, came)
             except TransferError:
@@ -109,6 +110,15 @@ class Download:
             seconds=time.monotonic() - began,
         )
 
+    def _arrived(self, patience: Patience) -> os.stat_result:
+        """Have it in the part; which file that is. Not every system removes a file that is open."""
+        self._worthless = False
+        try:
+            return self._at_once(patience) or self._by_and_by(patience)
+        finally:
+            if self._worthless:
+                self._forget()
+
     def _at_once(self, patience: Patience) -> os.stat_result | None:
         """In one request, if it is small and enough is known of it; which file that filled."""
         known = self._task.known
@@ -125,7 +135,7 @@ class Download:
                     put(file, came.view, 0)
                     os.fsync(file.fileno())
                 except OSError as error:
-                    self._forget()
+                    self._worthless = True
                     raise refused(error, f"{self._part} cannot be written.") from error
                 self._verify()
                 return os.fstat(file.fileno())
@@ -142,7 +152,7 @@ class Download:
                 self._carry(patience)
             except BaseException as error:
                 if not self._length or isinstance(error, DigestMismatch):
-                    self._forget()
+                    self._worthless = True
                 elif self._marker.note.dialect != RANGES:
                     with suppress(OSError):  # on a disk that is full the older note stands
                         self._marker.begin(*self._known)
@@ -364,7 +374,7 @@ class Download:
     def _verify(self) -> None:
         crc = self._known[1]
         if crc is not None and self._announced is not None and crc != self._announced:
-            self._forget()
+            self._worthless = True
             raise DigestMismatch(
                 f"What came of {self._task.name} are not the bytes that the server announced.",
                 why=f"Their CRC64NVME is {crc:016x}, not {self._announced:016x}.",

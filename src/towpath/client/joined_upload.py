@@ -28,7 +28,7 @@ from towpath.client.peer import Peer, Reply, expect
 from towpath.client.persist import persist
 from towpath.client.progress import Direction, Meter
 from towpath.client.resume import JOINED, Marker, Note, Notebook, Source
-from towpath.client.retry import Patience
+from towpath.client.retry import Patience, longest_making
 from towpath.client.tuning import LARGEST, MOST, Tuner
 from towpath.client.watched import Watched
 from towpath.client.words import Standing
@@ -50,8 +50,6 @@ MOST_PARTS = 64
 SMALLEST_PART = 8 * 1024 * 1024  # bytes: some stores join no smaller ones
 _ADDRESSES = 6000  # bytes of all addresses in one field, where many servers take 8 KiB of it
 _FRESH_STARTS = 3  # times that the server may lose something before we give up
-_JOINED = 20e6  # bytes a second that a server joins at least
-_JOINING = 60.0  # seconds that it may take besides
 _FIRST_LOOK, _LAST_LOOK = 0.2, 5.0  # seconds between two looks at uploads that are being joined
 _LATER = (408, 423, 425, 429)  # refusals that say nothing of whether parts are known
 _UNHEARD = (500, 502, 504)  # these say nothing of whether parts were joined
@@ -349,7 +347,7 @@ class JoinedUpload:
     def _join(self) -> Standing:
         """Have the parts joined, and wait until they are."""
         self._reached(self._source.size)
-        patient = _JOINING + self._source.size / _JOINED
+        patient = longest_making(self._source.size)
         if not self._note.url:
             reply = self._ask_to_join(patient)
             if words.number(reply.fields, "upload-offset") == self._source.size:

@@ -163,7 +163,7 @@ class Crew:
             retries, self._retries = self._retries, 0
         new, self._told = moved - self._told, moved
         meter.retries += retries
-        meter.at(max(0, (meter.total or 0) - left - new))
+        meter.at((meter.total or 0) - left - new)
         meter.moved(new)
         if stalled != self._waiting:
             self._waiting = stalled

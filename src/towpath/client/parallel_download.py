@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
@@ -29,6 +30,8 @@ from towpath.core.ranges import Extent, Span
 from towpath.errors import BadAnswer, Cut, StateConflict
 
 _CHUNK = LARGEST // 2  # bytes: what is not kept yet and what is under way are lost with the process
+_ALONE = LARGEST  # the same where one connection goes alone
+_UNKEPT = 3 * _ALONE  # bytes that are here and not kept yet, at most: with _ALONE four such chunks
 _CODED = 3  # connections of a coded object, so that four of its chunks are lost at most
 _UNWRITABLE = "The file cannot be written."
 
@@ -57,19 +60,22 @@ class ParallelDownload:
         self._marker = marker
         self._length = marker.note.length or 0
         self._coded = peer.coded(marker.note.url)
-        self._most, largest = connections or MOST, _CHUNK
-        self._unkept = self._most * largest
+        self._most, largest, swift = connections or MOST, _CHUNK, _ALONE
+        self._unkept = min(self._most * largest, _UNKEPT)
         if self._coded is not None:
             self._most = min(self._most, self._coded.readers, _CODED)
-            self._unkept = largest = max(MIB, self._coded.longest)
-        self._tuner = Tuner(self._most, largest=largest)
+            self._unkept = largest = swift = max(MIB, self._coded.longest)
+        self._tuner = Tuner(self._most, largest=largest, swift=swift)
 
     def run(self, patience: Patience) -> tuple[int, int | None]:
         """Bring all of it; the CRC64NVME of what came, and the one that the server announces.
 
         Raises Stopped, TowpathError.
         """
+        crc64nvme(memoryview(b""))  # loaded now: the first chunk is to tell of the wire alone
+        began = time.monotonic()
         announced = words.crc_of(expect(self._peer.ask("HEAD", self._marker.note.url)).fields)
+        self._tuner.answered(time.monotonic() - began)
         extent = self._prepare()
         self._meter.total = self._length
         self._meter.begin(extent.total)
@@ -82,10 +88,14 @@ class ParallelDownload:
             patience=patience,
             control=self._control,
             unkept=self._unkept,
-            cut=None if self._coded is None else self._coded.cut,
+            cut=self._cut if self._coded is None else self._coded.cut,
         )
         self._crew.run(self._meter, self._keep)
         return self._crew.extent.crc, announced
+
+    def _cut(self, start: int, about: int) -> int:
+        """Where a range ends: several are shorter, so that no more is lost with all of them."""
+        return start + min(about, _ALONE if self._tuner.connections == 1 else _CHUNK)
 
     def _prepare(self) -> Extent:
         """What is here already; a file that we did not leave so has nothing."""

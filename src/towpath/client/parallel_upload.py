@@ -1,7 +1,8 @@
 """Carry one file by many connections at once, in the dialect of ranges.
 
 Rules: the server says what is missing, whenever it may know better; what the server acknowledged is
-kept with its checksum, and read again only where the checksum was lost.
+kept with its checksum, and read again only where the checksum was lost. At a pause it is asked what
+it has of the chunks that were cut; more than it says is never told.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from towpath.client import parallel_words as words
 from towpath.client.blocks import crc64nvme
-from towpath.client.control import Control
+from towpath.client.control import Control, Stop, Stopped
 from towpath.client.elsewhere import FINGERPRINT
 from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew, TooWide
@@ -23,7 +25,7 @@ from towpath.client.peer import Peer, Reply, expect
 from towpath.client.persist import persist
 from towpath.client.progress import Direction, Meter
 from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
-from towpath.client.retry import Patience
+from towpath.client.retry import Patience, longest_making
 from towpath.client.tuning import LARGEST, MOST, SWIFT, Tuner
 from towpath.client.watched import Watched
 from towpath.core.digest import CRC64NVME
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
 _SEALING_SECONDS = 0.2  # between two looks at an upload that the store makes an object of
+_SOON = 2.0  # seconds that whoever pauses waits for an answer at most
 
 T = TypeVar("T")
 
@@ -139,12 +142,16 @@ class ParallelUpload:
             self._check = crew.check
             try:
                 crew.run(self._meter, self._keep)
+            except Stopped as stopped:
+                if stopped.why is Stop.PAUSE:
+                    self._look_back()
+                raise
             finally:
                 self._check, missing = self._control.check, None
                 self._extent = crew.extent
                 if self._done is None:  # else it is forgotten in a moment
                     self._remember()
-        done = self._done or self._persist(patience, self._completed)
+        done = self._done or self._completed(patience)
         crc = done.digests.get(CRC64NVME)
         return Arrived(
             url=self._note.url,
@@ -199,12 +206,13 @@ class ParallelUpload:
         )
         return True
 
-    def _missing(self) -> list[tuple[int, int]]:
+    def _missing(self, ask: Callable[[str, str], Reply] | None = None) -> list[tuple[int, int]]:
         """Ask for all that is missing, and believe no more of the note than the server does."""
+        ask = ask or self._ask
         missing: list[tuple[int, int]] = []
         after: int | None = 0
         while after is not None:
-            page = words.page(self._ask("GET", words.look(self._note.url, after)))
+            page = words.page(ask("GET", words.look(self._note.url, after)))
             if page.upload.length != self._source.size:
                 raise BadAnswer(
                     "The upload has another length than the file.",
@@ -229,11 +237,22 @@ class ParallelUpload:
         self._meter.at(safe)
         return missing
 
-    def _keep(self, extent: Extent) -> None:
+    def _look_back(self) -> None:
+        """Learn what the server has of the chunks that a pause cut, if it says so soon."""
+        hurried = self._peer.hurried(_SOON)
+        try:
+            with suppress(TowpathError):  # what was acknowledged before stands
+                missing = self._missing(hurried.ask)
+                left = sum(end - start for start, end in missing)
+                self._keep(self._extent, self._source.size - left)
+        finally:
+            hurried.done_with()
+
+    def _keep(self, extent: Extent, safe: int | None = None) -> None:
         assert self._marker is not None  # noqa: S101 - `_create` came first
         self._extent = extent
         spans = tuple((span.start, span.end, span.crc) for span in extent.spans())
-        self._marker.holds(spans, extent.total)
+        self._marker.holds(spans, extent.total if safe is None else safe)
 
     def _remember(self) -> None:
         assert self._marker is not None  # noqa: S101 - `_create` came first
@@ -284,14 +303,12 @@ class ParallelUpload:
 
     # -- at the end
 
-    def _completed(self) -> Told:
+    def _completed(self, patience: Patience) -> Told:
         """What the server made of it, once it has."""
-        told = words.told(self._ask("GET", words.look(self._note.url, 0)))
-        while told.state is UploadState.SEALING:
-            self._control.sleep(_SEALING_SECONDS)
-            told = words.told(self._ask("GET", words.look(self._note.url, 0)))
+        told = self._sealed(patience)
         if told.state in (UploadState.OPEN, UploadState.FILLED):  # without its name, say
-            told = words.told(self._ask("POST", f"{self._note.url}/complete"))
+            url = f"{self._note.url}/complete"
+            told = self._persist(patience, lambda: words.told(self._ask("POST", url)))
         if told.state is not UploadState.COMPLETE:
             self._notebook.remove(self._task.id)
             raise TransferError(
@@ -300,6 +317,24 @@ class ParallelUpload:
                 todo="Send it again.",
             )
         return told
+
+    def _sealed(self, patience: Patience) -> Told:
+        """Wait while the server makes an object of it."""
+        url = words.look(self._note.url, 0)
+        ends = patience.until(longest_making(self._source.size))
+        while True:
+            told = self._persist(patience, lambda: words.told(self._ask("GET", url)))
+            if told.state is not UploadState.SEALING:
+                return told
+            if time.monotonic() >= ends:
+                unfinished = TransferError(
+                    f"The server has not made an object of {self._task.path} yet.",
+                    why="It has all bytes, and its store still works on them.",
+                    todo="Run the same again later: no byte is sent twice.",
+                )
+                unfinished.retryable = True
+                raise unfinished
+            self._control.sleep(_SEALING_SECONDS)
 
     def _ask(self, method: str, url: str, body: bytes = b"") -> Reply:
         """A small request and its answer."""

@@ -138,6 +138,13 @@ class Peer:
             parts = parts._replace(scheme="https", netloc=self.origin.authority)
         return parts.geturl()
 
+    def hurried(self, seconds: float) -> Peer:
+        """The same server, over connections of its own, where no wait is longer than that."""
+        other = self.paced(FREE)
+        other._dialer = self._dialer.hurried(seconds)  # noqa: SLF001 - a copy of ourselves
+        other._idle = []  # noqa: SLF001
+        return other
+
     def api(self, *segments: str, **query: object) -> str:
         """A URL of the control API."""
         path = "/".join(quote(segment, safe="/") for segment in segments)

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _FIRST, _LONGEST = 0.5, 30.0  # seconds
 _DOUBLINGS = 16  # more would go beyond the longest wait anyhow
+_MADE = 20e6  # bytes a second of which a server makes an object at least
+_MAKING = 60.0  # seconds that it may take besides
 
 
 def may_pass(error: TowpathError) -> bool:
@@ -42,6 +44,11 @@ def asks_to_wait(error: TowpathError) -> bool:
     return busy or getattr(error, "retry_after", None) is not None
 
 
+def longest_making(size: int) -> float:
+    """Seconds that a server may take to make an object of `size` bytes that it has."""
+    return _MAKING + size / _MADE
+
+
 class Patience:
     """Counts failures in a row. `deadline`: seconds for the whole transfer, None for no end."""
 
@@ -53,6 +60,11 @@ class Patience:
     def progress(self) -> None:
         """Something got through: count anew."""
         self._failures = self._waits = 0
+
+    def until(self, seconds: float) -> float:
+        """When a wait of so many seconds from now has to end, by time.monotonic."""
+        ends = time.monotonic() + seconds
+        return ends if self._ends is None else min(ends, self._ends)
 
     def after(self, error: TowpathError) -> float:
         """Seconds to wait before the next try; raises `error` when there shall be none."""

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+from towpath.core.amount import read_bytes
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = 24 * 60  # minutes
-_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*(?:([kmgt])(i?)(b?)|b?)(?:/s)?", re.IGNORECASE)
+_PER_SECOND = re.compile(r"/s\s*\Z", re.IGNORECASE)
 _ENTRY = re.compile(r"(?:([a-z]+)-)?(\d{1,2}):(\d\d),(\S+)", re.IGNORECASE)
 _ENTRIES = 1000  # more than anybody writes
 _EXAMPLE = "write one such as 20M, off, or 08:00,512k 19:00,10M 23:00,off"
@@ -24,12 +26,10 @@ def parse_rate(text: str) -> int | None:
     """Bytes a second: `20M` is 20 MiB, `20MB` is 20,000,000, `off` is None. Raises ValueError."""
     if text.strip().lower() == "off":
         return None
-    match = _RATE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is no rate; {_EXAMPLE}")
-    number, unit, binary, byte = match.groups()
-    base = 1000 if byte and not binary else 1024
-    rate = int(float(number) * base ** " kmgt".index((unit or " ").lower()))
+    try:
+        rate = read_bytes(_PER_SECOND.sub("", text))
+    except ValueError:
+        raise ValueError(f"{text!r} is no rate; {_EXAMPLE}") from None
     if rate < 1:
         raise ValueError(f"{text!r} lets nothing through; for no limit write off")
     return rate
