@@ -59,9 +59,8 @@ class Loop:
         try:
             while (found := self.call(step())) is not None:
                 yield found[0]
-        finally:
-            mine = threading.current_thread() is self._thread  # the collector may run anywhere
-            if isinstance(values, AsyncGenerator) and not (mine or self.is_over):
+        finally:  # the collector may run anywhere: what runs on a loop cannot wait
+            if isinstance(values, AsyncGenerator) and not (_on_a_loop() or self.is_over):
                 self.call(values.aclose())
 
     @property
@@ -75,3 +74,12 @@ class Loop:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._loop.close()
+
+
+def _on_a_loop() -> bool:
+    """True if this thread runs an event loop now, ours or somebody else's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
