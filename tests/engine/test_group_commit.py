@@ -40,7 +40,7 @@ def crowd(disk: Disk, threads: ThreadPoolExecutor, names: str) -> list[Future[No
     asked = [threads.submit(together.do, names[0], disk.act)]
     assert disk.entered.acquire(timeout=10)
     asked += [threads.submit(together.do, name, disk.act) for name in names[1:]]
-    while len(together._waiting) < len(names) - 1:  # nothing else tells of it
+    while together.waiting < len(names) - 1:
         pass
     disk.gate.set()
     return asked

@@ -11,6 +11,8 @@ import pytest
 from tests.engine.places import LocalBytes, Places
 from tests.engine.world import ANN, KIB, World, content, until
 from towpath.core.model import Upload, UploadState
+from towpath.engine import live
+from towpath.engine.group_commit import GroupCommit
 from towpath.errors import LedgerError, StoreError, StoreFull, StoreReadOnly
 from towpath.store.base import Store
 from towpath.store.local import LocalStore
@@ -50,6 +52,36 @@ async def test_a_slow_settle_holds_the_writer_up_before_too_much_is_at_risk(here
     gate.open()
     await task
     assert await here.read(key) == DATA
+
+
+async def test_writers_of_one_upload_who_settle_at_one_time_share_one_settle(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[GroupCommit[object]] = []
+
+    def group() -> GroupCommit[object]:
+        groups.append(GroupCommit())
+        return groups[-1]
+
+    monkeypatch.setattr(live, "GroupCommit", group)
+    key, part = await here.create(len(DATA)), len(DATA) // 4
+    gate = here.gates.shut("settle")
+    first = asyncio.ensure_future(here.write(key, 0, DATA[:KIB], sequential=False))
+    await gate.reached()
+    others = [
+        asyncio.ensure_future(here.write(key, at, DATA[at : at + KIB], sequential=False))
+        for at in (part, 2 * part, 3 * part)
+    ]
+    await until(lambda: sum(each.waiting for each in groups) == len(others))
+    gate.open()
+    await asyncio.gather(first, *others)
+    assert here.gates.count("settle") == 2
+    assert [span.start for span in (await here.extent(key)).spans()] == [
+        0,
+        part,
+        2 * part,
+        3 * part,
+    ]
 
 
 async def test_bytes_wait_no_longer_than_settle_seconds_for_more(world: World) -> None:

@@ -25,6 +25,11 @@ class GroupCommit(Generic[T]):
         self._guard = threading.Lock()
         self._waiting: list[tuple[T, Future[None]]] = []
 
+    @property
+    def waiting(self) -> int:
+        """How many are to be served by the next who acts."""
+        return len(self._waiting)
+
     def do(self, asked: T, act: Callable[[Sequence[T]], None]) -> None:
         """Return when `act` has been called with `asked` among others. Blocks.
 
