@@ -205,3 +205,25 @@ def test_fields_of_one_name_are_joined_in_order(pairs: list[tuple[bytes, bytes]]
     for name in ("a", "b"):
         values = [v.decode("latin-1").strip() for n, v in pairs if n.decode().lower() == name]
         assert fields.get(name) == (", ".join(values) if values else None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("upload-concat", f"final;/files/{KEY} \r/files/{KEY}"),
+        ("upload-concat", f"final;/files/{KEY}\t/files/{KEY}"),
+        ("upload-metadata", "a YQ==\r,b YQ=="),
+        ("upload-metadata", "a \nYQ=="),
+    ],
+)
+def test_what_is_told_again_cannot_end_a_line(field: str, value: str) -> None:
+    said = {"upload-length": "3"} if field == "upload-metadata" else {}
+    head = Head(
+        method="POST",
+        path="/",
+        fields={"tus-resumable": "1.0.0", field: value, **said},
+        base="/files",
+    )
+    with pytest.raises(Malformed) as refused:
+        parse(head)
+    assert refused.value.field == field.title()
