@@ -227,3 +227,10 @@ def test_what_is_told_again_cannot_end_a_line(field: str, value: str) -> None:
     with pytest.raises(Malformed) as refused:
         parse(head)
     assert refused.value.field == field.title()
+
+
+@pytest.mark.parametrize("address", ["http://a]/files/x", "http://[::1/files/x", f"//[/{KEY}"])
+def test_an_address_of_a_part_that_cannot_be_read_is_refused(address: str) -> None:
+    fields = {"tus-resumable": "1.0.0", "upload-concat": f"final;{address}"}
+    with pytest.raises(Malformed):
+        parse(Head(method="POST", path="/", fields=fields, base="/files"))

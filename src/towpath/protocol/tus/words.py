@@ -171,7 +171,10 @@ def _part(head: Head, address: str) -> str:
         return key
     if not (address.isascii() and address.isprintable()):
         raise _bad_concat("An address in it has characters that no address has.")
-    path = unquote(urlsplit(address).path)
+    try:
+        path = unquote(urlsplit(address).path)
+    except ValueError:  # a bracket that is no address of IPv6
+        raise _bad_concat("An address in it cannot be read.") from None
     before, _, key = path.rstrip("/").rpartition("/")
     if before not in {"", head.base} or not _KEY.match(key):
         raise _bad_concat("An address in it is not that of an upload here.")
