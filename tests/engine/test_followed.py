@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine.gates import Gate
 from tests.engine.world import ANN, KIB, World, content, until
 from towpath.core.command import NewUpload
 from towpath.core.digest import SHA256
@@ -25,6 +26,8 @@ from towpath.testing.source import STALL, FakeSource
 pytestmark = pytest.mark.anyio
 
 DATA = content(1024 * KIB, seed=9)
+HALF = len(DATA) // 2
+BEGUN = 64 * KIB
 
 
 class Counting:
@@ -155,17 +158,23 @@ async def test_a_store_that_cannot_be_read_fails_the_chunk_and_not_the_upload(
     await require_sha256(here, key)
 
 
+async def begin_to_hash(world: World) -> tuple[str, Gate]:
+    """An upload with something to hash, and the gate in front of it: it does not get on."""
+    hashing = world.gates.shut("read")
+    key = await begin(world)
+    await world.write(key, 0, DATA[:BEGUN])
+    await hashing.reached()
+    return key, hashing
+
+
 async def test_who_is_far_ahead_takes_one_block_a_second_until_the_hasher_is_near(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frontier, "LAG", 64 * KIB)
-    hashing = world.gates.shut("read")
-    key, half = await begin(world), len(DATA) // 2
-    await world.write(key, 0, DATA[: 64 * KIB])
-    await hashing.reached()  # it has something to hash, and does not get on
+    monkeypatch.setattr(frontier, "LAG", BEGUN)
+    key, hashing = await begin_to_hash(world)
     blocks: list[int] = []
     world.gates.on_block = blocks.append
-    far = asyncio.ensure_future(world.write(key, half, DATA[half:], sequential=False))
+    far = asyncio.ensure_future(world.write(key, HALF, DATA[HALF:], sequential=False))
     for seconds in (1, 2):
         await until(lambda: world.clock.asleep > 0)
         assert len(blocks) == seconds - 1
@@ -174,41 +183,38 @@ async def test_who_is_far_ahead_takes_one_block_a_second_until_the_hasher_is_nea
     assert not far.done()
     hashing.open()
     await far
-    await world.write(key, 64 * KIB, DATA[64 * KIB : half], sequential=False)
+    await world.write(key, BEGUN, DATA[BEGUN:HALF], sequential=False)
     await require_sha256(world, key)
 
 
 async def test_who_gives_way_ends_at_once_for_a_newcomer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frontier, "LAG", 64 * KIB)
-    hashing = world.gates.shut("read")
-    key, half = await begin(world), len(DATA) // 2
-    await world.write(key, 0, DATA[: 64 * KIB])
-    await hashing.reached()
-    first = asyncio.ensure_future(world.write(key, half, DATA[half:], sequential=False))
+    monkeypatch.setattr(frontier, "LAG", BEGUN)
+    key, hashing = await begin_to_hash(world)
+    first = asyncio.ensure_future(world.write(key, HALF, DATA[HALF:], sequential=False))
     await until(lambda: world.clock.asleep > 0)
-    second = asyncio.ensure_future(world.write(key, half, DATA[half:], sequential=False))
+    second = asyncio.ensure_future(world.write(key, HALF, DATA[HALF:], sequential=False))
     with pytest.raises(TakenOver):
         await first
     hashing.open()
     world.clock.advance(PATIENCE)
     await second
-    await world.write(key, 64 * KIB, DATA[64 * KIB : half], sequential=False)
+    await world.write(key, BEGUN, DATA[BEGUN:HALF], sequential=False)
     await require_sha256(world, key)
 
 
 async def test_who_waits_for_its_client_holds_nobody_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frontier, "LAG", 64 * KIB)
-    key, half = await begin(world), len(DATA) // 2
+    monkeypatch.setattr(frontier, "LAG", BEGUN)
+    key = await begin(world)
     little = world.limits.block_largest - 1
-    slow = FakeSource([DATA[:little], STALL], length=half)
-    near = asyncio.ensure_future(world.write(key, 0, slow, length=half, sequential=False))
+    slow = FakeSource([DATA[:little], STALL], length=HALF)
+    near = asyncio.ensure_future(world.write(key, 0, slow, length=HALF, sequential=False))
     await slow.stalled()
-    await world.write(key, half, DATA[half:], sequential=False)  # and no time has passed
-    slow.feed(DATA[little:half])
+    await world.write(key, HALF, DATA[HALF:], sequential=False)  # and no time has passed
+    slow.feed(DATA[little:HALF])
     slow.end(Ending.WHOLE)
     await near
     await require_sha256(world, key)

@@ -72,6 +72,17 @@ def made(
     return Frontier(store, handle, saved, threads)  # type: ignore[arg-type]  # it only reads
 
 
+def held(
+    handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor, offset: int
+) -> tuple[Frontier, Watched, FakeClock]:
+    """A hasher that has `offset` bytes to hash and cannot read them yet."""
+    store = handle_and_store[1]
+    store.gate.clear()
+    frontier = made(handle_and_store, threads)
+    frontier.lead(offset)
+    return frontier, store, FakeClock()
+
+
 def test_each_byte_is_read_once_however_often_it_is_led(
     handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
 ) -> None:
@@ -123,10 +134,7 @@ def test_who_is_further_ahead_gives_way_for_a_moment_to_whole_blocks_that_are_ha
 async def test_who_gives_way_asks_again_when_the_hasher_has_come_near_or_has_nothing_to_do(
     handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
 ) -> None:
-    frontier, store = made(handle_and_store, threads), handle_and_store[1]
-    clock = FakeClock()
-    store.gate.clear()
-    frontier.lead(2 * STEP)
+    frontier, store, clock = held(handle_and_store, threads, 2 * STEP)
     waiting = [
         asyncio.ensure_future(frontier.may_let_on(position, clock, 1.0))
         for position in (3 * STEP, len(DATA))
@@ -141,10 +149,7 @@ async def test_who_gives_way_asks_again_when_the_hasher_has_come_near_or_has_not
 async def test_who_gives_way_asks_again_after_a_time_whatever_the_hasher_does(
     handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
 ) -> None:
-    frontier, store = made(handle_and_store, threads), handle_and_store[1]
-    clock = FakeClock()
-    store.gate.clear()
-    frontier.lead(STEP)
+    frontier, store, clock = held(handle_and_store, threads, STEP)
     waiting = asyncio.ensure_future(frontier.may_let_on(len(DATA), clock, 1.0))
     await until(lambda: clock.asleep == 1)
     clock.advance(1.0)
