@@ -252,7 +252,7 @@ def again(act: Callable[[str, bytes], None], key: str, content: bytes) -> None:
 
 
 def _look(status: int, body: bytes) -> None:
-    if status == 409 and json.loads(body)["code"] == "taken-over":
+    if status == 409 and json.loads(body)["code"] in {"taken-over", "offset-conflict"}:
         raise TakenOver
 
 
