@@ -23,7 +23,7 @@ from bench.contestants import HERE
 from towpath.assemble import service
 from towpath.core.caller import ANONYMOUS
 from towpath.core.command import NewUpload
-from towpath.core.digest import combine, crc
+from towpath.core.crc import combine, crc
 from towpath.core.model import Upload, UploadState
 from towpath.ledger.base import Update
 from towpath.settings import Settings

@@ -15,7 +15,7 @@ from tests.client.coding import CHUNK, KEY, MIXED, another
 from towpath import errors
 from towpath.client import Client
 from towpath.client.coded_object import CodedObject
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.testing.server import Server
 
 

@@ -161,7 +161,7 @@ def test_a_difference_behind_a_gap_is_found_at_the_end(
 ) -> None:
     with_a_gap(real, first, mixed, name, 9)
     change(other, 470_000, b"another")
-    with pytest.raises(errors.DigestMismatch, match="send the file again"):
+    with pytest.raises(errors.DigestMismatch, match="send it again"):
         client.upload(other, name, **PACKED).result()
     assert [each.path for each in client.names(name)] == []
     up = client.upload(other, name, **PACKED).result()

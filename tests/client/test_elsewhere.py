@@ -123,7 +123,7 @@ def test_a_difference_that_no_fingerprint_sees_is_found_at_the_end(
     with other.open("r+b") as file:
         file.seek(elsewhere.SAMPLE + 5)
         file.write(b"something else")
-    with pytest.raises(errors.DigestMismatch, match="send the file again"):
+    with pytest.raises(errors.DigestMismatch, match="send it again"):
         put(running, tmp_path, other, left)
     assert put(running, tmp_path, other, left).resumed_from == 0
     assert content(running, left) == other.read_bytes()

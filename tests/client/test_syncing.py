@@ -26,7 +26,7 @@ from towpath.client.syncing import (
 )
 from towpath.client.syncing_choice import Choice
 from towpath.client.syncing_walk import Here, Walk
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.errors import BadAnswer, Malformed, NameConflict, TowpathError
 
 ALL = Choice()

@@ -12,7 +12,7 @@ from tests.codec.sample import FILE, KEY, TEXT, Damage, Sample, read
 from towpath.codec.compress import SKIPPED, skippable
 from towpath.codec.container import FOOTER, Footer, Head, render
 from towpath.codec.manifest import Chunk, Table
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.errors import DigestMismatch, TowpathError, Unreadable
 
 CUTS = [TEXT, b"second" * 20, bytes(range(256)), b"end"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from towpath.codec.compress import framed_length
 from towpath.codec.encrypt import sealed_length
 from towpath.codec.manifest import LONGEST_CHUNK, ROW, Chunk, Coding, Table
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.errors import Unreadable
 
 WHOLE = 36  # bytes before the rows

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.core.digest import SIZES, crc, crc_bytes, format_digests, parse_digests
+from towpath.core.crc import crc
+from towpath.core.digest import SIZES, crc_bytes, format_digests, parse_digests
 from towpath.errors import Malformed
 
 digests = st.fixed_dictionaries(

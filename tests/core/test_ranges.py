@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towpath.core import ranges
-from towpath.core.digest import combine, crc
+from towpath.core.crc import combine, crc
 from towpath.core.ranges import Extent, Span
 from towpath.errors import LimitReached
 

@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 from tests.engine.gates import MortalLedger
 from tests.engine.places import Places
 from tests.engine.world import ANN, SMALL, Stalled, World, content
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.core.model import Upload, UploadState
 from towpath.core.ports import Ending
 from towpath.core.ranges import Extent

@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.places import Facts
 from tests.engine.world import ANN, World, content
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.core.model import Island, Name, Object, Outbox, Upload, UploadState
 from towpath.engine.rebuild import rebuild
 from towpath.engine.scrub import Scrub

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from tests.engine.world import ANN, KIB, World, content
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.core.model import Island, UploadState
 from towpath.core.ports import Ending
 from towpath.errors import (

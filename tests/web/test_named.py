@@ -14,7 +14,8 @@ from tests.web.forming import FORM, Forms, Part, form
 from tests.web.ranging import Ranger, digest_of
 from tests.web.running import House, Served
 from tests.web.talk import Answer, Line, require_problem
-from towpath.core.digest import crc, crc_bytes
+from towpath.core.crc import crc
+from towpath.core.digest import crc_bytes
 
 CONTENT = random.Random(12).randbytes(400_000)
 HTML = {"Accept": "text/html,*/*;q=0.8"}

@@ -15,7 +15,8 @@ from tests.web.ranging import BASE, Ranger, digest_of
 from tests.web.running import House, Served
 from tests.web.talk import Fields, Line, require_problem
 from towpath.core.command import Append
-from towpath.core.digest import crc, crc_bytes
+from towpath.core.crc import crc
+from towpath.core.digest import crc_bytes
 from towpath.core.model import OnConflict, UploadState
 from towpath.core.transfer import Write
 from towpath.engine.frontier import Frontiers

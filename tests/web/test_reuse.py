@@ -17,7 +17,8 @@ from tests.web.running import House, Served
 from tests.web.talk import Answer, require_problem
 from tests.web.tokens import write_tokens
 from towpath.codec.cdc import CUTS, chunks, read_map
-from towpath.core.digest import CRC64NVME, crc, crc_bytes
+from towpath.core.crc import crc
+from towpath.core.digest import CRC64NVME, crc_bytes
 from towpath.core.model import UploadState
 from towpath.protocol import ranges
 from towpath.web.reuse import MOST_AT_ONCE

@@ -14,7 +14,8 @@ from tests.web.forming import BOUNDARY, FORM, Forms, form
 from tests.web.running import PATIENCE, House, Served, running
 from tests.web.talk import Line, require_problem
 from tests.web.tokens import write_tokens
-from towpath.core.digest import crc, crc_bytes
+from towpath.core.crc import crc
+from towpath.core.digest import crc_bytes
 
 CONTENT = random.Random(4).randbytes(300_000)
 SIZES = [0, 1, 65_536, 300_000]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.web.forming import FORM, form
 from towpath.core.caller import ANONYMOUS
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.core.limits import Limits
 from towpath.core.model import Object, Upload
 from towpath.core.ports import Source

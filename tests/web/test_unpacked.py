@@ -11,7 +11,8 @@ import pytest
 from towpath.client import Client
 from towpath.codec import PACKED
 from towpath.codec.keys import KeyFile
-from towpath.core.digest import crc, crc_bytes, format_digests
+from towpath.core.crc import crc
+from towpath.core.digest import crc_bytes, format_digests
 from towpath.errors import LimitReached
 from towpath.testing.rawhttp import Answer, Gone, Line
 from towpath.testing.server import Server

@@ -11,16 +11,22 @@ import io
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 
 BLOCK = 1024 * 1024  # bytes
 _seeking = threading.Lock()  # for systems where only the place where a file stands can be read
 
 
+@cache
+def _crc() -> Callable[[memoryview, int], int]:
+    from towpath.core.crc import crc  # noqa: PLC0415 - slow to import
+
+    return crc
+
+
 def crc64nvme(view: memoryview, before: int = 0) -> int:
     """The CRC64NVME of what had `before`, followed by `view`."""
-    from towpath.core.digest import crc  # noqa: PLC0415 - slow to import
-
-    return crc(view, before)
+    return _crc()(view, before)
 
 
 class Blocks:

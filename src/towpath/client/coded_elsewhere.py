@@ -24,7 +24,7 @@ from towpath.client.tuning import PARALLEL_FROM
 from towpath.codec.chunks import Coder, Place, Rooms
 from towpath.codec.compress import made_by
 from towpath.codec.manifest import Table
-from towpath.core.digest import combine
+from towpath.core.crc import combine
 
 if TYPE_CHECKING:
     from towpath.client.upload import UploadTask

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 
 from towpath.codec.manifest import ROW, Chunk, Table, row_of
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 
 _HEAD = struct.Struct(">8s16sIBBH")  # magic, file id, chunk size, sealed, 0, bytes of the name
 _CRC = 8

@@ -139,11 +139,7 @@ def _may_pass(reply: Reply) -> bool:
 
 
 def _facts(coded: CodedObject) -> dict[str, str]:
-    from towpath.core.digest import (  # noqa: PLC0415 - slow to import
-        CRC64NVME,
-        crc_bytes,
-        format_digests,
-    )
+    from towpath.core.digest import CRC64NVME, crc_bytes, format_digests  # noqa: PLC0415 - slow
 
     return {
         "content-length": str(coded.length),

@@ -31,6 +31,7 @@ from towpath.client.resume import Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.upload import UploadTask
 from towpath.client.watched import Watched
+from towpath.client.withdraw import removed
 from towpath.client.words import Standing
 from towpath.codec import PACKED, SEALED
 from towpath.codec.beside import FILE, file_id_of, record_name
@@ -40,7 +41,7 @@ from towpath.codec.encrypt import new_file_id, new_file_key
 from towpath.codec.keys import Recipient
 from towpath.codec.manifest import Table
 from towpath.codec.record import KeyRecord, only_recipients
-from towpath.core.digest import combine, crc
+from towpath.core.crc import combine, crc
 from towpath.errors import (
     BadAnswer,
     DigestMismatch,
@@ -373,9 +374,7 @@ class CodedUpload:
         raise DigestMismatch(
             f"What the server has of {self._task.path} are not the bytes that were sent.",
             why=f"Their CRC64NVME is {theirs:016x} there and {ours:016x} here.",
-            todo="The upload was removed; send the file again."
-            if gone
-            else "The wrong upload could not be removed: remove it, and send the file again.",
+            todo=removed(gone=gone),
         )
 
 

@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from towpath.client.blocks import Blocks
@@ -82,6 +81,8 @@ def _listed(reply: Reply) -> Iterator[UploadRecord]:
 
 def _now(reply: Reply) -> float:
     """Seconds since 1970, by the server's clock if it tells."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import
+
     with suppress(ValueError):
         return parsedate_to_datetime(reply.fields.get("date", "")).timestamp()
     return time.time()

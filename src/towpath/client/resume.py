@@ -54,7 +54,8 @@ class Source:
 
     def insist(self, now: Source, path: str) -> None:
         """Raise SourceChanged unless `now` is the same file, of the same size and time."""
-        self._insist(now, path, [one.name for one in fields(self) if one.compare])
+        if now != self:
+            self._insist(now, path, [one.name for one in fields(self) if one.compare])
 
     def insist_alike(self, now: Source, path: str) -> None:
         """Raise SourceChanged unless `now` has the same size and time."""

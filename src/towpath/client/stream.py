@@ -24,7 +24,7 @@ from towpath.client.records import UploadResult
 from towpath.client.resume import Note, Notebook
 from towpath.client.retry import Patience
 from towpath.client.sources import Feed
-from towpath.client.withdraw import withdraw
+from towpath.client.withdraw import removed, withdraw
 from towpath.client.words import Standing
 from towpath.errors import (
     BadAnswer,
@@ -341,9 +341,7 @@ class StreamUpload:
             raise DigestMismatch(
                 f"What the server has of {task.name} are not the bytes that were sent.",
                 why=f"Its CRC64NVME is {standing.crc:016x} there and {crc:016x} here.",
-                todo="The upload was removed; send it again."
-                if gone
-                else "The wrong upload could not be removed: remove it, and send it again.",
+                todo=removed(gone=gone),
             )
         self._notebook.remove(task.id)
         self._meter.total = self._start

@@ -10,9 +10,10 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from towpath.client import elsewhere, words
 from towpath.client.beginning import insist_on_same, new_note, tus_metadata
@@ -28,7 +29,7 @@ from towpath.client.resume import JOINED, RANGES, WHOLE, Marker, Note, Notebook,
 from towpath.client.retry import Patience
 from towpath.client.tuning import PARALLEL_FROM
 from towpath.client.whole import SMALL, WholeUpload
-from towpath.client.withdraw import terminate, withdraw
+from towpath.client.withdraw import removed, terminate, withdraw
 from towpath.client.words import Standing
 from towpath.errors import (
     BadAnswer,
@@ -39,6 +40,10 @@ from towpath.errors import (
     SourceChanged,
     TowpathError,
 )
+
+if TYPE_CHECKING:
+    from towpath.client.joined_upload import JoinedUpload
+    from towpath.client.parallel_upload import ParallelUpload
 
 _GONE = (NotFound, Expired)
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
@@ -174,14 +179,7 @@ class Upload:
         wanted = note is None and self._task.connections != 1 and self._source.size >= PARALLEL_FROM
         if not begun and not wanted:
             return None
-        from towpath.client.joined_upload import JoinedUpload  # noqa: PLC0415 - slow to import
-        from towpath.client.parallel_upload import ParallelUpload  # noqa: PLC0415 - slow to import
-
-        ways: tuple[tuple[type[ParallelUpload | JoinedUpload], str], ...] = (
-            (ParallelUpload, RANGES),
-            (JoinedUpload, JOINED),
-        )
-        for way, dialect in ways:
+        for way, dialect in _parallel_ways():
             if note is not None and note.dialect != dialect:
                 continue
             arrived = way(
@@ -375,9 +373,7 @@ class Upload:
         raise DigestMismatch(
             f"What the server has of {self._task.path} are not its bytes.",
             why=f"Its CRC64NVME is {theirs:016x} there and {ours:016x} here.",
-            todo="The upload was removed; send the file again."
-            if gone
-            else "The wrong upload could not be removed: remove it, and send the file again.",
+            todo=removed(gone=gone),
         )
 
     def _crc_at(self, offset: int) -> int | None:
@@ -392,3 +388,13 @@ class Upload:
     def _ask(self, method: str, fields: Mapping[str, str] = words.TUS) -> Reply:
         assert self._marker is not None  # noqa: S101 - asked only of an upload that exists
         return self._peer.ask(method, self._marker.note.url, fields, check=self._control.check)
+
+
+def _parallel_ways() -> Iterator[tuple[type[ParallelUpload | JoinedUpload], str]]:
+    """The ways of many connections, the best first, each loaded when the one before cannot be."""
+    from towpath.client.parallel_upload import ParallelUpload  # noqa: PLC0415 - slow to import
+
+    yield ParallelUpload, RANGES
+    from towpath.client.joined_upload import JoinedUpload  # noqa: PLC0415 - slow to import
+
+    yield JoinedUpload, JOINED

@@ -25,6 +25,13 @@ def withdraw(peer: Peer, url: str, name: str) -> bool:
         return False
 
 
+def removed(*, gone: bool) -> str:
+    """What to do about an upload that was wrong, whether it is gone from the server or not."""
+    if gone:
+        return "The upload was removed; send it again."
+    return "The wrong upload could not be removed: remove it, and send it again."
+
+
 def terminate(peer: Peer, note: Note) -> None:
     """Remove the parts of an upload, and what they were joined to. Raises TransferError."""
     offered = words.extensions(peer.ask("OPTIONS", peer.address("files/"), again=True).fields)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from towpath.codec.compress import compress, decompress, framed, unframed
 from towpath.codec.encrypt import chunk_context, open_room, sealed_length, sealing, unseal
 from towpath.codec.manifest import Chunk, Coding
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.errors import DigestMismatch
 
 

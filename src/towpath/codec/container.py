@@ -22,7 +22,7 @@ from towpath.codec.encrypt import (
     unseal,
 )
 from towpath.codec.manifest import LONGEST_TABLE, Table
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.core.names import check_name
 from towpath.errors import DigestMismatch, Malformed, Unreadable
 

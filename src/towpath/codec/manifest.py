@@ -13,7 +13,7 @@ from typing import Self
 
 from towpath.codec.compress import framed_length
 from towpath.codec.encrypt import sealed_length
-from towpath.core.digest import combine
+from towpath.core.crc import combine
 from towpath.core.limits import MIB
 from towpath.errors import Unreadable
 

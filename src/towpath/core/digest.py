@@ -14,8 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from awscrt.checksums import combine_crc64nvme, crc32c, crc64nvme
-
+from towpath.core.crc import crc, crc32c
 from towpath.errors import Malformed
 
 CRC64NVME = "crc64nvme"
@@ -79,18 +78,6 @@ def hasher(name: str) -> Hasher:
         case "sha-512":
             return hashlib.sha512()
     raise KeyError(name)
-
-
-def crc(block: memoryview | bytes | bytearray, before: int = 0) -> int:
-    """CRC64NVME of `block` after bytes whose value is `before`."""
-    value: int = crc64nvme(block, before)
-    return value
-
-
-def combine(left: int, right: int, right_length: int) -> int:
-    """The CRC64NVME of two neighbours, from theirs and the right one's length in bytes."""
-    value: int = combine_crc64nvme(left, right, right_length)
-    return value
 
 
 def crc_bytes(value: int) -> bytes:

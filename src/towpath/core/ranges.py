@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from towpath.core.digest import combine
+from towpath.core.crc import combine
 from towpath.errors import LimitReached
 
 MOST_ISLANDS = 10_000

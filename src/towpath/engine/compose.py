@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from towpath.core.caller import Caller
-from towpath.core.digest import SHA256, combine, hasher
+from towpath.core.crc import combine
+from towpath.core.digest import SHA256, hasher
 from towpath.core.model import Object, Segment, Upload, UploadState
 from towpath.engine.segments import Piece, segments
 from towpath.errors import NotFound, StateConflict

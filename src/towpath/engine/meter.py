@@ -5,7 +5,7 @@ Rules: counts only blocks that the store took; each settle takes the span since 
 
 from __future__ import annotations
 
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.core.ranges import Span
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.core.model import Upload, UploadState
 from towpath.ledger.base import Ledger, Update
 from towpath.store.base import Store

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.core.model import Object
 from towpath.engine.engine import Engine
 from towpath.engine.segments import segments

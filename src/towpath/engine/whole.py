@@ -21,7 +21,7 @@ from itertools import islice
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import Create, NewUpload
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.core.limits import KIB, Limits
 from towpath.core.model import Name, Object, OnConflict, Upload, UploadState
 from towpath.core.names import alternatives

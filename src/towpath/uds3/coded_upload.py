@@ -21,7 +21,8 @@ from towpath.codec.container import Head, render
 from towpath.codec.encrypt import new_file_id, new_file_key
 from towpath.codec.manifest import Chunk, Table
 from towpath.codec.record import KeyRecord
-from towpath.core.digest import CRC64NVME, crc, crc_bytes
+from towpath.core.crc import crc
+from towpath.core.digest import CRC64NVME, crc_bytes
 from towpath.core.names import check_name
 from towpath.core.ranges import Extent
 from towpath.core.transfer import Write

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.errors import NotFound
 from towpath.store.base import Reading
 from towpath.uds3.carrier import Job

@@ -21,7 +21,7 @@ from towpath.client.coded_object import CodedObject
 from towpath.client.peer import Peer
 from towpath.client.surroundings import speed_limit, state_folder
 from towpath.client.throttle import Pace, Throttle
-from towpath.core.digest import crc
+from towpath.core.crc import crc
 from towpath.errors import (
     DigestMismatch,
     Forbidden,

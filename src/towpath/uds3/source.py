@@ -11,7 +11,8 @@ import hashlib
 import os
 from collections.abc import Mapping
 
-from towpath.core.digest import CRC64NVME, crc, crc_bytes
+from towpath.core.crc import crc
+from towpath.core.digest import CRC64NVME, crc_bytes
 from towpath.core.ports import Ending
 from towpath.uds3.control import Control
 
