@@ -1,0 +1,46 @@
+"""How a connection is set up for where the other end is."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from towpath.client.dial import stay_in_cache
+
+BOUND = (socket.SOL_SOCKET, socket.SO_SNDBUF, 512 * 1024)
+
+
+class Noting(socket.socket):
+    """A socket that remembers what it was set to."""
+
+    def __init__(self, family: int) -> None:
+        super().__init__(family)
+        self.set: list[tuple[Any, ...]] = []
+
+    def setsockopt(self, *given: Any) -> None:
+        self.set.append(given)
+        super().setsockopt(*given)
+
+
+class Elsewhere(Noting):
+    """One whose other end is another machine, as it says."""
+
+    def getsockname(self) -> tuple[str, int]:
+        return "192.0.2.1", 50_000
+
+    def getpeername(self) -> tuple[str, int]:
+        return "192.0.2.2", 80
+
+
+def test_few_bytes_wait_for_somebody_on_this_machine() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, Noting(socket.AF_INET) as sock:
+        sock.connect(server.getsockname())
+        stay_in_cache(sock)
+        assert sock.set == [BOUND]
+
+
+def test_the_way_to_another_machine_is_filled_as_the_system_thinks_best() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, Elsewhere(socket.AF_INET) as sock:
+        sock.connect(server.getsockname())
+        stay_in_cache(sock)
+        assert sock.set == []
