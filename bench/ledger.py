@@ -43,7 +43,7 @@ def produce(ledger: SqlLedger, id_: str, until: float, took: list[float]) -> Non
     assert row is not None
     while (begun := time.perf_counter()) < until:
         row = replace(row, offset=row.offset + 1)
-        ledger.commit([Update(row), Expect(Lease, (id_, 1))])
+        ledger.commit([Update(row), Expect(Lease, [(id_, 1)])])
         took.append(time.perf_counter() - begun)
         row = replace(row, version=row.version + 1)
 

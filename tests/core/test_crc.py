@@ -32,7 +32,7 @@ def test_what_is_no_block_or_no_value_is_an_error_and_no_crash(data: bytes) -> N
     with pytest.raises(OverflowError):
         crc(data, 2**64)
     with pytest.raises(TypeError):
-        ours._combine(1, 2)
+        ours._combine(None, (1, 2))
 
 
 _SAYS = """

@@ -27,7 +27,7 @@ def run(ledger: SqlLedger, who: str) -> None:
             [
                 Update(replace(row, offset=row.offset + 1)),
                 Add(island(row.offset, who)),
-                Expect(Upload, ("u0",)),
+                Expect(Upload, [("u0",)]),
             ]
         )
         os.write(1, f"{who} {row.offset}\n".encode())

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import partial
 from importlib.machinery import PathFinder
-from typing import Any
+from typing import Any, cast
 
 import awscrt
 
@@ -20,9 +21,11 @@ TESTED = "0.38.1"
 _NAMES = ("crc64nvme", "crc64nvme_combine", "crc32c")
 
 Block = memoryview | bytes | bytearray
+_Function = Callable[[None, tuple[Any, ...]], int]
+"""As C has them (METH_VARARGS): of no object, with what is given as a tuple."""
 
 
-def _found() -> list[Callable[..., Any]]:
+def _found() -> list[_Function]:
     """The functions of _NAMES in the compiled file. Raises LookupError, OSError, AttributeError."""
     spec = PathFinder.find_spec("_awscrt")
     if awscrt.__version__ != TESTED or spec is None or spec.origin is None:
@@ -31,17 +34,22 @@ def _found() -> list[Callable[..., Any]]:
     return [_called(library[f"aws_py_checksums_{name}"]) for name in _NAMES]
 
 
-def _called(function: Any) -> Callable[..., Any]:  # noqa: ANN401 - ctypes tells no more
-    """A function of C that takes itself and a tuple (METH_VARARGS), as one of Python."""
+def _called(function: Any) -> _Function:  # noqa: ANN401 - ctypes tells no more
+    """A function of C as one of Python."""
     function.restype = ctypes.py_object
     function.argtypes = [ctypes.py_object, ctypes.py_object]
-    return lambda *given: function(None, given)
+    return cast("_Function", function)
 
 
-def _imported() -> list[Callable[..., Any]]:
+def _imported() -> list[_Function]:
     from awscrt import checksums  # noqa: PLC0415 - slow, see above
 
-    return [checksums.crc64nvme, checksums.combine_crc64nvme, checksums.crc32c]
+    functions = checksums.crc64nvme, checksums.combine_crc64nvme, checksums.crc32c
+    return [partial(_spread, function) for function in functions]
+
+
+def _spread(function: Callable[..., int], _: None, given: tuple[Any, ...]) -> int:
+    return function(*given)
 
 
 try:
@@ -52,17 +60,14 @@ except (LookupError, OSError, AttributeError):
 
 def crc(block: Block, before: int = 0) -> int:
     """CRC64NVME of `block` after bytes whose value is `before`."""
-    value: int = _crc64nvme(block, before)
-    return value
+    return _crc64nvme(None, (block, before))
 
 
 def combine(left: int, right: int, right_length: int) -> int:
     """The CRC64NVME of two neighbours, from theirs and the right one's length in bytes."""
-    value: int = _combine(left, right, right_length)
-    return value
+    return _combine(None, (left, right, right_length))
 
 
 def crc32c(block: Block, before: int = 0) -> int:
     """CRC-32C (Castagnoli, RFC 9260 appendix A) of `block` after bytes of the value `before`."""
-    value: int = _crc32c(block, before)
-    return value
+    return _crc32c(None, (block, before))

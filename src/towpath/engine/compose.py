@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from towpath.core.caller import Caller
@@ -127,19 +128,15 @@ class Survey:
 
 def survey(parts: Parts, caller: Caller, keys: Sequence[str]) -> Survey:
     """Look at the caller's parts. Blocks."""
-    wanted = set(keys)
-    found = {
-        key: part
-        for key, part in parts.find(wanted).items()
-        if caller.owns(part.tenant, part.owner)
-    }
+    wanted, owns = set(keys), cache(caller.owns)  # most have one owner
+    found = {k: part for k, part in parts.find(wanted).items() if owns(part.tenant, part.owner)}
     if len(found) == len(wanted):
         composed = _compose(keys, found)
         return Survey(composed.length, composed)
     lengths: dict[str, int | None] = {key: part.length for key, part in found.items()}
     for some in _in_pages(sorted(wanted - lengths.keys())):
         for row in parts.ledger.list(Upload, Query(where={"id": tuple(some)}, limit=len(some))):
-            if caller.owns(row.tenant, row.owner):
+            if owns(row.tenant, row.owner):
                 lengths[row.id] = row.length
     each = [lengths.get(key) for key in keys]
     known = [length for length in each if length is not None]

@@ -166,7 +166,7 @@ class Live:
             self.commit(
                 ledger,
                 upload,
-                [*(Expect(LeaseRow, (upload.id, fence)) for fence in fences), *changes],
+                [Expect(LeaseRow, [(upload.id, fence) for fence in fences]), *changes],
                 extent,
             )
             self._islands = islands

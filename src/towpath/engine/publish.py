@@ -115,7 +115,7 @@ def _publish_composed(store: Store, parts: Parts, live: Live, *, now: int) -> Ob
         upload = move(upload, UploadState.FILLED, now=now)
     facts = composed_of(made, address, composed.pieces)
     keys = dict.fromkeys(upload.parts.split())
-    shared = [Expect(Object, (key,)) for key in keys]
+    shared = Expect(Object, [(key,) for key in keys])
     try:
         return commit_object(store, ledger, live, upload, made, facts, shared, now=now)
     except Stale:
@@ -201,7 +201,7 @@ def commit_object(
     upload: Upload,
     made: Object,
     bytes_: Sequence[Change],
-    shared: Sequence[Expect] = (),
+    shared: Expect | None = None,
     *,
     now: int,
 ) -> Object:
@@ -211,7 +211,9 @@ def commit_object(
     it has them in common. Raises Stale, and Duplicate if `live` guesses and its
     name is not free.
     """
-    facts: list[Change] = [*shared, Add(made), *bytes_]
+    facts: list[Change] = [Add(made), *bytes_]
+    if shared is not None:
+        facts.insert(0, shared)
     if not upload.partial:
         facts.append(Add(_completed(upload, now=now)))
     if upload.state is UploadState.FILLED:
@@ -237,7 +239,7 @@ def commit_object(
         except (Duplicate, Stale):
             if live.guesses or not live.stands(ledger) or ledger.get(Object, made.id):
                 raise
-            if any(ledger.get(each.kind, *each.key) is None for each in shared):
+            if shared and any(ledger.get(shared.kind, *key) is None for key in shared.keys):
                 raise
             continue  # what has the name moved in between: look at it again
         for leftover in leftovers:

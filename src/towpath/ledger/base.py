@@ -52,10 +52,10 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """Change nothing, but fail the commit with Stale unless a row with this key exists."""
+    """Change nothing, but fail the commit with Stale unless a row with each key exists."""
 
     kind: type[Row]
-    key: Key
+    keys: Sequence[Key]
 
 
 Change = Add | Update | Remove | Expect

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from towpath.core.model import KINDS, Row
 from towpath.ledger import rules
-from towpath.ledger.base import Add, Change, Key, Query, Remove, Update
+from towpath.ledger.base import Add, Change, Expect, Key, Query, Update
 
 R = TypeVar("R", bound=Row)
 _Rows = dict[type[Row], dict[Key, Row]]
@@ -69,6 +69,11 @@ class MemoryLedger:
 
     def _stage(self, change: Change, staged: dict[tuple[type[Row], Key], Row | None]) -> None:
         """Put what the change makes of a row into `staged`; raise if it cannot be."""
+        if isinstance(change, Expect):
+            for key in change.keys:
+                if staged.get((change.kind, key), self._rows[change.kind].get(key)) is None:
+                    raise rules.stale(change.kind, key)
+            return
         if isinstance(change, (Add, Update)):
             kind, key = type(change.row), change.row.key
         else:
@@ -83,12 +88,10 @@ class MemoryLedger:
             if row is None or row.version != change.row.version:
                 raise rules.stale(kind, key)
             staged[place] = replace(change.row, version=change.row.version + 1)
-        elif isinstance(change, Remove):
+        else:
             if change.version is not None and (row is None or row.version != change.version):
                 raise rules.stale(kind, key)
             staged[place] = None
-        elif row is None:
-            raise rules.stale(kind, key)
 
     def _snapshot(self, kind: type[R]) -> tuple[R, ...]:
         with self._lock:

@@ -16,7 +16,7 @@ from typing import NamedTuple, get_args, get_type_hints
 
 from towpath.core.model import KINDS, Row
 from towpath.errors import Duplicate, LedgerError, Stale
-from towpath.ledger.base import Add, Change, Key, Query, Remove, Update, Value
+from towpath.ledger.base import Add, Change, Expect, Key, Query, Update, Value
 
 _TODO = "This is a mistake in the program that asks."
 
@@ -88,25 +88,32 @@ def check_changes(changes: Sequence[Change]) -> None:
     for change in changes:
         if isinstance(change, (Add, Update)):
             _check_row(change.row)
+        elif isinstance(change, Expect):
+            _check_keys(change.kind, change.keys)
         else:
             check_key(change.kind, change.key)
-            if isinstance(change, Remove) and change.version is not None:
+            if change.version is not None:
                 _check_value(change.kind, "version", change.version)
 
 
 def check_key(kind: type[Row], key: Key) -> None:
     """Raise LedgerError unless `key` has the form of this kind's keys."""
+    _check_keys(kind, (key,))
+
+
+def _check_keys(kind: type[Row], keys: Sequence[Key]) -> None:
     known(kind)
     checks = _KEY_CHECKS[kind]
-    if len(key) != len(checks):
-        raise LedgerError(
-            f"{key!r} is no key of {_a(kind)}.",
-            why=f"A key has the fields {', '.join(kind.KEY)}.",
-            todo=_TODO,
-        )
-    for (name, takes), value in zip(checks, key, strict=True):
-        if not takes(value):
-            raise _unfit(kind, name, value)
+    for key in keys:
+        if len(key) != len(checks):
+            raise LedgerError(
+                f"{key!r} is no key of {_a(kind)}.",
+                why=f"A key has the fields {', '.join(kind.KEY)}.",
+                todo=_TODO,
+            )
+        for (name, takes), value in zip(checks, key, strict=True):
+            if not takes(value):
+                raise _unfit(kind, name, value)
 
 
 def check_query(kind: type[Row], query: Query) -> None:

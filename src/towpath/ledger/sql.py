@@ -27,7 +27,7 @@ from towpath.ledger.group import GroupCommit, Ticket
 
 R = TypeVar("R", bound=Row)
 
-_AT_ONCE = 1000  # keys in one statement
+_AT_ONCE = 1024  # keys in one statement
 
 
 class SqlLedger:
@@ -151,14 +151,12 @@ class SqlLedger:
             savepoint.commit()
 
     def _apply(self, connection: Transaction, changes: Sequence[Change]) -> None:
-        """In order; a run of rows to add, or to expect, costs one statement."""
-        for (what, kind), run in groupby(changes, key=_run_of):
-            if what is Add:
-                self._add(connection, kind, [each.row for each in run if isinstance(each, Add)])
-            elif what is Expect:
-                _expect(connection, kind, [each.key for each in run if isinstance(each, Expect)])
-            else:
+        """In order; a run of rows of one kind to add costs one statement."""
+        for kind, run in groupby(changes, key=_added):
+            if kind is None:
                 _apply_each(connection, run)
+            else:
+                self._add(connection, kind, [each.row for each in run if isinstance(each, Add)])
 
     def _add(self, connection: Transaction, kind: type[Row], rows: Sequence[Row]) -> None:
         """Insert rows of one kind at once: a statement for each costs many times as much.
@@ -193,13 +191,9 @@ class SqlLedger:
         self._engine.dispose()  # last: SQLite folds its log into the file with the last writer
 
 
-def _run_of(change: Change) -> tuple[type[Change] | None, type[Row]]:
-    """What changes can be done at once with: those of their sort and kind; None: with no others."""
-    if isinstance(change, Add):
-        return Add, type(change.row)
-    if isinstance(change, Expect):
-        return Expect, change.kind
-    return None, Row
+def _added(change: Change) -> type[Row] | None:
+    """The kind of row that is to be added; None for any other change."""
+    return type(change.row) if isinstance(change, Add) else None
 
 
 def _apply_each(connection: Transaction, changes: Iterable[Change]) -> None:
@@ -211,6 +205,8 @@ def _apply_each(connection: Transaction, changes: Iterable[Change]) -> None:
                 raise rules.stale(type(row), row.key)
         elif isinstance(change, Remove):
             _remove(connection, change)
+        elif isinstance(change, Expect):
+            _expect(connection, change.kind, change.keys)
 
 
 def _expect(connection: Transaction, kind: type[Row], keys: Sequence[Key]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Select
@@ -74,13 +74,12 @@ class SqliteWriter:
     """The connection that writes. `execute` takes what SQLAlchemy's connection takes."""
 
     def __init__(self, engine: Engine) -> None:
-        self._dialect = engine.dialect
+        self._prepared = lru_cache(statements.FORMS)(partial(_prepare, dialect=engine.dialect))
         self._fairy = engine.raw_connection()
         connection = self._fairy.driver_connection
         if not isinstance(connection, sqlite3.Connection):
             raise TypeError(connection)
         self._connection = connection
-        self._prepared: dict[Executable, _Prepared] = {}
 
     @contextmanager
     def begin(self) -> Iterator[SqliteWriter]:
@@ -104,11 +103,7 @@ class SqliteWriter:
         self, statement: Executable, values: Values | Sequence[Values] | None = None
     ) -> Answer:
         """Run a statement; with a list of values, once for each. Raises DBAPIError."""
-        prepared = self._prepared.get(statement)
-        if prepared is None:
-            if statement not in statements.FIXED:
-                return self._execute_once(statement, values)
-            prepared = self._prepared[statement] = _prepare(statement, self._dialect)
+        prepared = self._prepared(statement)
         if values is None or isinstance(values, Mapping):
             return self.say(prepared.text, prepared.bind(values or {}))
         with _worded(prepared.text):
@@ -124,12 +119,6 @@ class SqliteWriter:
     def close(self) -> None:
         """Give the connection back."""
         self._fairy.close()
-
-    def _execute_once(self, statement: Executable, values: Any) -> Answer:  # noqa: ANN401
-        """A statement whose text depends on what is asked."""
-        compiled = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]
-        state = compiled.construct_expanded_state(values)
-        return self.say(state.statement, state.positional_parameters)
 
 
 class SqliteReader:

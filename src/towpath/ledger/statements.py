@@ -13,15 +13,18 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, repeat
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    BindParameter,
     Column,
     ColumnElement,
     Delete,
     Insert,
     Select,
+    Table,
     Update,
     and_,
     bindparam,
@@ -34,7 +37,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.sql.expression import Executable
 
 from towpath.core.model import Row
 from towpath.ledger.base import Key, Query
@@ -83,13 +85,6 @@ def _build(kind: type[Row]) -> Statements:
 
 OF: Mapping[type[Row], Statements] = MappingProxyType({kind: _build(kind) for kind in TABLES})
 
-FIXED: frozenset[Executable] = frozenset(
-    each
-    for of in OF.values()
-    for each in (of.add, of.update, of.remove, of.remove_version, of.expect, of.get)
-)
-"""Those whose text is the same every time."""
-
 
 def key_values(kind: type[Row], key: Key) -> dict[str, Any]:
     """Bind a key."""
@@ -134,17 +129,28 @@ def listing(kind: type[Row], query: Query) -> Asked:
     return _listing(form, after=query.after is not None), values
 
 
-def expecting(kind: type[Row], keys: Sequence[Key]) -> tuple[Select[Any], dict[str, Any]]:
+def expecting(kind: type[Row], keys: Sequence[Key]) -> Asked:
     """Select those of several keys whose rows are there, and keep them there as `expect` does."""
-    columns = [TABLES[kind].c[name] for name in kind.KEY]
-    values: dict[str, Any] = {}
+    count = 1 << (len(keys) - 1).bit_length()  # a few sizes, each built once
+    statement, names = _expecting(TABLES[kind], kind.KEY, count)
+    repeated = chain(keys, repeat(keys[-1], count - len(keys)))
+    return statement, dict(zip(names, chain.from_iterable(repeated), strict=True))
+
+
+@lru_cache(FORMS)
+def _expecting(
+    table: Table, fields: tuple[str, ...], count: int
+) -> tuple[Select[Any], tuple[str, ...]]:
+    columns = [table.c[name] for name in fields]
+    names = [[f"key_{name}_{n}" for name in fields] for n in range(count)]
+    binds: list[list[BindParameter[Any]]] = [[bindparam(name) for name in row] for row in names]
     which: ColumnElement[bool]
     if len(columns) == 1:
-        which = columns[0].in_(bindparam("keys", expanding=True))
-        values["keys"] = [key[0] for key in keys]
+        which = columns[0].in_([bind for (bind,) in binds])
     else:
-        which = or_(*(and_(*map(operator.eq, columns, key)) for key in keys))
-    return select(*columns).where(which).with_for_update(read=True, key_share=True), values
+        which = or_(*(and_(*map(operator.eq, columns, each)) for each in binds))
+    statement = select(*columns).where(which).with_for_update(read=True, key_share=True)
+    return statement, tuple(chain.from_iterable(names))
 
 
 def counting(kind: type[Row], query: Query) -> Asked:

@@ -135,11 +135,11 @@ def check_expect_needs_the_row_and_changes_nothing(make: Make) -> None:
             holder="p",
             granted_at=1,
         )
-        _refused(Stale, ledger, Expect(Lease, ("u1", 3)), Add(upload()))
-        ledger.commit([Add(lease), Expect(Lease, ("u1", 3))])
-        ledger.commit([Expect(Lease, ("u1", 3)), Add(upload())])
+        _refused(Stale, ledger, Expect(Lease, [("u1", 3)]), Add(upload()))
+        ledger.commit([Add(lease), Expect(Lease, [("u1", 3)])])
+        ledger.commit([Expect(Lease, [("u1", 3)]), Add(upload())])
         assert ledger.get(Lease, "u1", 3) == replace(lease, version=1)
-        _refused(Stale, ledger, Remove(Lease, ("u1", 3)), Expect(Lease, ("u1", 3)))
+        _refused(Stale, ledger, Remove(Lease, ("u1", 3)), Expect(Lease, [("u1", 3)]))
         assert ledger.count(Lease, Query()) == 1
 
 
@@ -156,7 +156,7 @@ def check_a_commit_does_all_or_nothing(make: Make) -> None:
             (Duplicate, Add(upload("kept"))),
             (Stale, Update(upload("none", version=1))),
             (Stale, Remove(Island, ("u1", 7), version=1)),
-            (Stale, Expect(Name, ("t1", "none"))),
+            (Stale, Expect(Name, [("t1", "none")])),
         ):
             for position in range(len(good) + 1):
                 _refused(error, ledger, *good[:position], bad, *good[position:])
@@ -324,7 +324,7 @@ def check_a_refused_commit_does_not_hurt_its_neighbours(make: Make) -> None:
 
         def good(who: int) -> None:
             for start in range(15):
-                ledger.commit([Add(island(start, f"good{who}")), Expect(Upload, ("u1",))])
+                ledger.commit([Add(island(start, f"good{who}")), Expect(Upload, [("u1",)])])
 
         def bad() -> None:
             for start in range(15):
