@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from towpath.core.caller import Caller
 from towpath.core.news import News, Pressure
@@ -96,7 +96,7 @@ class Listener:
                 self.close()
             return
         self._slots[key] = news
-        self._sent.setdefault(key, deque(maxlen=A_SECOND))
+        self._times(key)
         self._bell.set()
 
     def warn(self, pressure: Pressure) -> None:
@@ -130,13 +130,16 @@ class Listener:
             if self._pressure is not None:
                 pressure, self._pressure = self._pressure, None
                 return pressure
-            news, wait = self._due()
+            news, wait = self._due() if self._slots else (None, None)
             if news is not None:
                 return news
             if self._beats:
                 self._beats = False
                 return None
-            await self._wait(wait)
+            if wait is None:
+                await self._bell.wait()
+            else:
+                await self._wait(wait)
         raise StopAsyncIteration
 
     def room(self, key: str) -> int:
@@ -145,11 +148,20 @@ class Listener:
 
     def sent(self, key: str, count: int = 1) -> None:
         """So many messages about the upload went out."""
-        self._sent.setdefault(key, deque(maxlen=A_SECOND)).extend([self._clock.monotonic()] * count)
+        self._times(key).extend([self._clock.monotonic()] * count)
 
-    def _recent(self, key: str) -> list[float]:
+    def _recent(self, key: str) -> Sequence[float]:
+        sent = self._sent.get(key)
+        if not sent:
+            return ()
         horizon = self._clock.monotonic() - 1.0
-        return [at for at in self._sent.get(key, ()) if at > horizon]
+        return [at for at in sent if at > horizon] if sent[-1] > horizon else ()
+
+    def _times(self, key: str) -> deque[float]:
+        times = self._sent.get(key)
+        if times is None:
+            times = self._sent[key] = deque(maxlen=A_SECOND)
+        return times
 
     def _due(self) -> tuple[News | None, float | None]:
         """News that may go out now, else how many seconds until some may."""
@@ -164,11 +176,8 @@ class Listener:
             soonest = wait if soonest is None else min(soonest, wait)
         return None, soonest
 
-    async def _wait(self, seconds: float | None) -> None:
+    async def _wait(self, seconds: float) -> None:
         """Until there is something new, or the time is over."""
-        if seconds is None:
-            await self._bell.wait()
-            return
         bell = asyncio.ensure_future(self._bell.wait())
         timer = asyncio.ensure_future(self._clock.sleep(max(seconds, 0.001)))
         try:
