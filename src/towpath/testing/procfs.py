@@ -60,3 +60,9 @@ def cpu_seconds(pid: int) -> float:
         after_name = _read(each, "stat").rpartition(")")[2].split()
         ticks += sum(int(value) for value in after_name[11:15])  # utime stime cutime cstime
     return ticks / _TICKS
+
+
+def thread_seconds(pid: int) -> float:
+    """Processor time of its first thread, which has the event loop where there is one."""
+    after_name = _read(pid, f"task/{pid}/stat").rpartition(")")[2].split()
+    return sum(int(value) for value in after_name[11:13]) / _TICKS  # utime stime
