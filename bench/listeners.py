@@ -188,7 +188,7 @@ def main(arguments: list[str]) -> int:
     for what, of in (("best", min), ("median", statistics.median)):
         whole, loop = of(each.cpu for each in alone), of(each.loop for each in alone)
         more, events = of(each.cpu for each in heard), of(each.loop for each in heard)
-        print(f"CPU seconds, {what + ':':<11} {whole:.2f} alone, of which its event loop {loop:.2f}; "
+        print(f"CPU seconds, {what + ':':<11} {whole:.2f} alone, its event loop {loop:.2f}; "
               f"heard of {more:.2f}, {events:.2f}")  # fmt: skip
         share, all_of_it = (events - loop) / whole, more / whole - 1
         print(f"CPU of events, {what + ':':<9} {100 * share:.1f} % of the upload's; "
