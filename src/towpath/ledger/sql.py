@@ -27,7 +27,7 @@ from towpath.ledger.group import GroupCommit, Ticket
 
 R = TypeVar("R", bound=Row)
 
-_AT_ONCE = 1024  # keys in one statement
+_AT_ONCE = 512  # keys in one statement
 
 
 class SqlLedger:

@@ -122,6 +122,17 @@ def check_remove_with_a_version_needs_that_version(make: Make) -> None:
         assert ledger.count(Island, Query()) == 0
 
 
+def check_as_many_rows_are_expected_as_there_are(make: Make) -> None:
+    """With keys of one field and of two; one that is missing is noticed among all of them."""
+    many = range(1100)
+    with closing(make()) as ledger:
+        ledger.commit([*(Add(island(n)) for n in many), *(Add(upload(f"u{n}")) for n in many)])
+        of_two, of_one = [("u1", n) for n in many], [(f"u{n}",) for n in many]
+        ledger.commit([Expect(Island, of_two), Expect(Upload, of_one), Expect(Upload, [])])
+        _refused(Stale, ledger, Expect(Island, [*of_two, ("u1", 1100)]))
+        _refused(Stale, ledger, Expect(Upload, [("none",), *of_one]))
+
+
 def check_expect_needs_the_row_and_changes_nothing(make: Make) -> None:
     """It sees the changes before it in its commit."""
     with closing(make()) as ledger:
@@ -346,6 +357,7 @@ CHECKS: tuple[Check, ...] = (
     check_an_update_of_another_version_is_stale,
     check_remove_takes_the_row_away_and_needs_none,
     check_remove_with_a_version_needs_that_version,
+    check_as_many_rows_are_expected_as_there_are,
     check_expect_needs_the_row_and_changes_nothing,
     check_a_commit_does_all_or_nothing,
     check_changes_are_done_in_their_order,
