@@ -14,7 +14,7 @@ from towpath.core.caller import EVERYTHING, Caller, Scope
 from towpath.core.model import Upload
 from towpath.core.news import News, Pressure
 from towpath.core.ranges import Extent
-from towpath.engine.hub import ALIVE, BEAT, Hub, of_label, of_owner, of_upload
+from towpath.engine.hub import ALIVE, BEAT, CROWD, Hub, of_label, of_owner, of_upload
 from towpath.engine.listener import A_SECOND, SLOTS, Listener
 from towpath.errors import LimitReached
 from towpath.testing.clock import FakeClock
@@ -95,6 +95,51 @@ async def test_at_most_four_messages_a_second_go_to_a_listener_and_two_at_least(
         clock.advance(0.01)
     for begin in range(9):
         assert 2 <= sum(begin <= each < begin + 1 for each in at) <= A_SECOND
+
+
+async def test_in_a_crowd_who_is_patient_hears_with_every_second_beat_and_nothing_is_lost() -> None:
+    hub = Hub(FakeClock())
+    crowd = [hub.open(ANN, patient=True) for _ in range(CROWD)]
+    eager = hub.open(ANN)
+    for each in (*crowd, eager):
+        each.hear(of_upload("a"))
+    coming = [asyncio.ensure_future(each.__anext__()) for each in (*crowd, eager)]
+    await asyncio.sleep(0)
+    hub.tell("progress", row(offset=1))
+    await beat(hub)
+    await asyncio.sleep(0)
+    assert sum(each.done() for each in coming) == CROWD // 2 + 1
+    assert coming[-1].done()
+    await beat(hub)  # nothing new: who was passed over hears what waits
+    await asyncio.sleep(0)
+    assert all(each.done() for each in coming)
+    assert {each.result().upload.offset for each in coming} == {1}  # type: ignore[union-attr]
+
+
+async def test_all_of_a_crowd_hear_at_once_what_is_no_progress() -> None:
+    hub = Hub(FakeClock())
+    crowd = [hub.open(ANN, patient=True) for _ in range(2 * CROWD)]
+    for each in crowd:
+        each.hear(of_upload("a"))
+    coming = [asyncio.ensure_future(each.__anext__()) for each in crowd]
+    await asyncio.sleep(0)
+    hub.tell("completed", row(offset=100))
+    await beat(hub)
+    await asyncio.sleep(0)
+    assert all(each.done() for each in coming)
+
+
+async def test_few_who_are_patient_hear_with_every_beat() -> None:
+    hub = Hub(FakeClock())
+    few = [hub.open(ANN, patient=True) for _ in range(CROWD)]
+    for each in few:
+        each.hear(of_upload("a"))
+    coming = [asyncio.ensure_future(each.__anext__()) for each in few]
+    await asyncio.sleep(0)
+    hub.tell("progress", row(offset=1))
+    await beat(hub)
+    await asyncio.sleep(0)
+    assert all(each.done() for each in coming)
 
 
 async def test_a_burst_beyond_four_waits_until_the_second_is_over() -> None:

@@ -6,6 +6,8 @@ Rules:
 - Every beat, somewhat more than twice a second, what is new goes to those who listen to it and may
   hear it; uploads whose chunks move are looked at, too, so that a long chunk is heard of while it
   comes.
+- In a crowd, who is patient hears of progress with every second beat, half of them with each: what
+  is told to a thousand costs the server as much as receiving some of the bytes.
 - Who listens to a topic hears only of uploads that its caller owns, judged for every piece of news.
 """
 
@@ -32,6 +34,9 @@ ALIVE = 15.0
 
 PRESSED = 10.0
 """Seconds between two warnings."""
+
+CROWD = 100
+"""Listeners to one upload; with more of them, patience counts."""
 
 _AT_ONCE = 64  # listeners that are woken in one turn of the loop
 _MEASURED = 10_000  # uploads whose rate is kept
@@ -90,6 +95,9 @@ class Hub:
         self._guard = threading.Lock()
         self._tracks: dict[str, _Track] = {}
         self._told: dict[str, int] = {}  # what was said of uploads whose chunks move
+        self._patient: dict[Listener, int] = {}  # with which beats they hear: even or odd ones
+        self._owed: list[Listener] = []  # what waits for them goes out with the next beat
+        self._turn = 0
         self._somebody = asyncio.Event()
         self._alive = 0.0
         self._pressed = -PRESSED
@@ -104,10 +112,16 @@ class Hub:
             if known is None or known[0] not in FINAL:
                 self._fresh[upload.id] = kind, upload, extent
 
-    def open(self, caller: Caller, weigh: Callable[[News], int] = lambda _: 1) -> Listener:
+    def open(
+        self,
+        caller: Caller,
+        weigh: Callable[[News], int] = lambda _: 1,
+        *,
+        patient: bool = False,
+    ) -> Listener:
         """A listener that hears of nothing yet; forget it at its end. Raises LimitReached.
 
-        `weigh`: how many messages its outlet makes of news.
+        `weigh`: how many messages its outlet makes of news. `patient`: once a second is enough.
         """
         if self._closed or len(self._listeners) >= self._most:
             raise LimitReached(
@@ -118,6 +132,8 @@ class Hub:
             )
         listener = Listener(caller, self._clock, self._enter, self._leave, weigh)
         self._listeners.add(listener)
+        if patient:
+            self._patient[listener] = len(self._patient) % 2
         self._somebody.set()
         return listener
 
@@ -125,10 +141,12 @@ class Hub:
         """Close a listener and let go of it."""
         listener.close()
         self._listeners.discard(listener)
+        self._patient.pop(listener, None)
         if not self._listeners:
             self._somebody.clear()
             self._tracks.clear()
             self._told.clear()
+            self._owed.clear()
             with self._guard:
                 self._fresh.clear()
 
@@ -164,17 +182,25 @@ class Hub:
             if told.get(each.id) != count:
                 fresh.setdefault(each.id, ("progress", each, now))
         turns = 0
+        self._turn = 1 - self._turn
+        owed, self._owed = self._owed, []
         for key, (kind, upload, extent) in fresh.items():
             heard = self._who_hears(upload)
             if not heard:
                 continue
             durable = Extent(upload.offset, upload.crc) if extent is None else extent
             news = self._news(kind, upload, durable, max(received.get(key, 0), durable.total))
+            crowded = kind == "progress" and len(heard) > CROWD
             for listener in heard:
-                listener.offer(news)
+                later = crowded and self._patient.get(listener, self._turn) != self._turn
+                listener.offer(news, wake=not later)
+                if later:
+                    self._owed.append(listener)
                 turns += 1
                 if turns % _AT_ONCE == 0:
                     await asyncio.sleep(0)
+        for listener in owed:
+            listener.wake()
         self._say_alive()
         self._warn(*memory)
 

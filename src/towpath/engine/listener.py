@@ -85,8 +85,8 @@ class Listener:
 
     # --- what the hub does -------------------------------------------------------------------
 
-    def offer(self, news: News) -> None:
-        """Put news into its slot."""
+    def offer(self, news: News, *, wake: bool = True) -> None:
+        """Put news into its slot; there it waits for `wake` if that is not to be now."""
         key = news.upload.id
         known = self._slots.get(key)
         if known is not None and (known.is_final or news.kind == "state"):
@@ -97,6 +97,11 @@ class Listener:
             return
         self._slots[key] = news
         self._times(key)
+        if wake:
+            self._bell.set()
+
+    def wake(self) -> None:
+        """Let it give out what waits."""
         self._bell.set()
 
     def warn(self, pressure: Pressure) -> None:

@@ -3,6 +3,7 @@
 Rules:
 - How things stand is said at the beginning, whatever Last-Event-ID says; then come news. What ended
   while nobody listened is not said again: the list of uploads has it.
+- Where more than a hundred listen to an upload, its progress comes once a second.
 - A client that does not read is waited for; what it misses meanwhile is conflated by the listener.
 - The stream of one upload ends with its last event; who comes back for more is answered 204, which
   ends an EventSource.
@@ -83,7 +84,7 @@ class Events:
             async def say(listener: Listener, tell: Tell) -> None:
                 await self._of_upload(listener, tell, upload.id)
 
-        listener = self._hub.open(caller)
+        listener = self._hub.open(caller, patient=True)
         try:
             await _stream(scope, receive, send, listener, say)
         finally:
