@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from towpath.client.dial import stay_in_cache
+from towpath.client.dial import Dialer, split, stay_in_cache
+from towpath.client.surroundings import Trust
 
 BOUND = (socket.SOL_SOCKET, socket.SO_SNDBUF, 512 * 1024)
 
@@ -44,3 +45,18 @@ def test_the_way_to_another_machine_is_filled_as_the_system_thinks_best() -> Non
         sock.connect(server.getsockname())
         stay_in_cache(sock)
         assert sock.set == []
+
+
+def test_every_connection_that_is_dialled_is_set_up_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as bounded:
+        bounded.setsockopt(*BOUND)
+        origin, _ = split(f"http://127.0.0.1:{server.getsockname()[1]}")
+        connection = Dialer(Trust(), timeout=5, proxy="none").dial(origin)
+        try:
+            assert waiting(connection._sock) == waiting(bounded)
+        finally:
+            connection.close()
+
+
+def waiting(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from towpath.engine.listener import A_SECOND, SLOTS, Listener
 from towpath.errors import LimitReached
 from towpath.testing.clock import FakeClock
 from towpath.testing.rows import upload
+from towpath.web.events import Events
 
 pytestmark = pytest.mark.anyio
 
@@ -116,27 +118,17 @@ async def test_in_a_crowd_who_is_patient_hears_with_every_second_beat_and_nothin
     assert {each.result().upload.offset for each in coming} == {1}  # type: ignore[union-attr]
 
 
-async def test_all_of_a_crowd_hear_at_once_what_is_no_progress() -> None:
+@pytest.mark.parametrize(("count", "kind"), [(2 * CROWD, "completed"), (CROWD, "progress")])
+async def test_nobody_waits_for_what_is_no_progress_nor_where_few_listen(
+    count: int, kind: str
+) -> None:
     hub = Hub(FakeClock())
-    crowd = [hub.open(ANN, patient=True) for _ in range(2 * CROWD)]
-    for each in crowd:
+    listeners = [hub.open(ANN, patient=True) for _ in range(count)]
+    for each in listeners:
         each.hear(of_upload("a"))
-    coming = [asyncio.ensure_future(each.__anext__()) for each in crowd]
+    coming = [asyncio.ensure_future(each.__anext__()) for each in listeners]
     await asyncio.sleep(0)
-    hub.tell("completed", row(offset=100))
-    await beat(hub)
-    await asyncio.sleep(0)
-    assert all(each.done() for each in coming)
-
-
-async def test_few_who_are_patient_hear_with_every_beat() -> None:
-    hub = Hub(FakeClock())
-    few = [hub.open(ANN, patient=True) for _ in range(CROWD)]
-    for each in few:
-        each.hear(of_upload("a"))
-    coming = [asyncio.ensure_future(each.__anext__()) for each in few]
-    await asyncio.sleep(0)
-    hub.tell("progress", row(offset=1))
+    hub.tell(kind, row(offset=1))
     await beat(hub)
     await asyncio.sleep(0)
     assert all(each.done() for each in coming)
@@ -362,3 +354,16 @@ async def test_a_text_is_made_once_for_all_who_listen() -> None:
         (news,) = await drain(listener)
         assert news.once("json", write) == "text"
     assert len(made) == 1
+
+
+async def test_a_stream_of_server_sent_events_is_patient() -> None:
+    class Full(Hub):
+        def open(self, *given: Any, **named: Any) -> Listener:
+            self.named = named
+            raise LimitReached("Nobody else can listen now.")
+
+    hub = Full(FakeClock())
+    scope = {"path": "/events", "root_path": "", "method": "GET", "towpath.caller": ANN}
+    with pytest.raises(LimitReached):
+        await Events(None, hub, None)(scope, None, None)  # type: ignore[arg-type]
+    assert hub.named == {"patient": True}

@@ -6,8 +6,7 @@ Rules:
 - Every beat, somewhat more than twice a second, what is new goes to those who listen to it and may
   hear it; uploads whose chunks move are looked at, too, so that a long chunk is heard of while it
   comes.
-- In a crowd, who is patient hears of progress with every second beat, half of them with each: what
-  is told to a thousand costs the server as much as receiving some of the bytes.
+- In a crowd, who is patient hears of progress with every second beat, half of them with each.
 - Who listens to a topic hears only of uploads that its caller owns, judged for every piece of news.
 """
 
