@@ -2,12 +2,14 @@
 
     python -m bench listeners [--count 1000] [--mib 4096] [--rounds 3] [--data FOLDER]
 
-In each round the same upload goes once alone and once with everybody listening by Server-Sent
-Events; connecting is outside the clock. A stalled listener has a small receive buffer and never
-reads. Printed are the messages a second that each other listener got, the most within any second,
-the growth of the server's resident memory, and the CPU of events as a share of what the upload took
-alone: what the server's event loop took more, in which all of them are told, and, as a coarse
-check that nothing is hidden in other threads, what the whole process took more.
+In each round the same upload goes three times: alone, with everybody listening to it by Server-Sent
+Events, and while as many listen to another server, to an upload that trickles; connecting is
+outside the clock. A stalled listener has a small receive buffer and never reads. Printed are the
+messages a second that each other listener got, the most within any second, the growth of the
+server's resident memory, and the CPU of events as a share of what the upload took alone, two ways:
+what the server's event loop took more, in which all of them are told; and what the whole process
+took more than it took beside the other server, whose crowd takes the same caches and processors
+away.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from pathlib import Path
 
 from bench.report import machine
 from towpath.testing import procfs
-from towpath.testing.rawtus import VERSION, RawTus
+from towpath.testing.rawtus import VERSION, Patch, RawTus
 from towpath.testing.server import Server
 
 MIB = 1024 * 1024
@@ -137,22 +139,58 @@ def crowd(server: Server, path: str, count: int) -> Iterator[Crowd | None]:
         made.close()
 
 
-def measure(server: Server, size: int, count: int) -> Round:
-    """Upload once while `count` listen."""
+@contextlib.contextmanager
+def trickle(server: Server, count: int) -> Iterator[None]:
+    """An upload that moves and has `count` listeners, until the `with` ends."""
     tus = RawTus(server.url, timeout=120)
-    path = tus.create(size)
-    before = server.memory().now
-    with crowd(server, path, count) as heard:
-        cpu, loop = server.cpu_seconds(), procfs.thread_seconds(server.pid)
-        began = time.perf_counter()
-        words = [sys.executable, "-m", "bench.sender", "up", server.url, str(size), path]
-        subprocess.run(words, check=True, capture_output=True)
-        seconds, cpu = time.perf_counter() - began, server.cpu_seconds() - cpu
-        loop = procfs.thread_seconds(server.pid) - loop
-        grown = server.memory().now - before
+    path = tus.create(1024 * MIB)
+    over = threading.Event()
+
+    def send(patch: Patch) -> None:
+        while not over.wait(0.1):
+            patch.send(4096)
+
+    with crowd(server, path, count), tus.open_patch(path, 0, 1024 * MIB) as patch:
+        sending = threading.Thread(target=send, args=[patch])
+        sending.start()
+        try:
+            yield
+        finally:
+            over.set()
+            sending.join()
     with tus.line() as line:
         line.ask("DELETE", path, VERSION)
-    return Round(seconds, cpu, loop, heard, grown)
+
+
+class Bench:
+    """Uploads to one server.
+
+    The last is deleted when the next begins, so that each finds memory for its file at hand: on a
+    virtual machine what has been free for a while may be dear to have again.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._tus = RawTus(server.url, timeout=120)
+        self._last: str | None = None
+
+    def measure(self, size: int, count: int = 0) -> Round:
+        """Upload once while `count` listen."""
+        server, path = self._server, self._tus.create(size)
+        before = server.memory().now
+        with crowd(server, path, count) as heard:
+            if self._last is not None:
+                with self._tus.line() as line:
+                    line.ask("DELETE", self._last, VERSION)
+            self._last = path
+            cpu, loop = server.cpu_seconds(), procfs.thread_seconds(server.pid)
+            began = time.perf_counter()
+            words = [sys.executable, "-m", "bench.sender", "up", server.url, str(size), path]
+            subprocess.run(words, check=True, capture_output=True)
+            seconds, cpu = time.perf_counter() - began, server.cpu_seconds() - cpu
+            loop = procfs.thread_seconds(server.pid) - loop
+            grown = server.memory().now - before
+        return Round(seconds, cpu, loop, heard, grown)
 
 
 def main(arguments: list[str]) -> int:
@@ -167,13 +205,19 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     alone: list[Round] = []
     heard: list[Round] = []
+    beside: list[Round] = []
+    size = given.mib * MIB
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=given.data))
-        server = stack.enter_context(Server(Path(folder) / "data"))
-        measure(server, 64 * MIB, 0)  # warm
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=given.data)))
+        server = stack.enter_context(Server(folder / "data"))
+        other = stack.enter_context(Server(folder / "other"))
+        bench = Bench(server)
+        bench.measure(size)  # warm
         for _ in range(given.rounds):
-            alone.append(measure(server, given.mib * MIB, 0))
-            heard.append(measure(server, given.mib * MIB, given.count))
+            alone.append(bench.measure(size))
+            heard.append(bench.measure(size, given.count))
+            with trickle(other, given.count):
+                beside.append(bench.measure(size))
     print(f"python -m bench listeners {' '.join(arguments)}".strip())
     print(*(f"{key}: {value}" for key, value in machine().items()), sep=", ")
     print(f"load {os.getloadavg()[0]:.1f}; best and median of {given.rounds} rounds")
@@ -186,11 +230,11 @@ def main(arguments: list[str]) -> int:
     print(f"most in any second:      {max(ear.most_in_a_second() for ear in ears)}")
     print(f"resident memory grew:    {max(each.grown for each in heard) / MIB:.1f} MiB at most")
     for what, of in (("best", min), ("median", statistics.median)):
-        whole, loop = of(each.cpu for each in alone), of(each.loop for each in alone)
-        more, events = of(each.cpu for each in heard), of(each.loop for each in heard)
-        print(f"CPU seconds, {what + ':':<11} {whole:.2f} alone, its event loop {loop:.2f}; "
-              f"heard of {more:.2f}, {events:.2f}")  # fmt: skip
-        share, all_of_it = (events - loop) / whole, more / whole - 1
-        print(f"CPU of events, {what + ':':<9} {100 * share:.1f} % of the upload's; "
-              f"by the whole process {100 * all_of_it:.1f} %")  # fmt: skip
+        whole, near, told = (of(one.cpu for one in each) for each in (alone, beside, heard))
+        quiet, loop = (of(one.loop for one in each) for each in (alone, heard))
+        print(f"CPU seconds, {what + ':':<11} {whole:.2f} alone, its event loop {quiet:.2f}; heard "
+              f"of {told:.2f}, {loop:.2f}; beside a server with listeners {near:.2f}")  # fmt: skip
+        events, all_more = (loop - quiet) / whole, (told - near) / whole
+        print(f"CPU of events, {what + ':':<9} {100 * events:.1f} % of the upload's by the event "
+              f"loop; {100 * all_more:.1f} % by the whole process")  # fmt: skip
     return 0
