@@ -24,7 +24,8 @@ from towpath.assemble import service
 from towpath.core.caller import ANONYMOUS
 from towpath.core.command import NewUpload
 from towpath.core.crc import combine, crc
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
+from towpath.core.state import UploadState
 from towpath.ledger.base import Update
 from towpath.settings import Settings
 from towpath.testing.rawhttp import Line

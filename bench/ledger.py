@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from towpath.core.model import Lease, Upload, UploadState
+from towpath.core.model import Lease, Upload
+from towpath.core.state import UploadState
 from towpath.ledger.base import Add, Expect, Query, Update
 from towpath.ledger.sql import SqlLedger
 

@@ -40,7 +40,7 @@ def test_a_detached_upload_is_done_after_the_command(
     assert ran.code == 0
     assert re.fullmatch(r"\w{12}\n", ran.out)
     assert "1 file is in the queue" in ran.err
-    waited = run("wait")
+    waited = run("wait", ran.out.strip())
     assert (waited.code, waited.out) == (0, "a/big.bin\n")
     assert bytes(server.named("a/big.bin").data) == big.read_bytes()
     assert server.named("a/big.bin").metadata["case"] == "42"
@@ -121,7 +121,7 @@ def test_a_job_is_paused_and_goes_on(
     assert run("wait", job).code == 5
     server.release.set()
     assert run("resume", job[:5]).code == 0
-    assert run("wait").out == "big.bin\n"
+    assert run("wait", job).out == "big.bin\n"
     assert server.received == SIZE
 
 
@@ -136,7 +136,7 @@ def test_a_job_is_cancelled_and_retried(
     assert server.uploads == {}
     assert run("pause").code == 4  # nothing runs
     assert run("retry", job).code == 0
-    assert run("wait").out == "big.bin\n"
+    assert run("wait", job).out == "big.bin\n"
     assert bytes(server.named("big.bin").data) == big.read_bytes()
 
 

@@ -34,9 +34,10 @@ def test_links_times_permissions_and_rules_go_with_the_files(
     run: Run, live: Served, runner: Runner, folder: Path, tmp_path: Path
 ) -> None:
     ways = ("--links", "keep", "--preserve", "--exclude", "*.tmp")
-    assert run("put", "photos", "deep/", "--detach", *ways).code == 0
-    waited = run("wait")
-    assert (waited.code, sorted(waited.out.split())) == (
+    ran = run("put", "photos", "deep/", "--detach", *ways)
+    waited = run("wait", *ran.out.split())
+    assert (ran.code, waited.code, sorted(waited.out.split())) == (
+        0,
         0,
         ["deep/photos/link", "deep/photos/may/three", "deep/photos/one"],
     )
@@ -56,7 +57,7 @@ def test_what_is_left_out_is_told_when_files_are_queued(
     (folder / "one").write_bytes(b"!")
     ran = run("put", "photos", "--detach", "--update")
     assert (len(ran.out.split()), "2 left out: the server has them." in ran.err) == (1, True)
-    assert run("wait").out == "photos/one (1)\n"  # as the fake server replaces
+    assert run("wait", ran.out.strip()).out == "photos/one (1)\n"  # as the fake server replaces
     assert server.uploads["u3"].metadata["on-conflict"] == "replace"
 
 
@@ -68,8 +69,8 @@ def test_an_encrypted_file_is_queued_without_its_key(
     (tmp_path / "words").write_text("a long passphrase of mine\n")
     keys = ("--key-file", tmp_path / "key", "--recipient", tmp_path / "me.pub")
     more = ("--passphrase-file", tmp_path / "words", "--compress", "--chunk-size", "2MiB")
-    assert run("put", big, "--detach", "--encrypt", *keys, *more).code == 0
-    assert run("wait").out == "big.bin\n"
+    ran = run("put", big, "--detach", "--encrypt", *keys, *more)
+    assert run("wait", ran.out.strip()).out == "big.bin\n"
     secrets = [(tmp_path / name).read_text().split()[-1] for name in ("key", "me", "words")]
     kept = [path for path in runner.folder.rglob("*") if path.is_file()]
     assert not any(secret.encode() in path.read_bytes() for path in kept for secret in secrets)
@@ -101,7 +102,7 @@ def test_a_changed_file_is_queued_as_its_changes(
         file.write(b"more")
     with threaded(Wire(*live.address)) as wire:
         there = ("--url", f"http://127.0.0.1:{wire.port}")
-        assert run("put", big, "--detach", "--delta", *there).code == 0
-        assert run("wait").out == "big.bin\n"
+        ran = run("put", big, "--detach", "--delta", *there)
+        assert run("wait", ran.out.strip()).out == "big.bin\n"
         assert 0 < wire.up < 1_000_000
     assert run("verify", "big.bin", big).code == 0

@@ -19,7 +19,7 @@ from towpath.client.control import Control
 from towpath.client.peer import Reply
 from towpath.client.resume import Notebook
 from towpath.client.tuning import Tuner
-from towpath.core.model import UploadState
+from towpath.core.state import UploadState
 from towpath.protocol.ranges import Told
 from towpath.testing.clock import FakeClock
 from towpath.testing.overheard import Overheard

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towpath.core import transfer
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ranges import Extent, Span
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write, admit, declare, end, hear, move, require_live, settled
 from towpath.errors import (
     Expired,

@@ -14,7 +14,8 @@ from tests.engine.world import ANN, BOB, World
 from towpath.codec import PACKED, SEALED
 from towpath.codec.beside import FILE
 from towpath.core.command import NewUpload
-from towpath.core.model import Name, Upload, UploadState
+from towpath.core.model import Name, Upload
+from towpath.core.state import UploadState
 from towpath.engine.sweep import Sweep
 from towpath.errors import Expired
 from towpath.ledger.base import Change, Remove, Update

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.world import ANN, World, content
-from towpath.core.model import UploadState
 from towpath.core.ports import Ending
+from towpath.core.state import UploadState
 from towpath.errors import Interrupted
 
 pytestmark = pytest.mark.anyio

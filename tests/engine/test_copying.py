@@ -10,8 +10,8 @@ from tests.engine.world import ANN, World, content
 from towpath.codec.cdc import CUTS, chunks, read_map
 from towpath.core.command import NewUpload
 from towpath.core.digest import SHA256
-from towpath.core.model import UploadState
 from towpath.core.ports import Ending
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.engine.copying import CopySource, Drawing, chunk_map, require_proof
 from towpath.errors import DigestMismatch, Malformed, StateConflict

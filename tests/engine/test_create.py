@@ -9,8 +9,9 @@ import pytest
 from tests.engine.world import ANN, BOB, EVE, World, content
 from towpath.core.caller import EVERYTHING, Caller, Scope
 from towpath.core.command import NewUpload
-from towpath.core.model import Island, Lease, Object, OnConflict, Outbox, UploadState
+from towpath.core.model import Island, Lease, Object, OnConflict, Outbox
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.errors import (
     Expired,
     Forbidden,

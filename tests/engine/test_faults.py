@@ -15,7 +15,8 @@ import pytest
 
 from tests.engine.places import Places
 from tests.engine.world import ANN, World, content
-from towpath.core.model import Island, Lease, Object, Outbox, Segment, Upload, UploadState
+from towpath.core.model import Island, Lease, Object, Outbox, Segment, Upload
+from towpath.core.state import UploadState
 from towpath.engine.sweep import Sweep
 from towpath.errors import TowpathError
 from towpath.ledger.base import Ledger, Query

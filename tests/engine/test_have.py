@@ -13,7 +13,8 @@ from tests.engine.world import ANN, BOB, EVE, World
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import NewUpload
 from towpath.core.digest import SHA256
-from towpath.core.model import Row, UploadState
+from towpath.core.model import Row
+from towpath.core.state import UploadState
 from towpath.engine.shelf import find, held
 from towpath.errors import Forbidden
 from towpath.ledger.base import Change, Ledger, Query

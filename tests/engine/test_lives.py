@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from tests.engine.world import ANN
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.engine.live import Live
 from towpath.engine.lives import Lives
 from towpath.errors import NotFound

@@ -33,9 +33,10 @@ from tests.engine.gates import MortalLedger
 from tests.engine.places import Places
 from tests.engine.world import ANN, SMALL, Stalled, World, content
 from towpath.core.crc import crc
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ports import Ending
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.core.transfer import is_overdue
 from towpath.engine.sweep import Sweep
 from towpath.errors import Expired, Interrupted, NotFound, OffsetConflict, Refused, StateConflict

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.engine.world import ANN, World, content
 from towpath.core.caller import Caller
 from towpath.core.command import NewUpload
-from towpath.core.model import Object, OnConflict, UploadState
+from towpath.core.model import Object, OnConflict
+from towpath.core.state import UploadState
 from towpath.engine import names as module
 from towpath.engine.names import list_folder
 from towpath.errors import NameConflict

@@ -10,7 +10,7 @@ import pytest
 from tests.engine.world import ANN, World, content
 from towpath.core.command import NewUpload
 from towpath.core.digest import SHA256
-from towpath.core.model import UploadState
+from towpath.core.state import UploadState
 from towpath.engine import segments
 from towpath.engine.names import pointed
 from towpath.engine.release import forget_object, unlink

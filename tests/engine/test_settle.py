@@ -10,7 +10,8 @@ import pytest
 
 from tests.engine.places import LocalBytes, Places
 from tests.engine.world import ANN, KIB, World, content, until
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
+from towpath.core.state import UploadState
 from towpath.engine import live
 from towpath.engine.group_commit import GroupCommit
 from towpath.errors import LedgerError, StoreError, StoreFull, StoreReadOnly

@@ -10,7 +10,8 @@ import pytest
 
 from tests.engine.world import ANN, BOB, EVE, World, content
 from towpath.core.caller import Caller, Scope
-from towpath.core.model import Name, Object, OnConflict, Outbox, Segment, Upload, UploadState
+from towpath.core.model import Name, Object, OnConflict, Outbox, Segment, Upload
+from towpath.core.state import UploadState
 from towpath.errors import Forbidden, NameConflict, NotFound, Stale, StoreError
 from towpath.ledger.base import Add, Change, Ledger, Query, Update
 from towpath.store.base import Store

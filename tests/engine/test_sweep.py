@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.engine.world import ANN, World, content
-from towpath.core.model import Island, Lease, OnConflict, Outbox, Row, Upload, UploadState
+from towpath.core.model import Island, Lease, OnConflict, Outbox, Row, Upload
+from towpath.core.state import UploadState
 from towpath.engine.sweep import Sweep, Swept
 from towpath.errors import Expired, NotFound, TowpathError
 from towpath.ledger.base import Add, Query, Update

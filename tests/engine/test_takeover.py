@@ -15,7 +15,8 @@ from tests.engine.gates import Gate
 from tests.engine.places import Places
 from tests.engine.world import ANN, KIB, SMALL, Stalled, World, content, until
 from towpath.core.caller import Scope
-from towpath.core.model import Lease, Upload, UploadState
+from towpath.core.model import Lease, Upload
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.errors import Interrupted, LimitReached, OffsetConflict, TakenOver, TooLarge
 from towpath.ledger.base import Query

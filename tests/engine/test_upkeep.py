@@ -9,7 +9,8 @@ import pytest
 from tests.engine.places import Facts
 from tests.engine.world import ANN, World, content
 from towpath.core.crc import crc
-from towpath.core.model import Island, Name, Object, Outbox, Upload, UploadState
+from towpath.core.model import Island, Name, Object, Outbox, Upload
+from towpath.core.state import UploadState
 from towpath.engine.rebuild import rebuild
 from towpath.engine.scrub import Scrub
 from towpath.engine.sweep import Sweep

@@ -15,8 +15,9 @@ from tests.engine.test_faults import ALL, Told, played
 from tests.engine.world import ANN, BOB, World, content, until
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import Create, NewUpload
-from towpath.core.model import Object, OnConflict, Outbox, Upload, UploadState
+from towpath.core.model import Object, OnConflict, Outbox, Upload
 from towpath.core.ports import Ending, Source
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.engine.sweep import Sweep
 from towpath.engine.whole import SOON, at_once

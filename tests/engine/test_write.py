@@ -10,8 +10,9 @@ import pytest
 
 from tests.engine.world import ANN, KIB, World, content
 from towpath.core.crc import crc
-from towpath.core.model import Island, UploadState
+from towpath.core.model import Island
 from towpath.core.ports import Ending
+from towpath.core.state import UploadState
 from towpath.errors import (
     Cut,
     Interrupted,

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from towpath.core.command import Claim, Concatenate, Create, NewUpload
-from towpath.core.model import Object, Upload, UploadState
+from towpath.core.model import Object, Upload
 from towpath.core.names import check_name
+from towpath.core.state import UploadState
 from towpath.errors import TowpathError
 from towpath.protocol import (
     documents,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.ledger.conftest import sqlite
-from towpath.core.model import Island, Name, Row, Upload, UploadState
+from towpath.core.model import Island, Name, Row, Upload
+from towpath.core.state import UploadState
 from towpath.errors import LedgerError
 from towpath.ledger.base import Add, Change, Expect, Ledger, Query, Remove, Update
 from towpath.ledger.memory import MemoryLedger

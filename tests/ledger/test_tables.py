@@ -10,7 +10,8 @@ from sqlalchemy import BigInteger, Boolean, LargeBinary, Select, Text, create_en
 from sqlalchemy.dialects import sqlite
 
 from tests.ledger import conftest
-from towpath.core.model import KINDS, Island, Lease, Name, Outbox, Row, Segment, Upload, UploadState
+from towpath.core.model import KINDS, Island, Lease, Name, Outbox, Row, Segment, Upload
+from towpath.core.state import UploadState
 from towpath.ledger.base import Query
 from towpath.ledger.rules import FIELDS, Field
 from towpath.ledger.statements import beyond, counting, listing

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
+from towpath.core.state import UploadState
 from towpath.protocol import rufh
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.rufh.versions import VERSIONS

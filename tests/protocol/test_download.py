@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.core.model import Object, Upload, UploadState
+from towpath.core.model import Object, Upload
+from towpath.core.state import UploadState
 from towpath.protocol.download import (
     MOST_RANGES,
     Delivery,

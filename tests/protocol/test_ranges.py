@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from towpath.codec.cdc import CUTS
 from towpath.core.command import Append, Cancel, Complete, Create, NewUpload
 from towpath.core.digest import SIZES, crc_bytes
-from towpath.core.model import OnConflict, UploadState
+from towpath.core.model import OnConflict
 from towpath.core.ranges import Extent, Span
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.errors import BadAnswer, Malformed, NotFound
 from towpath.protocol import ranges
 from towpath.protocol.message import Head, Reply
-from towpath.protocol.ranges.requests import MOST_ASKED, MOST_RUNS, PROVEN
+from towpath.protocol.ranges.requests import MOST_ASKED, PROVEN
+from towpath.protocol.ranges.wording import MOST_RUNS
 from towpath.protocol.values import read_object
 from towpath.testing.rows import upload
 
@@ -152,7 +154,7 @@ def test_what_is_composed_is_understood(command: ranges.Command) -> None:
 def test_what_is_answered_is_read(command: ranges.Command, answer: ranges.Answer) -> None:
     head, _ = ranges.compose(command, base="/ranges")
     reply = ranges.render(command, answer, head)
-    said = ranges.read(reply)
+    said = ranges.read(reply.status, reply.body)
     assert said == (None if isinstance(command, Cancel) else answer)
     if isinstance(command, Create) and isinstance(answer, ranges.Told):
         assert (reply.status, dict(reply.fields)["location"]) == (201, f"/ranges/{answer.id}")
@@ -161,7 +163,7 @@ def test_what_is_answered_is_read(command: ranges.Command, answer: ranges.Answer
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b'{"have": [{}]}', b'{"have": 5}'])
 def test_what_is_no_answer_of_ours_is_told_so(body: bytes) -> None:
     with pytest.raises(BadAnswer):
-        ranges.read(Reply(status=200, body=body))
+        ranges.read(200, body)
 
 
 @given(

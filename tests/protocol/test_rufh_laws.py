@@ -21,7 +21,8 @@ from towpath.core.command import (
     NewUpload,
 )
 from towpath.core.digest import SIZES
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.errors import LengthConflict, Malformed, NotFound
 from towpath.protocol import rufh

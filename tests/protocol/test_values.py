@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.errors import Malformed
 from towpath.protocol import documents, streaming, values
 from towpath.protocol.message import Reply

@@ -15,7 +15,6 @@ from tests.web.tokens import token
 from towpath.core.command import Append, Cancel, Complete, Create, NewUpload
 from towpath.core.transfer import Write
 from towpath.protocol import ranges
-from towpath.protocol.message import Reply
 
 BASE = "/ranges"
 
@@ -52,7 +51,7 @@ class Ranger:
     def told(self, answer: Answer, status: int = 200) -> ranges.Told:
         """What an answer says of the upload."""
         assert answer.status == status, (answer.status, answer.body)
-        said = ranges.read(Reply(status=answer.status, body=answer.body))
+        said = ranges.read(answer.status, answer.body)
         if isinstance(said, ranges.Page):
             said = said.upload
         assert isinstance(said, ranges.Told)
@@ -76,7 +75,7 @@ class Ranger:
         """Some of the extent."""
         answer = self.do(ranges.Look(key=key, after=after, limit=limit))
         assert answer.status == 200, answer.body
-        said = ranges.read(Reply(status=200, body=answer.body))
+        said = ranges.read(200, answer.body)
         assert isinstance(said, ranges.Page)
         return said
 
@@ -102,7 +101,7 @@ class Ranger:
         """Ids of objects with these SHA-256."""
         answer = self.do(ranges.Have(digests=digests))
         assert answer.status == 200, answer.body
-        said = ranges.read(Reply(status=200, body=answer.body))
+        said = ranges.read(200, answer.body)
         assert isinstance(said, tuple)
         return [each.id for each in said]
 

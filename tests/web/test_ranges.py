@@ -17,7 +17,8 @@ from tests.web.talk import Fields, Line, require_problem
 from towpath.core.command import Append
 from towpath.core.crc import crc
 from towpath.core.digest import crc_bytes
-from towpath.core.model import OnConflict, UploadState
+from towpath.core.model import OnConflict
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.engine.frontier import Frontiers
 from towpath.engine.live import Live

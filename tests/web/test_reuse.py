@@ -19,7 +19,7 @@ from tests.web.tokens import write_tokens
 from towpath.codec.cdc import CUTS, chunks, read_map
 from towpath.core.crc import crc
 from towpath.core.digest import CRC64NVME, crc_bytes
-from towpath.core.model import UploadState
+from towpath.core.state import UploadState
 from towpath.protocol import ranges
 from towpath.web.reuse import MOST_AT_ONCE
 

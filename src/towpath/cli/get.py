@@ -18,8 +18,8 @@ from towpath.cli.plan import DRY_RUN, plan_downloads
 from towpath.cli.pour import pour
 from towpath.cli.same import is_same, same_options, there
 from towpath.cli.select import Selecting, rules_given, selection_options
-from towpath.client.aio import local_name
 from towpath.client.attributes import apply
+from towpath.client.location import local_name
 from towpath.client.whole import SMALL
 from towpath.errors import NotFound, TowpathError
 

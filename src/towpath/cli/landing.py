@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from towpath.cli.same import is_same
 from towpath.cli.select import Rules
-from towpath.client.aio import local_name
 from towpath.client.attributes import LINK, leads_inside
+from towpath.client.location import local_name
 from towpath.errors import NameConflict, TowpathError, TransferError
 
 if TYPE_CHECKING:

@@ -86,7 +86,7 @@ class _Plan:
 
 def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[Found]]) -> int:
     """Say what `put` would do with these files."""
-    from towpath.client.aio import absolute, name_for
+    from towpath.client.location import absolute, name_for
     from towpath.client.opened import insist_on_file
 
     plan = _Plan(caller)
@@ -115,7 +115,7 @@ def plan_downloads(
     caller: Caller, names: Callable[[Client], Iterable[tuple[str, str]]], *, overwrite: bool
 ) -> int:
     """Say what `get` would do with these names, each with its path or `folder/` here."""
-    from towpath.client.aio import absolute, local_name
+    from towpath.client.location import absolute, local_name
 
     plan = _Plan(caller)
     with caller.client() as client:

@@ -199,8 +199,8 @@ class _Maker:
 
     def job(self, found: Found) -> Job:
         """The job for one file. Raises NotFound."""
-        from towpath.client.aio import absolute, name_for
         from towpath.client.attributes import LINK
+        from towpath.client.location import absolute, name_for
         from towpath.client.progress import Direction
         from towpath.client.queue import Job
         from towpath.client.resume import transfer_id

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +150,8 @@ def servers() -> list[str]:
 
 def write_whole(file: Path, text: str) -> None:
     """Replace a file by one that only its owner reads, whole or not at all."""
+    import tempfile
+
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(prefix=".new-", dir=file.parent)  # made with mode 0600
     try:

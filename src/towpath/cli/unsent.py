@@ -21,9 +21,9 @@ from towpath.cli.listed import listed
 from towpath.cli.output import Output
 from towpath.cli.same import is_as_new_as, is_same, there
 from towpath.cli.select import Found, Walk
-from towpath.client.aio import absolute, name_for
 from towpath.client.attributes import LINK
 from towpath.client.coded import NOTED
+from towpath.client.location import absolute, name_for
 from towpath.client.progress import Direction
 from towpath.client.resume import WHOLE, Note, Notebook
 from towpath.client.surroundings import state_folder

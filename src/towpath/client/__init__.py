@@ -13,13 +13,8 @@ if TYPE_CHECKING:
     from towpath.client.aio import AsyncClient
     from towpath.client.progress import Direction, Progress, TransferState
     from towpath.client.reader import AsyncReader
-    from towpath.client.records import (
-        DownloadResult,
-        LinkRecord,
-        NameRecord,
-        UploadRecord,
-        UploadResult,
-    )
+    from towpath.client.records import LinkRecord, NameRecord, UploadRecord
+    from towpath.client.results import DownloadResult, UploadResult
     from towpath.client.resume import Note
     from towpath.client.sync import BlockingTransfer, Client
     from towpath.client.transfer import Transfer
@@ -32,7 +27,7 @@ _HOMES = {
     "BlockingTransfer": "sync",
     "Client": "sync",
     "Direction": "progress",
-    "DownloadResult": "records",
+    "DownloadResult": "results",
     "LinkRecord": "records",
     "NameRecord": "records",
     "Note": "resume",
@@ -41,7 +36,7 @@ _HOMES = {
     "Transfer": "transfer",
     "TransferState": "progress",
     "UploadRecord": "records",
-    "UploadResult": "records",
+    "UploadResult": "results",
 }
 
 __all__ = [

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from towpath.client import names
 from towpath.client.coded import (
     Coded,
     coding_of,
@@ -24,26 +23,15 @@ from towpath.client.coded import (
     places,
     rewrap,
 )
-from towpath.client.coded_peer import Decoding
 from towpath.client.control import Control
-from towpath.client.download import Download, DownloadTask
 from towpath.client.lines import MOST, Lines
+from towpath.client.location import Location, absolute, local_name, name_for
 from towpath.client.memory import SHARED, Memory
 from towpath.client.opening import Make, Opening
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
-from towpath.client.records import (
-    DownloadResult,
-    LinkRecord,
-    NameRecord,
-    UploadRecord,
-    UploadResult,
-)
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
-from towpath.client.sinks import Sink
-from towpath.client.sources import Content, feed_of
-from towpath.client.stream import forget_stream, is_stream, refuse_stream
 from towpath.client.surroundings import speed_limit, state_folder
 from towpath.client.throttle import Limit, Pace, Throttle
 from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
@@ -51,9 +39,11 @@ from towpath.client.upload import Upload, UploadTask
 from towpath.errors import BadAnswer, Malformed, NotFound
 
 if TYPE_CHECKING:
+    from towpath.client.records import LinkRecord, NameRecord, UploadRecord
+    from towpath.client.results import DownloadResult, UploadResult
+    from towpath.client.sinks import Sink
+    from towpath.client.sources import Content
     from towpath.codec.keys import Locks, Opens
-
-Location = str | os.PathLike[str]
 
 
 class AsyncClient(Opening):
@@ -178,6 +168,8 @@ class AsyncClient(Opening):
         if not isinstance(source, (str, os.PathLike)):
             if coding is not None:
                 raise Malformed("A stream cannot be compressed or encrypted.", field="source")
+            from towpath.client.sources import feed_of  # noqa: PLC0415 - slow to import
+
             feed = feed_of(source, asyncio.get_running_loop())
             made = self._stream_task(
                 feed, name, keep, on_conflict, fingerprint=fingerprint, restart=restart
@@ -235,6 +227,9 @@ class AsyncClient(Opening):
         they are proven when the transfer has its result, and worthless after DigestMismatch.
         `overwrite` and `restart` mean nothing then.
         """
+        from towpath.client.coded_peer import Decoding  # noqa: PLC0415 - slow to import
+        from towpath.client.download import Download, DownloadTask  # noqa: PLC0415 - slow to import
+
         if not isinstance(path, (str, os.PathLike)):
             return self._pour(name, path, keys, progress)
         local = os.fspath(path)
@@ -271,6 +266,8 @@ class AsyncClient(Opening):
 
         Raises StateConflict if it had no path, or if its keys are not given.
         """
+        from towpath.client.stream import refuse_stream  # noqa: PLC0415 - slow to import
+
         refuse_stream(note)
         if note.direction is Direction.DOWNLOAD:
             return self.download(note.name, note.path, keys=keys, progress=progress)
@@ -295,6 +292,8 @@ class AsyncClient(Opening):
 
         Raises StateConflict while a process carries it.
         """
+        from towpath.client.stream import forget_stream, is_stream  # noqa: PLC0415 - slow to import
+
         if is_stream(note):
             await in_thread(partial(forget_stream, note, self._peer, self._notebook))
         elif not await in_thread(partial(give_up, self._peer, self._notebook, note)):
@@ -306,6 +305,8 @@ class AsyncClient(Opening):
         self, prefix: str = "", *, page: int = 1000, after: str = ""
     ) -> AsyncIterator[NameRecord]:
         """The names that begin with `prefix`, in order, from behind `after` on; `page` at once."""
+        from towpath.client.records import NameRecord  # noqa: PLC0415 - slow to import
+
         async for found in self._pages("names", "names", after, prefix=prefix, limit=page):
             yield NameRecord.read(found)
 
@@ -313,6 +314,8 @@ class AsyncClient(Opening):
         self, states: Iterable[str] = ("open", "filled"), *, page: int = 1000
     ) -> AsyncIterator[UploadRecord]:
         """The uploads that the server has in one of `states`."""
+        from towpath.client.records import UploadRecord  # noqa: PLC0415 - slow to import
+
         query = {"state": ",".join(states), "limit": page}
         async for found in self._pages("uploads", "uploads", "", **query):
             yield UploadRecord.read(found)
@@ -326,6 +329,8 @@ class AsyncClient(Opening):
 
     async def stat(self, name: str) -> NameRecord:
         """What the server knows of a name. Raises NotFound."""
+        from towpath.client.records import NameRecord  # noqa: PLC0415 - slow to import
+
         return NameRecord.read((await self._ask("GET", "names", name)).json())
 
     async def remove(self, name: str) -> None:
@@ -334,6 +339,8 @@ class AsyncClient(Opening):
 
     async def move(self, name: str, to: str, *, on_conflict: str = "fail") -> str:
         """Call `name` `to` instead; what it is called then. Raises NotFound, NameConflict."""
+        from towpath.client import names  # noqa: PLC0415 - slow to import
+
         return await in_thread(partial(names.move, self._peer, name, to, on_conflict=on_conflict))
 
     async def link(
@@ -343,6 +350,8 @@ class AsyncClient(Opening):
 
         `disposition`: attachment or inline; `filename`: what it is saved as.
         """
+        from towpath.client import names  # noqa: PLC0415 - slow to import
+
         return await in_thread(
             lambda: names.link_to_read(
                 self._peer, name, seconds=seconds, disposition=disposition, filename=filename
@@ -406,29 +415,3 @@ class AsyncClient(Opening):
 
 _PAUSED = TransferState.PAUSED
 _NO_WORD = "Leave it out: a file is known by its path, size and time."
-
-
-def name_for(wanted: str | None, own: str) -> str:
-    """The name on the server: `wanted`, in the folder `wanted/`, or as the file itself."""
-    name = (wanted or own).lstrip("/")
-    return name + own if name.endswith("/") or not name else name
-
-
-def absolute(path: Location) -> str:
-    """The path from the root, with links kept: what was said is the name.
-
-    Only a relative path asks the system, for the working folder; the blocking client does so
-    in its caller's thread, which no event loop shares.
-    """
-    given = os.fspath(path)
-    return os.path.normpath(given) if os.path.isabs(given) else os.path.abspath(given)  # noqa: PTH100, PTH117
-
-
-def local_name(name: str) -> str:
-    """The last part of a server's name, if a file may be called so. Raises Malformed."""
-    last = name.rstrip("/").rpartition("/")[2]
-    if last in ("", ".", "..") or "\0" in last or os.sep in last or (os.altsep or "\0") in last:
-        raise Malformed(
-            f"{name!r} gives no name for a file.", field="path", todo="Say what to call it here."
-        )
-    return last

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from towpath.client.control import Control
     from towpath.client.memory import Memory
     from towpath.client.progress import Meter
-    from towpath.client.records import UploadResult
+    from towpath.client.results import UploadResult
     from towpath.client.resume import Note, Notebook
     from towpath.client.retry import Patience
     from towpath.client.upload import UploadTask

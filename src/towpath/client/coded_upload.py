@@ -26,7 +26,7 @@ from towpath.client.opened import open_source
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Meter, TransferState
 from towpath.client.proof import recognised
-from towpath.client.records import UploadResult
+from towpath.client.results import UploadResult
 from towpath.client.resume import Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.upload import UploadTask

@@ -24,14 +24,16 @@ from towpath.client.memory import SHARED, Memory
 from towpath.client.opened import open_source
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
-from towpath.client.records import NameRecord, UploadResult
+from towpath.client.records import NameRecord
+from towpath.client.results import UploadResult
 from towpath.client.resume import Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.upload import UploadTask
 from towpath.codec.cdc import chunks, cut_for
 from towpath.core.command import Complete, Create, NewUpload
 from towpath.core.digest import CRC64NVME, SHA256, Hasher, hasher
-from towpath.core.model import OnConflict, UploadState
+from towpath.core.model import OnConflict
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.errors import (
     BadAnswer,

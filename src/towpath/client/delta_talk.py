@@ -15,7 +15,7 @@ from towpath.codec.cdc import Chunk, Cut, read_map
 from towpath.core.command import Append
 from towpath.core.transfer import Write
 from towpath.errors import BadAnswer
-from towpath.protocol import message, ranges
+from towpath.protocol import ranges
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Talk:
 
 def _read(exchange: Exchange) -> ranges.Answer:
     reply = expect(exchange.reply())
-    return ranges.read(message.Reply(status=reply.status, body=reply.body))
+    return ranges.read(reply.status, reply.body)
 
 
 def _of(answer: ranges.Answer, kind: type[T]) -> T:

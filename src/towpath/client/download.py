@@ -22,7 +22,8 @@ from towpath.client.memory import SHARED, Memory
 from towpath.client.part import give_name, insist_on, refuse_existing
 from towpath.client.peer import Peer, expect
 from towpath.client.progress import Direction, Meter, TransferState
-from towpath.client.records import DownloadResult, NameRecord
+from towpath.client.records import NameRecord
+from towpath.client.results import DownloadResult
 from towpath.client.resume import RANGES, Marker, Note, Notebook
 from towpath.client.retry import Patience
 from towpath.client.tuning import PARALLEL_FROM

@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from towpath.client.blocks import Blocks
 from towpath.client.peer import Peer, Reply, expect
-from towpath.client.records import UploadRecord, milliseconds
 from towpath.errors import BadAnswer, TowpathError
 
 if TYPE_CHECKING:
+    from towpath.client.records import UploadRecord
     from towpath.client.upload import UploadTask
 
 FINGERPRINT = "fingerprint"
@@ -56,27 +56,35 @@ def left_elsewhere(
     with suppress(TowpathError):  # who may not look, or does not know how, begins anew
         url = peer.api("uploads", state="open,filled", limit=_LIST)
         reply = expect(peer.ask("GET", url, check=check, again=True))
-        now, (key, value) = _now(reply), said
-        found = [
-            each
-            for each in _listed(reply)
-            if each.name == name
-            and each.metadata.get(key) == value
-            and length in (None, each.length)
-            and now - milliseconds(each.updated_at) / 1000 >= _LEFT_ALONE
-        ]
-        return max(found, key=lambda each: each.offset, default=None)
+        named = [each for each in _listed(reply) if each.get("name") == name]
+        return _furthest(named, said, length, _now(reply)) if named else None
     return None
 
 
-def _listed(reply: Reply) -> Iterator[UploadRecord]:
+def _furthest(
+    named: Iterable[Mapping[str, Any]], said: tuple[str, str], length: int | None, now: float
+) -> UploadRecord | None:
+    from towpath.client.records import UploadRecord, milliseconds  # noqa: PLC0415 - seldom needed
+
+    key, value = said
+    found = [
+        each
+        for each in map(UploadRecord.read, named)
+        if each.metadata.get(key) == value
+        and length in (None, each.length)
+        and now - milliseconds(each.updated_at) / 1000 >= _LEFT_ALONE
+    ]
+    return max(found, key=lambda each: each.offset, default=None)
+
+
+def _listed(reply: Reply) -> Iterator[Mapping[str, Any]]:
     listed = reply.json().get("uploads")
     if not isinstance(listed, list):
         raise BadAnswer("The server's list cannot be read.")
     for each in listed:
         if not isinstance(each, Mapping):
             raise BadAnswer("The server's list cannot be read.")
-        yield UploadRecord.read(each)
+        yield each
 
 
 def _now(reply: Reply) -> float:

@@ -12,24 +12,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 from uuid import uuid4
 
-from towpath.client.coded_peer import Decoding
 from towpath.client.control import Control
 from towpath.client.memory import Memory
 from towpath.client.peer import Peer
 from towpath.client.progress import Direction, Meter, TransferState
-from towpath.client.reader import AsyncReader
-from towpath.client.reading import Reading, next_block
-from towpath.client.records import DownloadResult, UploadResult
 from towpath.client.resume import Notebook, transfer_id
 from towpath.client.retry import Patience
-from towpath.client.sinks import Sink, SinkDownload, SinkTask
-from towpath.client.sources import Feed
-from towpath.client.stream import StreamTask, StreamUpload
 from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
-from towpath.client.writer import AsyncWriter, Handoff
 from towpath.errors import Malformed
 
 if TYPE_CHECKING:
+    from towpath.client.reader import AsyncReader
+    from towpath.client.results import DownloadResult, UploadResult
+    from towpath.client.sinks import Sink, SinkDownload
+    from towpath.client.sources import Feed
+    from towpath.client.stream import StreamTask, StreamUpload
+    from towpath.client.writer import AsyncWriter
     from towpath.codec.keys import Opens
 
 Make = Callable[[Control, Meter], Flow[Any]]
@@ -82,6 +80,9 @@ class Opening:
         Raises Malformed for another mode.
         """
         if mode == "rb":
+            from towpath.client.reader import AsyncReader  # noqa: PLC0415 - slow to import
+            from towpath.client.reading import Reading  # noqa: PLC0415 - slow to import
+
             return AsyncReader(lambda: Reading(self._undone(keys), name, Control(), self._patience))
         if keys and mode == "wb":
             raise Malformed("What is written as it comes cannot be encrypted.", field="keys")
@@ -91,6 +92,8 @@ class Opening:
                 field="mode",
                 todo='Say "rb" or "wb"; io.TextIOWrapper makes text of either.',
             )
+        from towpath.client.writer import AsyncWriter, Handoff  # noqa: PLC0415 - slow to import
+
         handoff = Handoff()
         task = self._stream_task(handoff, name, metadata or {}, on_conflict)
         transfer = self._stream(task, None, asyncio.Semaphore(1))
@@ -104,6 +107,8 @@ class Opening:
         DigestMismatch is raised if they are others, so nothing is proven before the end. Raises
         NotFound, and NameConflict when the object is replaced meanwhile.
         """
+        from towpath.client.reading import Reading, next_block  # noqa: PLC0415 - slow to import
+
         patience = self._patience()
         peer = self._undone(keys)
         reading = Reading(peer, name, Control(), lambda: patience, whole=True)
@@ -118,6 +123,8 @@ class Opening:
 
         A file that is open may stand still for long: it keeps nobody else from going on.
         """
+        from towpath.client.coded_peer import Decoding  # noqa: PLC0415 - slow to import
+
         return Decoding(self._peer, keys, memory=Memory(0))
 
     def _stream_task(
@@ -130,6 +137,8 @@ class Opening:
         fingerprint: str | None = None,
         restart: bool = False,
     ) -> StreamTask:
+        from towpath.client.stream import StreamTask  # noqa: PLC0415 - slow to import
+
         if not name or not name.strip("/") or name.endswith("/"):
             raise Malformed("A stream needs a name.", field="name", todo="Say what to call it.")
         name = name.lstrip("/")
@@ -153,6 +162,8 @@ class Opening:
         progress: OnProgress | None,
         gate: asyncio.Semaphore | None = None,
     ) -> Transfer[UploadResult]:
+        from towpath.client.stream import StreamUpload  # noqa: PLC0415 - slow to import
+
         made: list[StreamUpload] = []
 
         def make(control: Control, meter: Meter) -> StreamUpload:
@@ -168,6 +179,9 @@ class Opening:
     def _pour(
         self, name: str, sink: Sink, keys: Sequence[Opens], progress: OnProgress | None
     ) -> Transfer[DownloadResult]:
+        from towpath.client.coded_peer import Decoding  # noqa: PLC0415 - slow to import
+        from towpath.client.sinks import SinkDownload, SinkTask  # noqa: PLC0415 - slow to import
+
         task = SinkTask(id=uuid4().hex[:12], name=name, sink=sink, verify=self._verify)
 
         def make(control: Control, meter: Meter) -> SinkDownload:

@@ -29,8 +29,8 @@ from towpath.client.retry import Patience, longest_making
 from towpath.client.tuning import LARGEST, MOST, SWIFT, Tuner
 from towpath.client.watched import Watched
 from towpath.core.digest import CRC64NVME
-from towpath.core.model import UploadState
 from towpath.core.ranges import Extent, Span
+from towpath.core.state import UploadState
 from towpath.errors import (
     BadAnswer,
     Cut,
@@ -39,7 +39,7 @@ from towpath.errors import (
     TowpathError,
     TransferError,
 )
-from towpath.protocol.ranges import Told
+from towpath.protocol.ranges.told import Told
 
 if TYPE_CHECKING:
     from towpath.client.upload import UploadTask

@@ -9,27 +9,21 @@ import json
 from collections.abc import Mapping
 
 from towpath.client.peer import Reply, expect
-from towpath.core.command import Append, Create, NewUpload
-from towpath.core.model import OnConflict
-from towpath.core.transfer import Write
 from towpath.errors import BadAnswer
-from towpath.protocol import message, ranges
-from towpath.protocol.ranges import Look, Page, Told
+from towpath.protocol.ranges import told as telling
+from towpath.protocol.ranges import wording
+from towpath.protocol.ranges.told import Page, Told
 
 PLACE = "ranges/"  # below the server's URL
 JSON = {"Content-Type": "application/json"}
+_BESIDE = "keep-both"  # where a name is taken
 _UNSPOKEN = (404, 405, 501)  # what a server answers that does not know the dialect
 
 
 def creation(length: int, name: str, on_conflict: str, metadata: Mapping[str, str]) -> bytes:
     """The body that creates an upload."""
-    new = NewUpload(
-        length=length,
-        name=name,
-        on_conflict=OnConflict(on_conflict or OnConflict.KEEP_BOTH),
-        metadata=json.dumps(metadata),
-    )
-    return ranges.compose(Create(new=new))[1]
+    said = wording.describe(length, name, on_conflict or _BESIDE, metadata)
+    return json.dumps(said).encode()
 
 
 def created(reply: Reply) -> Told | None:
@@ -42,20 +36,17 @@ def created(reply: Reply) -> Told | None:
 
 def chunk(start: int, end: int, length: int) -> dict[str, str]:
     """The fields of a range of an upload of `length` bytes."""
-    write = Write(offset=start, length=end - start, sequential=False, declares=length)
-    head, _ = ranges.compose(Append(key="-", write=write))
-    return {name: value for name, value in head.fields.items() if name != "content-length"}
+    return {"content-range": wording.content_range(start, end - start, length)}
 
 
 def look(url: str, after: int) -> str:
     """Where to ask for what is missing from the byte `after` on."""
-    head, _ = ranges.compose(Look(key="-", after=after))
-    return f"{url}?{head.query}"
+    return f"{url}?{wording.look(after)}"
 
 
 def told(reply: Reply) -> Told:
     """What the server says of the upload. Raises the error that it answers, BadAnswer."""
-    answer = ranges.read(message.Reply(status=reply.status, body=expect(reply).body))
+    answer = telling.read(reply.status, expect(reply).body)
     if isinstance(answer, Page):
         return answer.upload
     if not isinstance(answer, Told):
@@ -65,7 +56,7 @@ def told(reply: Reply) -> Told:
 
 def page(reply: Reply) -> Page:
     """Some of what is durable and what is missing. Raises as `told`."""
-    answer = ranges.read(message.Reply(status=reply.status, body=expect(reply).body))
+    answer = telling.read(reply.status, expect(reply).body)
     if not isinstance(answer, Page):
         raise BadAnswer("The server did not say what is missing.")
     return answer

@@ -18,7 +18,7 @@ from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer
 from towpath.client.progress import Meter, TransferState
 from towpath.client.reading import Reading
-from towpath.client.records import DownloadResult
+from towpath.client.results import DownloadResult
 from towpath.client.retry import Patience
 from towpath.errors import DigestMismatch, TransferError
 

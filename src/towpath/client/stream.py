@@ -20,7 +20,7 @@ from towpath.client.control import Control, Stopped
 from towpath.client.memory import SHARED, Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Direction, Meter, TransferState
-from towpath.client.records import UploadResult
+from towpath.client.results import UploadResult
 from towpath.client.resume import Note, Notebook
 from towpath.client.retry import Patience
 from towpath.client.sources import Feed

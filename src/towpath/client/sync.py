@@ -12,27 +12,23 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
-from towpath.client.aio import AsyncClient, Location, absolute
+from towpath.client.aio import AsyncClient
 from towpath.client.lines import Lines
+from towpath.client.location import Location, absolute
 from towpath.client.loop import Loop
 from towpath.client.opening import Reads, Writes
 from towpath.client.progress import Progress
-from towpath.client.reader import AsyncReader
-from towpath.client.records import (
-    DownloadResult,
-    LinkRecord,
-    NameRecord,
-    UploadRecord,
-    UploadResult,
-)
 from towpath.client.resume import Note, Notebook
-from towpath.client.sinks import Sink
-from towpath.client.sources import Content
 from towpath.client.throttle import Limit, Throttle
 from towpath.client.transfer import OnProgress, Transfer
-from towpath.client.writer import AsyncWriter, ObjectWriter
 
 if TYPE_CHECKING:
+    from towpath.client.reader import AsyncReader
+    from towpath.client.records import LinkRecord, NameRecord, UploadRecord
+    from towpath.client.results import DownloadResult, UploadResult
+    from towpath.client.sinks import Sink
+    from towpath.client.sources import Content
+    from towpath.client.writer import AsyncWriter, ObjectWriter
     from towpath.codec.keys import Locks, Opens
 
 R = TypeVar("R")
@@ -248,6 +244,8 @@ class Client:
         keys: Sequence[Opens] = (),
     ) -> io.BufferedReader | ObjectWriter:
         """An object as a file of Python. Raises NotFound when it is opened for reading."""
+        from towpath.client.reader import AsyncReader  # noqa: PLC0415 - slow to import
+        from towpath.client.writer import ObjectWriter  # noqa: PLC0415 - slow to import
 
         async def start() -> AsyncReader | AsyncWriter:
             if mode == "wb" and not keys:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import heapq
 import json
 import os
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -107,12 +106,14 @@ def _entries(folder: str) -> Iterator[Named]:
 
 def in_order(names: Iterable[Named], run: int, held: ExitStack) -> Iterator[Named]:
     """The names in order; what is more than a run waits in files that have no name."""
+    from tempfile import TemporaryFile  # noqa: PLC0415 - slow to import, and seldom needed
+
     runs: list[Iterator[Named]] = []
     some: list[Named] = []
     for each in names:
         some.append(each)
         if len(some) == run:
-            file = held.enter_context(tempfile.TemporaryFile("w+", encoding="ascii"))  # noqa: SIM115
+            file = held.enter_context(TemporaryFile("w+", encoding="ascii"))  # noqa: SIM115
             file.writelines(json.dumps(one) + "\n" for one in sorted(some))
             file.seek(0)
             runs.append(_read_back(file))

@@ -24,7 +24,7 @@ from towpath.client.opened import open_source
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Meter, TransferState
 from towpath.client.proof import recognised, remembered
-from towpath.client.records import UploadResult
+from towpath.client.results import UploadResult
 from towpath.client.resume import JOINED, RANGES, WHOLE, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience
 from towpath.client.tuning import PARALLEL_FROM

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from towpath.client.control import SLICE
-from towpath.client.records import UploadResult
+from towpath.client.results import UploadResult
 from towpath.client.sources import Check
 from towpath.client.transfer import Transfer, in_thread
 from towpath.errors import TransferError

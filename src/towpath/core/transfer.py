@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ranges import MOST_ISLANDS, Extent, too_many_islands
+from towpath.core.state import UploadState
 from towpath.errors import (
     Expired,
     Forbidden,

@@ -8,8 +8,9 @@ from towpath.core.caller import Caller
 from towpath.core.command import NewUpload
 from towpath.core.digest import format_digests
 from towpath.core.limits import Limits
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.names import check_name
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write, check_length
 from towpath.engine.frontier import FOLLOWED
 from towpath.engine.lease import Lease

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from towpath.core.caller import Caller
 from towpath.core.crc import combine
 from towpath.core.digest import SHA256, hasher
-from towpath.core.model import Object, Segment, Upload, UploadState
+from towpath.core.model import Object, Segment, Upload
+from towpath.core.state import UploadState
 from towpath.engine.segments import Piece, segments
 from towpath.errors import NotFound, StateConflict
 from towpath.ledger.base import Ledger, Query, every

@@ -20,9 +20,10 @@ from typing import ParamSpec, TypeVar
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import NewUpload
 from towpath.core.limits import Limits
-from towpath.core.model import Object, Upload, UploadState
+from towpath.core.model import Object, Upload
 from towpath.core.ports import Clock, EventSink, Hooks, Notes, Source
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write, end, is_overdue, move, require_live
 from towpath.engine.admission import check_new, check_room, first_row, no_such_upload
 from towpath.engine.chosen import Chosen

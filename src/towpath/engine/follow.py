@@ -11,7 +11,8 @@ import contextlib
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.limits import MIB
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
+from towpath.core.state import UploadState
 from towpath.core.transfer import require_live
 from towpath.engine.engine import GIVEN_UP, Engine
 from towpath.engine.shelf import Shelf

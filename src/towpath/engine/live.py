@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from towpath.core.model import Island, Object, Row, Upload, UploadState
+from towpath.core.model import Island, Object, Row, Upload
 from towpath.core.model import Lease as LeaseRow
 from towpath.core.ports import Notes
 from towpath.core.ranges import Extent, Span
+from towpath.core.state import UploadState
 from towpath.core.transfer import filled, settled
 from towpath.engine.compose import Composed
 from towpath.engine.frontier import Frontier

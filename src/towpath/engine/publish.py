@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from towpath.core.digest import CRC64NVME, SHA256, crc_bytes, format_digests, parse_digests
-from towpath.core.model import Name, Object, OnConflict, Outbox, Segment, Upload, UploadState
+from towpath.core.model import Name, Object, OnConflict, Outbox, Segment, Upload
 from towpath.core.names import alternatives
+from towpath.core.state import UploadState
 from towpath.core.transfer import move
 from towpath.engine.companion import find_companion
 from towpath.engine.compose import Parts, compose, sha256_of

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from towpath.core.digest import SHA256, parse_digests
-from towpath.core.model import Island, Lease, Name, Object, Outbox, Segment, Upload, UploadState
+from towpath.core.model import Island, Lease, Name, Object, Outbox, Segment, Upload
 from towpath.core.names import alternatives
+from towpath.core.state import UploadState
 from towpath.engine.engine import GIVEN_UP
 from towpath.engine.release import note_of
 from towpath.engine.segments import read_pieces, rows, whole

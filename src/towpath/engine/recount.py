@@ -6,7 +6,8 @@ import logging
 from dataclasses import replace
 
 from towpath.core.crc import crc
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
+from towpath.core.state import UploadState
 from towpath.ledger.base import Ledger, Update
 from towpath.store.base import Store
 

@@ -15,7 +15,8 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from towpath.core.model import Object, Outbox, Segment, Upload, UploadState
+from towpath.core.model import Object, Outbox, Segment, Upload
+from towpath.core.state import UploadState
 from towpath.engine.engine import GIVEN_UP, Engine
 from towpath.engine.release import REMOVE, forget_object, note_of, unlink
 from towpath.engine.segments import spread

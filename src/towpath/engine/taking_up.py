@@ -6,7 +6,8 @@ upload whose bytes were never settled begins anew.
 
 from __future__ import annotations
 
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
+from towpath.core.state import UploadState
 from towpath.engine.admission import no_such_upload
 from towpath.engine.frontier import Frontiers
 from towpath.engine.live import Live, load

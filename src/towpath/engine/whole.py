@@ -23,10 +23,11 @@ from towpath.core.caller import Caller, Scope
 from towpath.core.command import Create, NewUpload
 from towpath.core.crc import crc
 from towpath.core.limits import KIB, Limits
-from towpath.core.model import Name, Object, OnConflict, Upload, UploadState
+from towpath.core.model import Name, Object, OnConflict, Upload
 from towpath.core.names import alternatives
 from towpath.core.ports import Ending, Source
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.engine.admission import check_new, first_row
 from towpath.engine.endings import interrupted
 from towpath.engine.engine import Engine

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from towpath.core.limits import Limits
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ports import Clock, EventSink, Hooks, Source
 from towpath.core.ranges import Extent, Span
+from towpath.core.state import UploadState
 from towpath.core.transfer import (
     Write,
     admit,

@@ -29,18 +29,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
-from towpath.core.model import (
-    Island,
-    Lease,
-    Name,
-    Object,
-    OnConflict,
-    Outbox,
-    Row,
-    Segment,
-    Upload,
-    UploadState,
-)
+from towpath.core.model import Island, Lease, Name, Object, OnConflict, Outbox, Row, Segment, Upload
+from towpath.core.state import UploadState
 
 # SQLite compares bytes of UTF-8 by itself; a PostgreSQL database may have any order.
 TEXT: TypeEngine[str] = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")

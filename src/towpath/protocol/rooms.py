@@ -17,9 +17,10 @@ import json
 from dataclasses import dataclass, field, replace
 
 from towpath.core.limits import MIB
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.news import News, Pressure
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.errors import Malformed, TowpathError
 from towpath.protocol import documents, session
 from towpath.protocol.message import Reply

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, replace
 
 from towpath.core.cut import Cut
 from towpath.core.memo import memorize, recall
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.plan import Profile
+from towpath.core.state import UploadState
 from towpath.protocol.foreign import chunk_of, file_name, length_of
 
 NAME = "documents"

@@ -22,10 +22,11 @@ from towpath.core.command import Append, NewUpload
 from towpath.core.cut import Cut
 from towpath.core.digest import SIZES
 from towpath.core.memo import memorize, recall
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.names import check_name
 from towpath.core.plan import Profile, chunk_size
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.errors import Malformed, StateConflict
 from towpath.protocol.fields import read_media_type

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
-from towpath.core.model import Island, Name, Object, Upload, UploadState
+from towpath.core.model import Island, Name, Object, Upload
+from towpath.core.state import UploadState
 from towpath.errors import LedgerError
 from towpath.ledger.base import Add, Ledger, Query
 from towpath.testing.rows import island, name, upload

@@ -5,18 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from towpath.core.model import (
-    Island,
-    Lease,
-    Name,
-    Object,
-    OnConflict,
-    Outbox,
-    Row,
-    Segment,
-    Upload,
-    UploadState,
-)
+from towpath.core.model import Island, Lease, Name, Object, OnConflict, Outbox, Row, Segment, Upload
+from towpath.core.state import UploadState
 
 
 def upload(id_: str = "u1", **fields: Any) -> Upload:

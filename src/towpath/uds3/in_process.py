@@ -19,8 +19,9 @@ from towpath.codec import MEDIA_TYPES, PACKED, SEALED
 from towpath.core.caller import ANONYMOUS
 from towpath.core.command import NewUpload
 from towpath.core.digest import CRC64NVME, SHA256
-from towpath.core.model import Object, OnConflict, Upload, UploadState
+from towpath.core.model import Object, OnConflict, Upload
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.errors import (
     DigestMismatch,

@@ -19,7 +19,8 @@ from starlette.routing import Match, Route
 from towpath.core.caller import Caller
 from towpath.core.digest import CRC64NVME, crc_bytes
 from towpath.core.metadata import read_metadata
-from towpath.core.model import Name, Object, OnConflict, Upload, UploadState
+from towpath.core.model import Name, Object, OnConflict, Upload
+from towpath.core.state import UploadState
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
 from towpath.errors import Malformed, TooLarge, TowpathError

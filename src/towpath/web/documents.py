@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from towpath.core.caller import Caller, Scope
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ports import Source
 from towpath.core.ranges import Extent
+from towpath.core.state import UploadState
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
 from towpath.errors import Expired, LimitReached, NotFound

@@ -20,8 +20,8 @@ from typing import Any
 
 from towpath.core.caller import Caller
 from towpath.core.caller import Scope as Allowed
-from towpath.core.model import UploadState
 from towpath.core.news import News, Pressure
+from towpath.core.state import UploadState
 from towpath.engine.engine import Engine
 from towpath.engine.hub import Hub, of_owner, of_upload
 from towpath.engine.listener import Listener

@@ -20,8 +20,9 @@ from towpath.core.command import (
     Discover,
     Fetch,
 )
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ports import Source
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf

@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import NewUpload
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ports import Ending, Source
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.engine.endings import interrupted, too_much
 from towpath.engine.engine import Engine

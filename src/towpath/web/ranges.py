@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import Append, Cancel, Complete, Create
-from towpath.core.model import Object, UploadState
+from towpath.core.model import Object
 from towpath.core.ports import Source
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write, declare, refuse_beyond
 from towpath.engine.copying import CopySource, require_proof
 from towpath.engine.engine import Engine

@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 
 from towpath.core.caller import Caller, Scope
 from towpath.core.command import Append, Cancel, Claim, Command, Create, Discover
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
 from towpath.core.ports import Source
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf

@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from towpath.core.caller import Caller
-from towpath.core.model import UploadState
 from towpath.core.news import News, Pressure
+from towpath.core.state import UploadState
 from towpath.engine.engine import Engine
 from towpath.engine.hub import Hub, of_label, of_upload
 from towpath.errors import Expired, Forbidden, LimitReached, Malformed, NotFound, TowpathError

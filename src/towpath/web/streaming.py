@@ -7,8 +7,8 @@ of the form as its source, render. Who asks was settled before.
 from __future__ import annotations
 
 from towpath.core.caller import Caller, Scope
-from towpath.core.model import UploadState
 from towpath.core.ports import Source
+from towpath.core.state import UploadState
 from towpath.engine.engine import Engine
 from towpath.engine.shelf import Shelf
 from towpath.protocol import streaming

@@ -7,20 +7,26 @@
 
 Rules: an upload completes when it is filled; a chunk with a digest counts whole or not at all, and
 a coded chunk needs one; a repeat of durable bytes is a success. docs/reference/ranges.md is exact.
+Each name is fetched when it is first used: a client needs few of them.
 """
 
-from towpath.protocol.ranges.answers import Answer, Held, Page, Told, held, page, read, render, tell
-from towpath.protocol.ranges.requests import (
-    NAME,
-    Command,
-    Have,
-    Look,
-    asks,
-    compose,
-    has_values,
-    parse,
-)
-from towpath.protocol.ranges.reuse import MAP_TYPE, MOST_COPIED, MOST_COPIES, Copy, Map
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from towpath.protocol.ranges.answers import held, page, render, tell
+    from towpath.protocol.ranges.requests import (
+        NAME,
+        Command,
+        Have,
+        Look,
+        asks,
+        compose,
+        has_values,
+        parse,
+    )
+    from towpath.protocol.ranges.reuse import MAP_TYPE, MOST_COPIED, MOST_COPIES, Copy, Map
+    from towpath.protocol.ranges.told import Answer, Held, Page, Told, read
 
 __all__ = [
     "MAP_TYPE",
@@ -46,3 +52,15 @@ __all__ = [
     "render",
     "tell",
 ]
+
+_HOMES = {
+    **dict.fromkeys(("held", "page", "render", "tell"), "answers"),
+    **dict.fromkeys(("MAP_TYPE", "MOST_COPIED", "MOST_COPIES", "Copy", "Map"), "reuse"),
+    **dict.fromkeys(("Answer", "Held", "Page", "Told", "read"), "told"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'towpath.protocol.ranges' has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'requests')}"), name)

@@ -20,7 +20,9 @@ from towpath.errors import Malformed
 from towpath.protocol.fields import LARGEST, read_body_length, read_key, read_media_type
 from towpath.protocol.message import Head, Reply
 from towpath.protocol.problem import problem
+from towpath.protocol.ranges import wording
 from towpath.protocol.ranges.reuse import Copy, Map, describe_copy, parse_copy, parse_map
+from towpath.protocol.ranges.wording import MOST_RUNS
 from towpath.protocol.values import size, text
 
 NAME = "ranges"
@@ -29,9 +31,6 @@ PROVEN = (CRC64NVME, SHA256)
 
 MOST_ASKED = 500
 """Digests of one question."""
-
-MOST_RUNS = 1000
-"""Ranges of one page."""
 
 _RANGE = re.compile(r"bytes +(?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)\Z", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")
@@ -313,7 +312,7 @@ def compose(command: Command, *, base: str = "", coding: str | None = None) -> t
             method, path, fields = "PUT", f"/{command.key}", _content(command.write, coding)
         case Look():
             method, path = "GET", f"/{command.key}"
-            query = f"after={command.after}&limit={command.limit}"
+            query = wording.look(command.after, command.limit)
         case Complete():
             path = f"/{command.key}/complete"
         case Cancel():
@@ -328,23 +327,21 @@ def compose(command: Command, *, base: str = "", coding: str | None = None) -> t
 
 
 def _describe(new: NewUpload) -> dict[str, object]:
-    said = {
-        "length": new.length,
-        "name": new.name,
-        "on_conflict": new.on_conflict.value,
-        "replaces": new.replaces,
-        "media_type": new.media_type,
-        "metadata": json.loads(new.metadata) if new.metadata else None,
-        "digests": {name: value.hex() for name, value in new.digests.items()} or None,
-        "wants": list(new.wants) or None,
-    }
-    return {name: value for name, value in said.items() if value is not None}
+    return wording.describe(
+        new.length,
+        new.name,
+        new.on_conflict.value,
+        json.loads(new.metadata) if new.metadata else None,
+        replaces=new.replaces,
+        media_type=new.media_type,
+        digests=new.digests,
+        wants=new.wants,
+    )
 
 
 def _content(write: Write, coding: str | None) -> dict[str, str]:
-    span = f"{write.offset}-{write.offset + (write.length or 0) - 1}" if write.length else "*"
-    whole = "*" if write.declares is None else str(write.declares)
-    fields = {"content-range": f"bytes {span}/{whole}", "content-length": str(write.length)}
+    place = wording.content_range(write.offset, write.length, write.declares)
+    fields = {"content-range": place, "content-length": str(write.length)}
     if write.digests:
         fields["content-digest"] = format_digests(write.digests)
     if coding is not None:

@@ -16,7 +16,8 @@ from towpath import errors
 from towpath.core.command import Append, Claim, Command, Create, Discover
 from towpath.core.digest import CRC64NVME, crc_bytes, format_digests
 from towpath.core.memo import recall
-from towpath.core.model import Upload, UploadState
+from towpath.core.model import Upload
+from towpath.core.state import UploadState
 from towpath.core.transfer import has_lost_bytes
 from towpath.errors import TowpathError
 from towpath.protocol import problem as problems

@@ -19,7 +19,8 @@ from towpath.core.command import (
 from towpath.core.digest import CRC64NVME, crc_bytes, format_digests
 from towpath.core.memo import recall
 from towpath.core.metadata import read_pairs
-from towpath.core.model import OnConflict, Upload, UploadState
+from towpath.core.model import OnConflict, Upload
+from towpath.core.state import UploadState
 from towpath.core.transfer import Write
 from towpath.errors import DigestMismatch, Malformed, TowpathError
 from towpath.protocol.fields import (

@@ -1,0 +1,46 @@
+"""What transfers return, as frozen values. Bytes are bytes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadResult:
+    """An upload that is complete."""
+
+    transfer_id: str
+    name: str  # as the server has it in the end
+    path: str
+    url: str
+    length: int
+    crc64nvme: str | None  # hex, of what was read here; None if nobody asked to verify
+    verified: bool  # the server announced the same
+    resumed_from: int
+    sent_bytes: int
+    seconds: float
+    perhaps_twice: bool = False  # an answer was lost: another server may have it once more
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadResult:
+    """A download that lies under its final name."""
+
+    transfer_id: str
+    name: str
+    path: str
+    url: str
+    length: int
+    crc64nvme: str | None  # hex, of what was written; None if nobody asked to verify
+    verified: bool  # the server announced the same
+    resumed_from: int
+    received_bytes: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
