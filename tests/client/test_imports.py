@@ -62,6 +62,21 @@ def test_a_user_of_the_client_loads_nothing_of_a_server(statement: str) -> None:
     assert not SERVERS & set(ran.stdout.split())
 
 
+def test_an_upload_loads_nothing_that_only_others_need() -> None:
+    what = "import towpath.client.sync, towpath.client.upload, towpath.client.parallel_upload"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys; {what}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(ran.stdout.split())
+    client = {f"towpath.client.{each}" for each in ("download", "records", "sinks", "stream")}
+    facts = {"towpath.core.command", "towpath.core.model", "towpath.protocol.ranges.requests"}
+    assert not (client | facts | {"tempfile", "email.utils"}) & loaded
+    assert "towpath.protocol.ranges.told" in loaded
+
+
 @pytest.mark.parametrize("statement", USERS)
 def test_it_imports_where_what_only_posix_has_is_missing(statement: str) -> None:
     names = sorted(POSIX - {"posix"})  # the interpreter itself is made with that one here
