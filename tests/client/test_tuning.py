@@ -131,6 +131,15 @@ def test_one_connection_goes_on_alone_where_the_server_is_near_and_its_chunk_ove
     assert tuner.connections == connections
 
 
+def test_who_goes_on_alone_takes_chunks_of_two_seconds() -> None:
+    tuner = Tuner(swift=SWIFT)
+    tuner.answered(0.004)
+    tuner.done(4 * MIB, 0, 0.01)
+    assert tuner.chunk(1 << 40) == 512 * MIB  # 400 MiB/s
+    tuner.done(512 * MIB, 0.01, 0.5)
+    assert tuner.chunk(1 << 40) == SWIFT
+
+
 def test_a_failure_of_the_first_chunk_lets_all_begin() -> None:
     tuner = Tuner(swift=SWIFT)
     tuner.answered(0.004)

@@ -27,6 +27,7 @@ _NEAR_CHUNK = 4 * MIB  # the first one there
 _AT_ONCE = 0.03  # seconds that it takes at most where one connection goes on alone
 _LONGEST = 4.0  # seconds that a chunk is to take at most
 _MOMENT = 0.25  # seconds: so much may be lost whatever its size
+_ALONE = 2.0  # the same where one connection goes on alone: each answer costs a wait for the disk
 _BRISK = 1.0  # the same while connections double, to learn soon
 _FEW, _MANY = 2, 6  # attempts, of each connection where in doubt, before something is decided
 _SHORTEST = 0.25  # seconds over which goodput is compared at least
@@ -61,6 +62,7 @@ class Tuner:
         self._rate: float | None = None  # bytes a second of one connection
         self._climbing = True
         self._alone = False  # one goes first
+        self._at_once = False  # its chunk was over at once
         self._before: tuple[int, float] | None = None  # the last number, and the goodput then
         self._home: tuple[int, float, float] | None = None  # where a try began; goodput, doubt
         self._upward = False  # the direction of the last try
@@ -91,10 +93,12 @@ class Tuner:
         `tells`: something of `connections`; not if fewer were under way, for want of more.
         """
         seconds = max(ended - began, 1e-6)
+        first, self._alone = self._alone, False
+        if first:
+            self._after_first(size, seconds, ended)
         if size:
             self._fit(size, seconds)
-        if self._alone:
-            self._after_first(size, seconds, ended)
+        if first:
             return
         if began < self._since or not tells:
             return
@@ -115,8 +119,8 @@ class Tuner:
 
     def _after_first(self, size: int, seconds: float, now: float) -> None:
         """It goes on alone, or all begin."""
-        self._alone = False
-        if size >= _NEAR_CHUNK and seconds <= _AT_ONCE:
+        self._at_once = size >= _NEAR_CHUNK and seconds <= _AT_ONCE
+        if self._at_once:
             self._climbing, self._next_try = False, now + self._wait
             self._look_anew(now)
         else:
@@ -136,7 +140,8 @@ class Tuner:
         self._rate = max(rate, ((self._rate or rate) + rate) / 2)
         seconds = _BRISK if self._climbing else _LONGEST
         fitting = _power_of_two(int(self._rate * seconds))
-        swift = min(_power_of_two(int(self._rate * _MOMENT)), self._swift)
+        moment = _ALONE if self._at_once and self.connections == 1 else _MOMENT
+        swift = min(_power_of_two(int(self._rate * moment)), self._swift)
         self._chunk = max(min(SMALLEST, self._largest), min(fitting, self._largest), swift)
 
     def _judge(self, now: float) -> None:
