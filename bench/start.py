@@ -5,6 +5,7 @@
 python     python -c pass
 awscrt     import awscrt.checksums
 checksums  import towpath.core.crc, which has the same functions
+stands on  import asyncio, click, h11: what the command stands on
 command    towpath version
 byte       towpath put of one byte
 
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
             "python": [*python, "pass"],
             "awscrt": [*python, "import awscrt.checksums"],
             "checksums": [*python, "import towpath.core.crc"],
+            "stands on": [*python, "import asyncio, click, h11"],
             "command": [*TOWPATH, "version"],
             "byte": ["env", f"XDG_STATE_HOME={state}", *put, "put"],
         }
