@@ -63,4 +63,6 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'towpath.protocol.ranges' has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'requests')}"), name)
+    found = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'requests')}"), name)
+    globals()[name] = found  # from now on it is there
+    return found
