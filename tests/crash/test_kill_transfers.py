@@ -12,6 +12,7 @@ import functools
 import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,21 +206,31 @@ def through_kills(
 ) -> None:
     """Start the client, let the kills strike, and see it end well."""
     both = {"server": server, "client": client}
+
+    def armed(kill: Kill) -> Future[None]:
+        reached = wire.when(functools.partial(over, client, passed, kill.at))
+        victims = [both[name] for name in sorted(kill.victims)]
+        reached.add_done_callback(functools.partial(strike, wire, victims))
+        return reached
+
     with client:
-        for kill in kills:
-            victims = [both[name] for name in sorted(kill.victims)]
-            reached = wire.when(functools.partial(over, client, passed, kill.at))
-            reached.add_done_callback(functools.partial(strike, wire, victims))
+        reached = armed(kills[0])
+        for kill, following in zip(kills, [*kills[1:], None], strict=True):
             reached.result(SOON)
-            for victim in victims:
-                victim.kill()
+            for name in sorted(kill.victims):
+                both[name].kill()
+            ended = client.exit_code() == 0  # before it could be killed
             if "client" in kill.victims:  # one that lives may keep an idle connection open
                 wire.when(wire.quiet).result(SOON)
             if "server" in kill.victims:
                 server.start()
-            wire.let_go()
-            if "client" in kill.victims:
+            if "client" in kill.victims and not ended:
                 client.start()
+            if following is not None and not ended:
+                reached = armed(following)  # before another byte passes
+            wire.let_go()
+            if ended:
+                return
         for _ in range(RUNS):
             if client.wait(SOON) == 0:
                 return
