@@ -43,3 +43,10 @@ def test_the_interpreter_is_not_taken_apart() -> None:
     kept = "class Kept:\n    def __del__(self): print('taken apart', flush=True)\nkept = Kept()"
     done = ended(kept, "version")
     assert (done.returncode, "taken apart" in done.stdout) == (0, False)
+
+
+def test_cycles_are_looked_for_seldom_while_a_command_runs() -> None:
+    look = "import gc\nusual = gc.get_threshold()[0]\n"
+    tell = "atexit.register(lambda: print(gc.isenabled(), gc.get_threshold()[0] > 5 * usual))"
+    done = ended(look + tell, "version")
+    assert (done.returncode, done.stdout.endswith("True True\n")) == (0, True)
