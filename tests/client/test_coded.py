@@ -219,7 +219,8 @@ def test_a_stream_is_not_coded_in_silence(client: Client, mixed: Path) -> None:
 
 
 def test_chunks_of_huge_files_grow_so_that_their_table_stays_small() -> None:
-    assert coded.chunk_size(1, None) == coded.chunk_size(2**41, None) == 4 * 2**20
+    assert coded.chunk_size(1, None) == coded.chunk_size(2**28 - 1, None) == 4 * 2**20
+    assert coded.chunk_size(2**28, None) == coded.chunk_size(2**41, None) == 8 * 2**20
     assert coded.chunk_size(2**45, None) > 32 * 2**20
     assert coded.chunk_size(2**50, None) == 64 * 2**20
     assert coded.chunk_size(2**30, 1) == 64 * 2**10

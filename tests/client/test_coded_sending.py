@@ -1,11 +1,17 @@
 """What a coded upload sends when it goes on: just what the server has not."""
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.client.coded_sending import Vanished, missing
+from towpath.client.coded_sending import Local, Vanished, missing
+from towpath.client.resume import Source
 from towpath.codec.manifest import Chunk, Coding, Table
+from towpath.errors import SourceChanged
 
 SIZE = 10  # the rows of these tests need not be sound
 
@@ -66,3 +72,37 @@ def test_bytes_that_no_row_tells_of_are_noticed(offset: int) -> None:
 def test_a_part_of_a_chunk_is_not_taken_for_it(runs: list[tuple[int, int]]) -> None:
     with pytest.raises(Vanished):
         missing(table_of(3), 0, lambda: runs)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda at: at.write_bytes(b"other" * 20), id="written"),
+        pytest.param(lambda at: at.touch(), id="touched"),
+    ],
+)
+def test_a_file_that_changes_while_its_pieces_are_read_is_noticed_before_the_chunk_is_whole(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"bytes" * 20)
+    os.utime(path, (1, 1))
+    with path.open("rb", buffering=0) as file:
+        local = Local(file, str(path), Source.of(os.fstat(file.fileno())))
+        pieces = local.pieces(memoryview(bytearray(7)), 10, 45, lambda: None)
+        assert b"".join(map(bytes, pieces)) == b"bytes" * 9
+        pieces = local.pieces(memoryview(bytearray(7)), 10, 45, lambda: None)
+        next(pieces)
+        change(path)
+        with pytest.raises(SourceChanged):
+            list(pieces)
+
+
+def test_a_file_that_is_cut_while_its_pieces_are_read_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"bytes" * 20)
+    with path.open("rb", buffering=0) as file:
+        local = Local(file, str(path), Source.of(os.fstat(file.fileno())))
+        os.truncate(path, 50)
+        with pytest.raises(SourceChanged, match="shorter"):
+            list(local.pieces(memoryview(bytearray(7)), 10, 45, lambda: None))

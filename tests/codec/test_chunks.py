@@ -1,6 +1,7 @@
 """Chunks there and back: proven, each in its place."""
 
 import tracemalloc
+from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -92,6 +93,25 @@ def test_a_chunk_is_coded_and_undone_where_it_lies(
     stored[:] = bytes(coded)
     decoder = Decoder(FILE, [] if key is None else [KEY], chunks=1)
     assert decoder.decode(row, stored, rooms) == plain
+
+
+def test_a_chunk_that_is_only_sealed_is_coded_as_it_is_read_through_one_small_piece() -> None:
+    plain, piece = Random(7).randbytes(1_000_000), memoryview(bytearray(100_000))
+
+    def read() -> Iterator[memoryview]:
+        for start in range(0, len(plain), len(piece)):
+            piece[:] = plain[start : start + len(piece)]
+            yield piece
+
+    rooms, place = rooms_for(len(plain)), Place(index=3, start=0, final=True, stored_start=70)
+    coder = Coder(FILE, level=0, key=(0, KEY))
+    assert coder.by_pieces
+    assert not Coder(FILE, level=0, key=None).by_pieces
+    assert not Coder(FILE, level=LEVEL, key=(0, KEY)).by_pieces
+    row, coded = coder.code_pieces(read(), place, rooms.first)
+    whole, _ = coder.code(memoryview(plain), place, rooms)
+    assert (row.length, row.crc, row.stored_length) == (len(plain), whole.crc, whole.stored_length)
+    assert Decoder(FILE, [KEY], chunks=4).decode(row, coded, rooms) == plain
 
 
 def test_what_is_made_of_a_chunk_lies_in_the_two_rooms_and_nowhere_else() -> None:

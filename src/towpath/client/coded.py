@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from towpath.codec.record import KeyRecord
 
 CHUNK = 4 * 1024 * 1024  # plain bytes
+_LARGE, _LARGE_CHUNK = 256 * 1024 * 1024, 8 * 1024 * 1024  # of a file from _LARGE on
 _BLOCK = 1024 * 1024  # bytes sent at once
 _MOST_CHUNKS = 1_000_000  # of one file; larger files get larger chunks
 _SMALLEST, _LARGEST = 64 * 1024, 64 * 1024 * 1024
@@ -146,7 +147,8 @@ class Coded:
 def chunk_size(length: int, asked: int | None) -> int:
     """Plain bytes of each chunk of a file of `length` bytes."""
     needed = -(-length // _MOST_CHUNKS)
-    wanted = CHUNK if asked is None else max(_SMALLEST, asked)
+    usual = CHUNK if length < _LARGE else _LARGE_CHUNK
+    wanted = usual if asked is None else max(_SMALLEST, asked)
     return min(_LARGEST, max(wanted, needed))
 
 

@@ -3,7 +3,8 @@
 Rules: chunks are read one after the other, coded and sent side by side, and given their places in
 order, because each one's follows from those before it; a worker has its memory, one chunk plain and
 coded, before it takes a chunk, so that those who wait for a place wait for no memory, and one half
-of it while it sends; a row is in the journal before its chunk leaves; what was coded before and
+of it while it sends; where a chunk is only sealed, it is read piece by piece, and its memory is the
+coded one and a piece; a row is in the journal before its chunk leaves; what was coded before and
 did not arrive is coded again in the same place, with a new salt. A worker beyond the first needs a
 line of the client, chunk by chunk. There are no more workers than connections are allowed, nor than
 the budget of memory lets send at once.
@@ -15,11 +16,12 @@ import io
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from towpath.client import coded
+from towpath.client.blocks import Blocks
 from towpath.client.coded_journal import Journal
 from towpath.client.control import Control
 from towpath.client.memory import Memory
@@ -28,6 +30,7 @@ from towpath.client.progress import Meter
 from towpath.client.resume import Source
 from towpath.client.together import together
 from towpath.codec.chunks import Coder, Place, Rooms
+from towpath.codec.encrypt import PIECE
 from towpath.codec.manifest import Chunk, Table
 from towpath.errors import BadAnswer, Cut, SourceChanged
 
@@ -56,14 +59,27 @@ class Local:
 
         Raises SourceChanged.
         """
-        filled = 0
-        self.file.seek(start)
-        while filled < len(room):
+        for at in range(0, len(room), _READ):
             check()
-            taken = self.file.readinto(room[filled : filled + _READ])
-            if not taken:
-                raise SourceChanged(f"{self.path} has become shorter while it was read.")
-            filled += taken
+            self._fill(room[at : at + _READ], start + at)
+        self._insist()
+
+    def pieces(
+        self, room: memoryview, start: int, length: int, check: Callable[[], None]
+    ) -> Iterator[memoryview]:
+        """The same, one `room` after the other; at the end the file is seen to be what it was."""
+        for at in range(0, length, len(room)):
+            check()
+            piece = room[: length - at]
+            self._fill(piece, start + at)
+            yield piece
+        self._insist()
+
+    def _fill(self, room: memoryview, start: int) -> None:
+        if len(Blocks(self.file, room).read(start, len(room))) < len(room):
+            raise SourceChanged(f"{self.path} has become shorter while it was read.")
+
+    def _insist(self) -> None:
         self.source.insist(Source.of(os.fstat(self.file.fileno())), self.path)
 
 
@@ -161,7 +177,9 @@ class Sending:
         together(self._workers(connections or WORKERS), step)
 
     def _workers(self, most: int) -> int:
-        """How many have memory at the same time: one codes, in two pieces, and the others send."""
+        """How many have memory at the same time: one codes, in two rooms, and the others send."""
+        if self._coder.by_pieces:
+            return min(most, self._memory.holds(Rooms.each(self._size) + PIECE))
         return max(1, min(most, self._memory.holds(Rooms.each(self._size)) - 1))
 
     def _has_more(self) -> bool:
@@ -171,17 +189,14 @@ class Sending:
 
     def _one(self, progress: Callable[[], None]) -> bool:
         """Carry the next chunk; False if there is none, or if another one could not be coded."""
-        size, check = Rooms.each(self._size), self._control.check
-        with self._memory.pieces(2, size, check) as pieces:
-            rooms = Rooms(*(piece.view for piece in pieces))
-            with self._turn:
-                hole = self._left.popleft() if self._left else None
-                place, length = self._place(hole)
-                if not length:
-                    return False
-                plain = rooms.first[:length]
-                self._local.read(plain, place.start, check)
-            row, chunk = self._coder.code(plain, place, rooms)
+        room, rooms = Rooms.each(self._size), 2
+        if self._coder.by_pieces:
+            room, rooms = room + PIECE, 1
+        with self._memory.pieces(rooms, room, self._control.check) as pieces:
+            taken = self._coded([piece.view for piece in pieces])
+            if taken is None:
+                return False
+            hole, row, chunk = taken
             for piece in pieces:
                 if not piece.has(chunk):
                     piece.give_back()
@@ -193,6 +208,22 @@ class Sending:
             self.durable += row.length
             progress()
         return True
+
+    def _coded(self, rooms: Sequence[memoryview]) -> tuple[Chunk | None, Chunk, memoryview] | None:
+        """Take and code the next chunk: the hole that it fills, its row, and what was coded."""
+        check, whole = self._control.check, None
+        with self._turn:
+            hole = self._left.popleft() if self._left else None
+            place, length = self._place(hole)
+            if not length:
+                return None
+            if not self._coder.by_pieces:
+                whole = rooms[0][:length]
+                self._local.read(whole, place.start, check)
+        if whole is not None:
+            return hole, *self._coder.code(whole, place, Rooms(*rooms))
+        pieces = self._local.pieces(rooms[0][:PIECE], place.start, length, check)
+        return hole, *self._coder.code_pieces(pieces, place, rooms[0][PIECE:])
 
     def _place(self, hole: Chunk | None) -> tuple[Place, int]:
         """Where the next chunk stands in the file, and its length; 0 behind the last one."""

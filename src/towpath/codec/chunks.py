@@ -1,19 +1,28 @@
 """One chunk there and back: compressed if that is worth it, sealed if there is a key, and proven.
 
 Rules: compress first, then seal; a chunk that is undone is held against its row before a byte of it
-is handed out; all is done in two rooms that the caller gives, so that no third copy is ever made.
+is handed out; all is done in rooms that the caller gives, so that no third copy is ever made: in
+two of them, or in one where each piece can be sealed as it is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from towpath.codec.compress import compress, decompress, framed, unframed
-from towpath.codec.encrypt import chunk_context, open_room, sealed_length, sealing, unseal
+from towpath.codec.encrypt import (
+    chunk_context,
+    in_pieces,
+    open_room,
+    sealed_length,
+    sealing,
+    unseal,
+)
 from towpath.codec.manifest import Chunk, Coding
 from towpath.core.crc import crc
+from towpath.core.ranges import Span
 from towpath.errors import DigestMismatch
 
 
@@ -54,6 +63,11 @@ class Coder:
         self._level = level
         self._key = key
 
+    @property
+    def by_pieces(self) -> bool:
+        """Whether nothing looks at a whole chunk before it is coded: `code_pieces` will do."""
+        return self._key is not None and not self._level
+
     def code(self, plain: memoryview, place: Place, rooms: Rooms) -> tuple[Chunk, memoryview]:
         """The row and the coded bytes of a chunk, which lie in one of the rooms.
 
@@ -64,33 +78,52 @@ class Coder:
             stored = framed(plain, rooms.second) if packed is None else packed
             whole, stored_crc = crc(plain), crc(stored)
         elif packed is None:
-            stored, whole, stored_crc = self._sealed(self._key[1], plain, place, rooms.second)
+            return self.code_pieces(in_pieces(plain), place, rooms.second)
         else:
             whole = crc(plain)  # before its room is used again
-            stored, _, stored_crc = self._sealed(self._key[1], packed, place, rooms.first)
-        row = Chunk(
+            stored, _, stored_crc = self._sealed(
+                self._key[1], in_pieces(packed), place, rooms.first
+            )
+        coding = Coding.RAW if packed is None else Coding.ZSTD
+        return self._row(place, Span(0, len(plain), whole), coding, stored, stored_crc), stored
+
+    def code_pieces(
+        self, pieces: Iterable[memoryview], place: Place, room: memoryview
+    ) -> tuple[Chunk, memoryview]:
+        """The same for a chunk that comes in pieces, where `by_pieces` says so.
+
+        A piece is done with when the next is asked for. What is coded lies in `room`.
+        """
+        assert self._key is not None  # noqa: S101 - else nothing is `by_pieces`
+        stored, plain, stored_crc = self._sealed(self._key[1], pieces, place, room)
+        return self._row(place, plain, Coding.RAW, stored, stored_crc), stored
+
+    def _row(
+        self, place: Place, plain: Span, coding: Coding, stored: memoryview, stored_crc: int
+    ) -> Chunk:
+        return Chunk(
             index=place.index,
             start=place.start,
-            length=len(plain),
+            length=plain.end,
             stored_start=place.stored_start,
             stored_length=len(stored),
-            coding=Coding.RAW if packed is None else Coding.ZSTD,
+            coding=coding,
             key=0 if self._key is None else self._key[0],
-            crc=whole,
+            crc=plain.crc,
             stored_crc=stored_crc,
         )
-        return row, stored
 
     def _sealed(
-        self, key: bytes, source: memoryview, place: Place, room: memoryview
-    ) -> tuple[memoryview, int, int]:
-        """A sealed message in `room`, the CRC64NVME of what is in it, and its own."""
+        self, key: bytes, pieces: Iterable[memoryview], place: Place, room: memoryview
+    ) -> tuple[memoryview, Span, int]:
+        """A sealed message in `room`; length and CRC64NVME of what is in it, and its own CRC."""
         context = chunk_context(self._file_id, place.index, final=place.final)
-        inner = outer = end = 0
-        for piece, sealed in sealing(key, context, source, room):
+        inner = outer = length = end = 0
+        for piece, sealed in sealing(key, context, pieces, room):
             inner, outer = crc(piece, inner), crc(sealed, outer)
+            length += len(piece)
             end += len(sealed)
-        return room[:end], inner, outer
+        return room[:end], Span(0, length, inner), outer
 
 
 class Decoder:

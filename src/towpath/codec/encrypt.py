@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from towpath.errors import DigestMismatch
 
@@ -24,7 +24,7 @@ FILE_ID = 16
 _HEADER = 56  # salt and commitment to the key
 _SEGMENT, _TAG = 16 * 1024, 16
 _SPARE = _SEGMENT + 128  # as much more as the ciphers ask for, so that they never allocate
-_PIECE = 256 * 1024  # bytes that are sealed at once
+PIECE = 256 * 1024  # bytes that are sealed at once: they stay in the cache meanwhile
 _CHUNK = struct.Struct(">16s16sQB")
 _MANIFEST = struct.Struct(">16s16s32s")
 
@@ -66,13 +66,18 @@ def open_room(longest: int) -> int:
 
 def seal(key: bytes, context: bytes, plain: memoryview, room: memoryview) -> memoryview:
     """The sealed message, in `room`, where `plain` does not lie."""
-    return room[: sum(len(sealed) for _, sealed in sealing(key, context, plain, room))]
+    return room[: sum(len(sealed) for _, sealed in sealing(key, context, in_pieces(plain), room))]
+
+
+def in_pieces(plain: memoryview) -> Iterator[memoryview]:
+    """`plain`, PIECE bytes at a time."""
+    return (plain[start : start + PIECE] for start in range(0, len(plain), PIECE))
 
 
 def sealing(
-    key: bytes, context: bytes, plain: memoryview, room: memoryview
+    key: bytes, context: bytes, pieces: Iterable[memoryview], room: memoryview
 ) -> Iterator[tuple[memoryview, memoryview]]:
-    """The same piece by piece, as `plain` goes in and what is sealed comes out.
+    """The same piece by piece: what goes in, which is done with then, and what is sealed comes out.
 
     So whoever reads each of them meanwhile, for a checksum say, finds it in the processor's cache.
     """
@@ -80,13 +85,12 @@ def sealing(
 
     encryptor = Cobblestone256Encryptor(key, context)
     end = 0
-    for start in range(0, len(plain), _PIECE):
-        piece = plain[start : start + _PIECE]
+    for piece in pieces:
         begin, end = end, end + encryptor.update_into(piece, room[end:])
         yield piece, room[begin:end]
     last = encryptor.finalize()
     room[end : end + len(last)] = last
-    yield plain[:0], room[end : end + len(last)]
+    yield room[:0], room[end : end + len(last)]
 
 
 def unseal(key: bytes, context: bytes, sealed: memoryview, room: memoryview) -> memoryview:
