@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -137,12 +136,12 @@ def test_a_fingerprint_is_of_the_bytes_and_of_what_is_wanted(tmp_path: Path) -> 
         with (tmp_path / "a").open("rb", buffering=0) as file:
             return elsewhere.fingerprint(task, size, Blocks(file))
 
-    assert mark(task) == mark(replace(task, id="2", path="/b", chunk_size=5))
+    assert mark(task) == mark(task._replace(id="2", path="/b", chunk_size=5))
     marks = {
         mark(task),
-        mark(replace(task, name="b")),
-        mark(replace(task, on_conflict="fail")),
-        mark(replace(task, metadata={"a": "b"})),
+        mark(task._replace(name="b")),
+        mark(task._replace(on_conflict="fail")),
+        mark(task._replace(metadata={"a": "b"})),
         mark(task, MIB - 1),
     }
     (tmp_path / "a").write_bytes(Random(2).randbytes(MIB))

@@ -77,7 +77,7 @@ def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is near, whatever this machine takes just now."""
     answered = Tuner.answered
     monkeypatch.setattr(Tuner, "answered", lambda tuner, _: answered(tuner, 0.001))
-    monkeypatch.setattr("towpath.client.tuning._AT_ONCE", 60.0)
+    monkeypatch.setattr("towpath.client.tuning._UNBOUND", 0)
 
 
 @pytest.mark.usefixtures("near")

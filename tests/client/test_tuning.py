@@ -131,13 +131,43 @@ def test_one_connection_goes_on_alone_where_the_server_is_near_and_its_chunk_ove
     assert tuner.connections == connections
 
 
-def test_who_goes_on_alone_takes_chunks_of_two_seconds() -> None:
+def test_who_goes_on_alone_takes_chunks_of_four_seconds() -> None:
     tuner = Tuner(swift=SWIFT)
     tuner.answered(0.004)
-    tuner.done(4 * MIB, 0, 0.01)
-    assert tuner.chunk(1 << 40) == 512 * MIB  # 400 MiB/s
-    tuner.done(512 * MIB, 0.01, 0.5)
+    tuner.done(4 * MIB, 0, 0.02)
+    assert tuner.chunk(1 << 40) == 512 * MIB  # 200 MiB/s
+    tuner.done(512 * MIB, 0.02, 0.5)
     assert tuner.chunk(1 << 40) == SWIFT
+
+
+@pytest.mark.parametrize(("took", "chunk"), [(0.01, 256 * MIB), (0.08, 32 * MIB), (0.2, 4 * MIB)])
+def test_several_to_a_near_server_take_long_chunks_if_together_they_are_swift(
+    took: float, chunk: int
+) -> None:
+    tuner = Tuner(swift=SWIFT, near=4)
+    tuner.answered(0.004)
+    assert (tuner.connections, tuner.chunk(1 << 40)) == (4, MIB)
+    tuner.done(MIB, 0, took)
+    assert tuner.connections == 4
+    assert tuner.chunk(1 << 40) == chunk
+
+
+def test_of_a_file_of_a_few_chunks_each_of_several_gets_its_share() -> None:
+    tuner = Tuner(swift=SWIFT, near=4)
+    tuner.answered(0.004)
+    tuner.done(MIB, 0, 0.005)
+    left, given = 1008 * MIB, []
+    while left:
+        given.append(tuner.chunk(left))
+        left -= given[-1]
+    assert max(given) == 252 * MIB
+    assert len(given) <= 8
+
+
+def test_no_more_begin_than_are_allowed_however_near_the_server() -> None:
+    tuner = Tuner(2, swift=SWIFT, near=4)
+    tuner.answered(0.004)
+    assert tuner.connections == 2
 
 
 def test_a_failure_of_the_first_chunk_lets_all_begin() -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ def test_a_digest_that_only_the_answer_to_an_empty_chunk_has_is_compared(
 
     def late(fields: Mapping[str, str]) -> words.Standing:
         told.append(real(fields))
-        return told[-1] if len(told) > 2 else replace(told[-1], crc=None)  # bytes, look
+        return told[-1] if len(told) > 2 else told[-1]._replace(crc=None)  # bytes, look
 
     monkeypatch.setattr(words, "standing", late)
     assert carry("upload", big).verified

@@ -9,8 +9,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from towpath.cli.amounts import duration, size
 from towpath.cli.exits import LIMIT, OK, PARTLY, TEMPORARY, UNREACHABLE
@@ -39,8 +38,7 @@ _ANEW = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A transfer to come. `label`: what people see; `data`: what its result prints.
 
     `small`: it goes in one request, which waits more than it works.
@@ -53,15 +51,15 @@ class Job:
     small: bool = False
 
 
-@dataclass(slots=True)
 class Tally:
     """What came of the jobs."""
 
-    done: int = 0
-    bytes: int = 0
-    verified: bool = True
-    failed: int = 0
-    codes: set[int] = field(default_factory=set)  # of those that failed
+    def __init__(self) -> None:
+        self.done = 0
+        self.bytes = 0
+        self.verified = True
+        self.failed = 0
+        self.codes: set[int] = set()  # of those that failed
 
     def code(self) -> int:
         """The exit code for all."""

@@ -12,9 +12,8 @@ import stat
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -62,8 +61,7 @@ def rules_given(include: Sequence[str], exclude: Sequence[str]) -> Rules:
     return Rules([Rule(name == "include", next(given[name])) for name in order])
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """A glob, and whether what it fits is taken."""
 
     takes: bool
@@ -119,8 +117,7 @@ def _piece(part: str) -> str:
     return re.escape(part)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A file to send: where it is, what to call it, and for a link that is kept where it leads.
 
     `size`: of a file in a folder, in bytes. `error`: why a folder cannot be looked into, or why
@@ -134,14 +131,17 @@ class Found:
     size: int | None = None
 
 
-@dataclass(slots=True)
 class Walk:
-    """Finds the files below what was named on the command line, in the order of their names."""
+    """Finds the files below what was named on the command line, in the order of their names.
 
-    rules: Rules
-    links: str = "skip"
-    left_out: dict[str, int] = field(default_factory=dict)  # why -> how many
-    run: int = RUN  # names of one folder that are sorted in memory
+    `run`: names of one folder that are sorted in memory.
+    """
+
+    def __init__(self, rules: Rules, links: str = "skip", *, run: int = RUN) -> None:
+        self.rules = rules
+        self.links = links
+        self.left_out: dict[str, int] = {}  # why -> how many
+        self.run = run
 
     def top(self, path: str, dest: str | None) -> str | None:
         """What a folder is called on the server; None for what is no folder."""

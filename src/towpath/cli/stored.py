@@ -10,9 +10,8 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import click
@@ -25,8 +24,7 @@ from towpath.errors import SettingsError
 _LONGEST = 240  # bytes of a file's name
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """A default that the user can change. `variable` of the environment counts before the file."""
 
     kind: click.ParamType[Any]

@@ -12,7 +12,7 @@ import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +80,7 @@ class Unsent:
             except TowpathError as error:
                 if self.insists:
                     raise
-                yield replace(each, error=error)
+                yield each._replace(error=error)
                 continue
             if known is None:
                 yield each

@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from towpath.client.peer import Peer, Reply, expect
@@ -51,8 +50,7 @@ LENGTH = "towpath-length"
 """The metadata that says how many bytes the file of a coded object has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coding:
+class Coding(NamedTuple):
     """How a file is coded on its way. `locks`: whom its key is wrapped for; empty: it is open."""
 
     level: int  # of zstd; 0: it is not compressed

@@ -10,7 +10,6 @@ there, and that upload is left alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from towpath.client import coded, elsewhere
@@ -41,9 +40,9 @@ def known_by(task: UploadTask, coding: coded.Coding, local: Local) -> UploadTask
     if coding.locks or size < PARALLEL_FROM:
         return task
     way = f"{coded.chunk_size(size, task.chunk_size)} {made_by()}"
-    told = replace(task, metadata={**task.metadata, "chunks": way})
+    told = task._replace(metadata={**task.metadata, "chunks": way})
     blocks = Blocks(local.file, memoryview(bytearray(elsewhere.SAMPLE)))
-    return replace(task, fingerprint=elsewhere.fingerprint(told, size, blocks))
+    return task._replace(fingerprint=elsewhere.fingerprint(told, size, blocks))
 
 
 def left(

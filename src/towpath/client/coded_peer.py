@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from towpath.client.coded import AS_STORED
@@ -95,7 +94,7 @@ class Decoding(Peer):
             kind = reply.fields.get("content-type") if reply.ok else None
             self._seen[url] = self._open(url, check) if kind in self._kinds else None
         coded = self._seen.get(url)
-        return reply if coded is None or not reply.ok else replace(reply, fields=_facts(coded))
+        return reply if coded is None or not reply.ok else reply._replace(fields=_facts(coded))
 
     def _told(self, reply: Reply, check: Callable[[], None]) -> Reply:
         """The record of a name, with what is true of the file."""
@@ -111,7 +110,7 @@ class Decoding(Peer):
             return reply
         digests = {"crc64nvme": f"{coded.crc:016x}"}
         told = {**record, "length": coded.length, "etag": coded.etag, "digests": digests}
-        return replace(reply, body=json.dumps(told).encode())
+        return reply._replace(body=json.dumps(told).encode())
 
     def open(
         self,

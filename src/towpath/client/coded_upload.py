@@ -67,7 +67,7 @@ class CodedUpload:
         meter: Meter,
         memory: Memory,
     ) -> None:
-        self._task = replace(task, metadata={**task.metadata, coded.NOTED: coding.noted})
+        self._task = task._replace(metadata={**task.metadata, coded.NOTED: coding.noted})
         self._coding = coding
         self._peer = peer
         self._notebook = notebook

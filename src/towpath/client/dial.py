@@ -11,7 +11,7 @@ import copy
 import errno
 import socket
 import ssl
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from towpath.client.surroundings import Trust, proxy_for, tls_context
@@ -27,8 +27,7 @@ STRAIGHT = "none"
 """In place of a proxy's URL: use none, whatever the environment says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Scheme, host and port: who is spoken to."""
 
     scheme: str

@@ -11,9 +11,8 @@ import io
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from towpath.client import parallel_words as words
 from towpath.client.blocks import crc64nvme
@@ -46,13 +45,13 @@ if TYPE_CHECKING:
 
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
 _SEALING_SECONDS = 0.2  # between two looks at an upload that the store makes an object of
+_NEAR = 4  # connections to a near server: while it syncs what one sent, others send
 _SOON = 2.0  # seconds that whoever pauses waits for an answer at most
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """An upload that is complete at the server."""
 
     url: str  # of the upload
@@ -94,6 +93,7 @@ class ParallelUpload:
             self._most,
             largest=task.chunk_size or LARGEST,
             swift=0 if task.chunk_size else SWIFT,
+            near=_NEAR,
         )
 
     def run(self, note: Note | None, patience: Patience) -> Arrived | None:

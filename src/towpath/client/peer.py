@@ -12,8 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from towpath.client import words
@@ -35,8 +34,7 @@ def _nobody() -> None:
     """No wish to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer whose body is short and here."""
 
     status: int

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from towpath.core.rate import Rate
 
@@ -42,8 +42,7 @@ class TransferState(StrEnum):
         return self in (TransferState.COMPLETE, TransferState.CANCELLED, TransferState.FAILED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a transfer is. Bytes are bytes, times are seconds since 1970 (UTC)."""
 
     transfer_id: str
@@ -71,7 +70,7 @@ class Progress:
 
     def to_dict(self) -> dict[str, object]:
         """For JSON: the fields by name, `percent`, and times as RFC 3339 text."""
-        found: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self)}
+        found: dict[str, object] = self._asdict()
         for name in ("started_at", "updated_at"):
             found[name] = rfc3339(getattr(self, name))
         return {**found, "percent": round(self.percent, 2)}

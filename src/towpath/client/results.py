@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadResult:
+class UploadResult(NamedTuple):
     """An upload that is complete."""
 
     transfer_id: str
@@ -23,11 +22,10 @@ class UploadResult:
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
-        return asdict(self)
+        return self._asdict()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownloadResult:
+class DownloadResult(NamedTuple):
     """A download that lies under its final name."""
 
     transfer_id: str
@@ -43,4 +41,4 @@ class DownloadResult:
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
-        return asdict(self)
+        return self._asdict()

@@ -9,7 +9,6 @@ for.
 from __future__ import annotations
 
 import logging
-import random
 import time
 
 from towpath.errors import (
@@ -68,6 +67,8 @@ class Patience:
 
     def after(self, error: TowpathError) -> float:
         """Seconds to wait before the next try; raises `error` when there shall be none."""
+        import random  # noqa: PLC0415 - most transfers need no second try
+
         offline = isinstance(error, ServerUnreachable) and error.offline and self._retries > 0
         self._failures += not offline
         self._waits += 1

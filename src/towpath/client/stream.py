@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from towpath.client import words
 from towpath.client.blocks import BLOCK, crc64nvme
@@ -331,7 +331,7 @@ class StreamUpload:
             reply = self._ask("PATCH", words.chunk(end))
             if not reply.ok and reply.status != 404:
                 expect(reply)
-        return replace(again, name=again.name or standing.name)
+        return again._replace(name=again.name or standing.name)
 
     def _finish(self, standing: Standing, began: float) -> UploadResult:
         task, crc = self._task, self._crc if self._task.verify else None

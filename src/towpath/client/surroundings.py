@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from towpath.errors import SettingsError
 
@@ -20,8 +19,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 Location = str | os.PathLike[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(NamedTuple):
     """PEM files: what to trust in place of the system's, and what to show of oneself."""
 
     ca: Location | None = None

@@ -13,7 +13,7 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from towpath.client.syncing_choice import Choice
 from towpath.errors import Malformed, TowpathError, TransferError
@@ -23,8 +23,7 @@ RUN = 20_000  # names that are sorted in memory
 Named = tuple[str, str]  # as it is sorted: a folder's ends with a slash; as it is on the disk
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(NamedTuple):
     """A file of this machine. Times in milliseconds since 1970."""
 
     name: str  # below the folder, with slashes, in Unicode's NFC form

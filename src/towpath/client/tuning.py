@@ -5,8 +5,8 @@ bytes that are safe at the other side over the time that their connections neede
 waits included; so a connection that only shares what others had, or that breaks often, shows no
 gain and is given up. At first the number doubles as long as that helps; then the neighbours of
 what was found are tried now and then, less often while nothing comes of it. Where a server answers
-at once, one connection goes first; if its chunk is over at once, no window and no loss holds it
-back, and it goes on alone in long chunks: a second one would cost more than it could bring.
+at once, a fixed few begin; if a chunk of theirs is over at once, no window and no loss holds them
+back, and they go on as they are in long chunks: all that they wait for is the other side.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ PARALLEL_FROM = 16 * MIB  # bytes: less goes by one connection
 _FIRST_CHUNK = MIB
 _AT_FIRST = 4  # connections
 _NEAR = 0.05  # seconds that a small request to a near server takes at most
-_NEAR_CHUNK = 4 * MIB  # the first one there
-_AT_ONCE = 0.03  # seconds that it takes at most where one connection goes on alone
+_NEAR_FIRST = 4 * MIB  # bytes of the first chunks there, together
+_UNBOUND = 40 * MIB  # bytes a second of all, from which on nothing on the way holds them back
 _LONGEST = 4.0  # seconds that a chunk is to take at most
 _MOMENT = 0.25  # seconds: so much may be lost whatever its size
-_ALONE = 2.0  # the same where one connection goes on alone: each answer costs a wait for the disk
 _BRISK = 1.0  # the same while connections double, to learn soon
 _FEW, _MANY = 2, 6  # attempts, of each connection where in doubt, before something is decided
 _SHORTEST = 0.25  # seconds over which goodput is compared at least
@@ -41,8 +40,9 @@ class Tuner:
     """The settings of one transfer. `connections` is how many should be under way now.
 
     `most`: connections at most. `largest`: bytes of a chunk at most; `swift`: the same where it
-    takes a moment. `held`: bytes that all chunks under way and the next one may take in memory, for
-    chunks that are held whole; None for those that pass block by block.
+    takes a moment. `near`: connections to a server that answers at once. `held`: bytes that all
+    chunks under way and the next one may take in memory, for chunks that are held whole; None for
+    those that pass block by block.
     """
 
     def __init__(
@@ -51,18 +51,20 @@ class Tuner:
         *,
         largest: int = LARGEST,
         swift: int = 0,
+        near: int = 1,
         held: int | None = None,
     ) -> None:
         self._most = most
         self._largest = largest
         self._swift = max(swift, largest)
+        self._near = min(most, near)
         self._held = held
         self.connections = min(most, _AT_FIRST)
         self._chunk = _power_of_two(min(_FIRST_CHUNK, largest))
         self._rate: float | None = None  # bytes a second of one connection
         self._climbing = True
-        self._alone = False  # one goes first
-        self._at_once = False  # its chunk was over at once
+        self._first = False  # the next chunk is the first one to a near server
+        self._at_once = False  # it was over at once
         self._before: tuple[int, float] | None = None  # the last number, and the goodput then
         self._home: tuple[int, float, float] | None = None  # where a try began; goodput, doubt
         self._upward = False  # the direction of the last try
@@ -85,7 +87,8 @@ class Tuner:
     def answered(self, seconds: float) -> None:
         """A small request took so long. It tells something before the first chunk only."""
         if seconds <= _NEAR and self._rate is None and self._swift > self._largest:
-            self.connections, self._alone, self._chunk = 1, True, _NEAR_CHUNK
+            self.connections, self._first = self._near, True
+            self._chunk = min(_power_of_two(_NEAR_FIRST // self._near), self._swift)
 
     def done(self, size: int, began: float, ended: float, *, tells: bool = True) -> None:
         """An attempt ended: `size` bytes are safe because of it, which may be none.
@@ -93,7 +96,7 @@ class Tuner:
         `tells`: something of `connections`; not if fewer were under way, for want of more.
         """
         seconds = max(ended - began, 1e-6)
-        first, self._alone = self._alone, False
+        first, self._first = self._first, False
         if first:
             self._after_first(size, seconds, ended)
         if size:
@@ -118,8 +121,8 @@ class Tuner:
             self._move(self._ceiling, now)
 
     def _after_first(self, size: int, seconds: float, now: float) -> None:
-        """It goes on alone, or all begin."""
-        self._at_once = size >= _NEAR_CHUNK and seconds <= _AT_ONCE
+        """Those who began go on as they are, or others begin, too."""
+        self._at_once = self.connections * size / seconds >= _UNBOUND
         if self._at_once:
             self._climbing, self._next_try = False, now + self._wait
             self._look_anew(now)
@@ -140,8 +143,9 @@ class Tuner:
         self._rate = max(rate, ((self._rate or rate) + rate) / 2)
         seconds = _BRISK if self._climbing else _LONGEST
         fitting = _power_of_two(int(self._rate * seconds))
-        moment = _ALONE if self._at_once and self.connections == 1 else _MOMENT
-        swift = min(_power_of_two(int(self._rate * moment)), self._swift)
+        swift = min(_power_of_two(int(self._rate * _MOMENT)), self._swift)
+        if self._at_once and self.connections <= self._near:  # each answer costs a wait for a disk
+            swift = min(fitting, self._swift // self.connections)
         self._chunk = max(min(SMALLEST, self._largest), min(fitting, self._largest), swift)
 
     def _judge(self, now: float) -> None:

@@ -12,8 +12,8 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from towpath.client import elsewhere, words
 from towpath.client.beginning import insist_on_same, new_note, tus_metadata
@@ -51,14 +51,13 @@ _PROXY_CHUNK = 64 * 1024 * 1024  # bytes: the first guess at what a proxy lets t
 _SMALLEST_CHUNK = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadTask:
+class UploadTask(NamedTuple):
     """What is to be uploaded, and how."""
 
     id: str
     path: str  # absolute
     name: str  # on the server
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = MappingProxyType({})
     on_conflict: str = ""
     restart: bool = False  # forget what was sent before
     verify: bool = True
@@ -142,7 +141,7 @@ class Upload:
         if self._source.size >= PARALLEL_FROM:
             blocks = Blocks(file, memoryview(bytearray(elsewhere.SAMPLE)))
             mark = elsewhere.fingerprint(self._task, self._source.size, blocks)
-            self._task = replace(self._task, fingerprint=mark)
+            self._task = self._task._replace(fingerprint=mark)
 
     def _from_elsewhere(self, file: io.FileIO) -> Note | None:
         """A note of what another machine began and left."""
@@ -340,7 +339,7 @@ class Upload:
                 again = words.standing(reply.fields)
             elif reply.status != 404:
                 expect(reply)
-        return replace(again, name=again.name or standing.name)
+        return again._replace(name=again.name or standing.name)
 
     def _finish(self, standing: Standing, began: float) -> UploadResult:
         task, crc = self._task, self._known[1]

@@ -13,8 +13,7 @@ import io
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from towpath.client import words
 from towpath.client.beginning import new_note
@@ -40,8 +39,7 @@ T = TypeVar("T")
 _NEEDED = frozenset({"creation-with-upload", "checksum"})  # extensions of tus
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """A small file that the server has."""
 
     url: str

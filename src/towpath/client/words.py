@@ -9,9 +9,8 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from towpath import errors
@@ -87,8 +86,7 @@ def chunk(offset: int, *, length: int | None = None) -> dict[str, str]:
     return {**TUS, **size, "Upload-Offset": str(offset), "Content-Type": BYTES}
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What the server says of an upload."""
 
     offset: int  # bytes that are durable

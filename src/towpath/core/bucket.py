@@ -8,7 +8,6 @@ flows, not to those who ask: a flow that asks four at a time gets no more than o
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from itertools import count
 
 SMALLEST, LARGEST = 64 * 1024, 256 * 1024  # bytes of one turn
@@ -31,13 +30,15 @@ class Flow:
         self.ends = 0.0  # the bucket's count at which all that it asked for is served
 
 
-@dataclass(slots=True, eq=False)
 class Ticket:
     """A wish for bytes. `granted`: how many of them may move; 0 while it waits."""
 
-    wanted: int
-    granted: int = 0
-    withdrawn: bool = False
+    __slots__ = ("granted", "wanted", "withdrawn")
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.granted = 0
+        self.withdrawn = False
 
 
 class Bucket:

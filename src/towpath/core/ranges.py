@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from towpath.core.crc import combine
 from towpath.errors import LimitReached
@@ -18,8 +18,7 @@ MOST_ISLANDS = 10_000
 """Islands one upload may have; beyond, a writer must fill gaps first."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(NamedTuple):
     """Bytes start <= b < end with their CRC64NVME."""
 
     start: int
@@ -31,8 +30,7 @@ class Span:
         return Span(self.start, right.end, combine(self.crc, right.crc, right.end - right.start))
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """The durable bytes of an upload. `offset` ends the prefix, whose CRC is `crc`."""
 
     offset: int = 0

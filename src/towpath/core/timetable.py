@@ -8,9 +8,8 @@ and one that comes twice in autumn begins twice.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 from towpath.core.amount import read_bytes
 
@@ -35,8 +34,7 @@ def parse_rate(text: str) -> int | None:
     return rate
 
 
-@dataclass(frozen=True, slots=True)
-class Timetable:
+class Timetable(NamedTuple):
     """When which rate begins: (minute of the week from Monday 0:00, bytes a second or None).
 
     The changes are in order, and there is at least one.
