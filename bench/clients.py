@@ -3,6 +3,7 @@
     python -m bench clients [--mib 1024] [--rounds 9] [--data FOLDER]
 
 towpath            the command as it is: it compares a digest of what arrived with what it read
+towpath by one     the same with --connections 1
 tuspy, tuspy 8M    tuspy with its own chunk size (the whole file in memory), and with 8 MiB
 resumable-upload   with its own chunk size (1 MiB, SHA-1 of each), and 8 MiB without checksums
 curl               curl -T
@@ -72,6 +73,7 @@ def ways(server: Server, file: Path, state: Path) -> dict[str, list[str]]:
     put = [*TOWPATH, "put", "--url", base, "--progress", "none", path, "put"]
     found = {
         "towpath": ["env", f"XDG_STATE_HOME={state}", *put],
+        "towpath by one": ["env", f"XDG_STATE_HOME={state}", *put, "--connections", "1"],
         "tuspy": [*python, TUSPY, base, path, "0"],
         "tuspy 8M": [*python, TUSPY, base, path, str(8 * MIB)],
         "resumable-upload": [*python, RESUMABLE, base, path, "0"],

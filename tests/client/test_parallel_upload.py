@@ -231,7 +231,7 @@ def test_a_server_that_never_makes_an_object_of_it_is_given_up_and_nothing_is_lo
     def sealing(reply: Reply) -> Told:
         found = told(reply)
         done = found.state is UploadState.COMPLETE
-        return replace(found, state=UploadState.SEALING) if done else found
+        return found._replace(state=UploadState.SEALING) if done else found
 
     name, state = f"sealing/{waits}", tmp_path / "state"
     with pytest.MonkeyPatch.context() as patch:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _MOST_NAMES = 1000  # that one file is looked for under
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Unsent:
     """Leaves out what the server has.
 

@@ -329,9 +329,10 @@ class AsyncClient(Opening):
 
     async def stat(self, name: str) -> NameRecord:
         """What the server knows of a name. Raises NotFound."""
+        found = (await self._ask("GET", "names", name)).json()
         from towpath.client.records import NameRecord  # noqa: PLC0415 - slow to import
 
-        return NameRecord.read((await self._ask("GET", "names", name)).json())
+        return NameRecord.read(found)
 
     async def remove(self, name: str) -> None:
         """Take a name away. Raises NotFound."""

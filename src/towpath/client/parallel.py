@@ -13,7 +13,6 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from towpath.client.control import Control
 from towpath.client.progress import Meter, TransferState
@@ -27,19 +26,21 @@ _ENDLESS = 1 << 62
 _BUSY = 1.0  # seconds to leave a busy server alone that did not say how long
 
 
-@dataclass(slots=True, eq=False)
 class Attempt:
     """A range on its way by one connection; `work` fills in what became of it."""
 
-    start: int
-    end: int
-    until: int  # what follows up to here is nobody else's while this goes on
-    doubtful: bool  # it was tried before: some of it may be at the other side
-    began: float  # by time.monotonic
-    beside: int  # others that were under way then
-    moved: int = 0  # bytes that went over the wire
-    found: int = 0  # bytes of a doubtful one that had got through, `safe` now
-    safe: list[Span] = field(default_factory=list)  # what this attempt made safe, with its CRC
+    def __init__(
+        self, start: int, end: int, until: int, began: float, *, beside: int, doubtful: bool
+    ) -> None:
+        self.start = start
+        self.end = end
+        self.until = until  # what follows up to here is nobody else's while this goes on
+        self.began = began  # by time.monotonic
+        self.beside = beside  # others that were under way then
+        self.doubtful = doubtful  # it was tried before: some of it may be at the other side
+        self.moved = 0  # bytes that went over the wire
+        self.found = 0  # bytes of a doubtful one that had got through, `safe` now
+        self.safe: list[Span] = []  # what this attempt made safe, with its CRC
 
 
 class TooWide(Exception):
@@ -226,7 +227,8 @@ class Crew:
             heapq.heappush(self._pile, (stop, end, doubtful))
             end = stop
         self._left -= stop - start
-        attempt = Attempt(start, stop, end, doubtful, now, len(self._working))
+        beside = len(self._working)
+        attempt = Attempt(start, stop, end, now, beside=beside, doubtful=doubtful)
         self._working.add(attempt)
         return attempt
 

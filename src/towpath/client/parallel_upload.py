@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from towpath.client import parallel_words as words
+from towpath.client.beginning import new_note
 from towpath.client.blocks import crc64nvme
 from towpath.client.control import Control, Stop, Stopped
 from towpath.client.elsewhere import FINGERPRINT
@@ -22,7 +23,7 @@ from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew, TooWide
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.persist import persist
-from towpath.client.progress import Direction, Meter
+from towpath.client.progress import Meter
 from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience, longest_making
 from towpath.client.tuning import LARGEST, MOST, SWIFT, Tuner
@@ -188,22 +189,8 @@ class ParallelUpload:
         location = reply.fields.get("location")
         if reply.status != 201 or not location:
             raise BadAnswer("The server did not say where the upload is.")
-        self._marker = Marker(
-            self._notebook,
-            Note(
-                id=task.id,
-                direction=Direction.UPLOAD,
-                server=self._peer.url,
-                name=task.name,
-                path=task.path,
-                url=self._peer.address(location, place),
-                dialect=RANGES,
-                source=source,
-                length=source.size,
-                on_conflict=task.on_conflict,
-                metadata=task.metadata,
-            ),
-        )
+        url = self._peer.address(location, place)
+        self._marker = Marker(self._notebook, new_note(task, self._peer, source, url, RANGES))
         return True
 
     def _missing(self, ask: Callable[[str, str], Reply] | None = None) -> list[tuple[int, int]]:

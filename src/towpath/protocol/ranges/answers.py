@@ -62,11 +62,6 @@ def render(command: object, answer: Answer, head: Head) -> Reply:
     """The reply to a command that was done."""
     if isinstance(command, Cancel) or answer is None:
         return Reply(status=204)
-    if isinstance(answer, tuple):
-        listed = [
-            {SHA256: each.sha256.hex(), "id": each.id, "length": each.length} for each in answer
-        ]
-        return write_json({"have": listed})
     if isinstance(answer, Page):
         shown: dict[str, object] = {
             **_document(answer.upload),
@@ -78,6 +73,11 @@ def render(command: object, answer: Answer, head: Head) -> Reply:
             end, value = answer.prefix
             shown["prefix"] = {"end": end, CRC64NVME: value.hex()}
         return write_json(shown)
+    if not isinstance(answer, Told):
+        listed = [
+            {SHA256: each.sha256.hex(), "id": each.id, "length": each.length} for each in answer
+        ]
+        return write_json({"have": listed})
     if isinstance(command, Create):
         where = f"{head.base}/{answer.id}"
         return write_json(_document(answer), status=201, fields=(("location", where),))

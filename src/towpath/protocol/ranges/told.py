@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
 from towpath.core.digest import CRC64NVME, SHA256
 from towpath.core.state import UploadState
@@ -18,8 +19,7 @@ Run = tuple[int, int | None]
 """Bytes start <= b < end; None: up to an end that is not known yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(NamedTuple):
     """What an answer says of an upload. Sizes in bytes, times in milliseconds since 1970."""
 
     id: str
@@ -30,11 +30,10 @@ class Told:
     name: str | None = None
     reason: str = ""
     expires_at: int | None = None
-    digests: Mapping[str, bytes] = field(default_factory=dict)  # once it is complete
+    digests: Mapping[str, bytes] = MappingProxyType({})  # once it is complete
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(NamedTuple):
     """Some of an upload's extent. `next`: where the rest begins; None: this was all.
 
     `prefix`: where the durable bytes without a gap end, and their CRC64NVME; None: it is not told.
@@ -47,8 +46,7 @@ class Page:
     prefix: tuple[int, bytes] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(NamedTuple):
     """An object with a digest that was asked for."""
 
     sha256: bytes
