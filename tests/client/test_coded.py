@@ -18,6 +18,7 @@ from towpath.client.coded_peer import Decoding
 from towpath.client.peer import Peer, Reply
 from towpath.codec import PACKED, SEALED
 from towpath.codec.chunks import Decoder
+from towpath.codec.compress import LEVEL
 from towpath.codec.container import FOOTER, Footer, Tail
 from towpath.codec.keys import Identity, Opens, Passphrase
 from towpath.codec.manifest import Chunk
@@ -218,13 +219,17 @@ def test_a_stream_is_not_coded_in_silence(client: Client, mixed: Path) -> None:
         client.upload(mixed, "x", compress="yes")
 
 
-def test_chunks_of_huge_files_grow_so_that_their_table_stays_small() -> None:
-    assert coded.chunk_size(1, None) == coded.chunk_size(2**28 - 1, None) == 4 * 2**20
-    assert coded.chunk_size(2**28, None) == coded.chunk_size(2**41, None) == 8 * 2**20
-    assert coded.chunk_size(2**45, None) > 32 * 2**20
-    assert coded.chunk_size(2**50, None) == 64 * 2**20
-    assert coded.chunk_size(2**30, 1) == 64 * 2**10
-    assert coded.chunk_size(2**40, 1) > 2**20
+@pytest.mark.parametrize(("level", "large"), [(0, 7680 * 2**10), (LEVEL, 4 * 2**20)])
+def test_chunks_of_large_files_are_longer_so_that_their_table_stays_small(
+    level: int, large: int
+) -> None:
+    assert coded.chunk_size(1, None, level) == 4 * 2**20
+    assert coded.chunk_size(2**28 - 1, None, level) == 4 * 2**20
+    assert coded.chunk_size(2**28, None, level) == coded.chunk_size(2**41, None, level) == large
+    assert coded.chunk_size(2**45, None, level) > 32 * 2**20
+    assert coded.chunk_size(2**50, None, level) == 64 * 2**20
+    assert coded.chunk_size(2**30, 1, level) == 64 * 2**10
+    assert coded.chunk_size(2**40, 1, level) > 2**20
 
 
 def test_a_plain_transfer_loads_neither_ciphers_nor_compression(

@@ -111,7 +111,28 @@ def test_a_chunk_that_is_only_sealed_is_coded_as_it_is_read_through_one_small_pi
     row, coded = coder.code_pieces(read(), place, rooms.first)
     whole, _ = coder.code(memoryview(plain), place, rooms)
     assert (row.length, row.crc, row.stored_length) == (len(plain), whole.crc, whole.stored_length)
-    assert Decoder(FILE, [KEY], chunks=4).decode(row, coded, rooms) == plain
+    decoder = Decoder(FILE, [KEY], chunks=4)
+    assert decoder.decode(row, coded, rooms) == plain
+    stored = bytes(coded)
+    pieces = (memoryview(stored)[at : at + 70_000] for at in range(0, len(stored), 70_000))
+    assert decoder.decode_pieces(row, pieces, rooms.first) == plain
+
+
+@pytest.mark.parametrize("at", [0, 60, 500_000, -1])
+def test_a_changed_chunk_that_comes_in_pieces_is_refused_at_its_end(at: int) -> None:
+    sample = Sample([Random(8).randbytes(1_000_000)], compresses=False)
+    stored, room = bytearray(sample.chunks[0]), rooms_for(1_000_000).first
+    decoder = Decoder(FILE, [KEY], chunks=1)
+    stored[at] ^= 1
+    pieces = [memoryview(stored)[:300_000], memoryview(stored)[300_000:]]
+    with pytest.raises(DigestMismatch, match="Chunk 0 is damaged"):
+        decoder.decode_pieces(sample.table[0], pieces, room)
+    stored[at] ^= 1
+    with pytest.raises(DigestMismatch, match="Chunk 0 is damaged"):
+        decoder.decode_pieces(sample.table[0], pieces[:1], room)
+    another = Decoder(FILE, [KEY[::-1]], chunks=1)
+    with pytest.raises(DigestMismatch, match="Chunk 0 is damaged"):
+        another.decode_pieces(sample.table[0], pieces, room)
 
 
 def test_what_is_made_of_a_chunk_lies_in_the_two_rooms_and_nowhere_else() -> None:

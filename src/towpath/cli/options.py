@@ -205,7 +205,7 @@ _MANY = (
         "--connections",
         type=click.IntRange(1, 64),
         help="Most for one file of 16 MiB or more, of which as many go as help; by default 12,"
-        " or 4 for an upload that is compressed or encrypted.",
+        " or 6 for an upload that is compressed or encrypted.",
     ),
     click.option(
         "--total-connections",

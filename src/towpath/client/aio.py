@@ -54,7 +54,7 @@ class AsyncClient(Opening):
     row, without a byte getting through, after which a transfer gives up; `deadline`: seconds for
     a whole transfer, however often it is tried. `parallel`: transfers at the same time.
     `connections`: of one transfer of 16 MiB or more, as many as help and no more than that, by
-    default 12; 1 sends in order; of a coded upload so many, by default 4. `total_connections`: of
+    default 12; 1 sends in order; of a coded upload so many, by default 6. `total_connections`: of
     all together, by default 24, or what `parallel` or `connections` says if that is more.
     `chunk_size`: bytes of one request at most. `memory`: bytes that files pass through, by default
     32 MiB for all clients of the process. `verify`: compare checksums from end to end. `ca`: a PEM

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from towpath.codec.record import KeyRecord
 
 CHUNK = 4 * 1024 * 1024  # plain bytes
-_LARGE, _LARGE_CHUNK = 256 * 1024 * 1024, 8 * 1024 * 1024  # of a file from _LARGE on
+_LARGE = 256 * 1024 * 1024  # bytes of a file from which on chunks that are only sealed are longer
+_LARGE_CHUNK = 7680 * 1024  # the usual budget of memory holds four of them
 _BLOCK = 1024 * 1024  # bytes sent at once
 _MOST_CHUNKS = 1_000_000  # of one file; larger files get larger chunks
 _SMALLEST, _LARGEST = 64 * 1024, 64 * 1024 * 1024
@@ -142,10 +143,13 @@ class Coded:
         return self._upload
 
 
-def chunk_size(length: int, asked: int | None) -> int:
-    """Plain bytes of each chunk of a file of `length` bytes."""
+def chunk_size(length: int, asked: int | None, level: int) -> int:
+    """Plain bytes of each chunk of a file of `length` bytes; `level` as of a Coding.
+
+    What is compressed is there whole, twice, while it is coded, so its chunks are shorter.
+    """
     needed = -(-length // _MOST_CHUNKS)
-    usual = CHUNK if length < _LARGE else _LARGE_CHUNK
+    usual = CHUNK if level or length < _LARGE else _LARGE_CHUNK
     wanted = usual if asked is None else max(_SMALLEST, asked)
     return min(_LARGEST, max(wanted, needed))
 
@@ -240,12 +244,14 @@ def send_chunk(
     *,
     check: Callable[[], None],
     moved: Callable[[int], None],
+    gone: Callable[[], None],
 ) -> Reply:
-    """PUT a chunk; the answer comes when all of it is durable."""
+    """PUT a chunk; the answer comes when all of it is durable. `gone`: it is needed no more."""
     with peer.open("PUT", url, fields, length=len(chunk), check=check) as exchange:
         for at in range(0, len(chunk), _BLOCK):
             block = chunk[at : at + _BLOCK]
             if not exchange.send(block):
                 break
             moved(len(block))
+        gone()
         return exchange.reply()

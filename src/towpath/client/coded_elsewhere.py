@@ -39,7 +39,7 @@ def known_by(task: UploadTask, coding: coded.Coding, local: Local) -> UploadTask
     size = local.source.size
     if coding.locks or size < PARALLEL_FROM:
         return task
-    way = f"{coded.chunk_size(size, task.chunk_size)} {made_by()}"
+    way = f"{coded.chunk_size(size, task.chunk_size, coding.level)} {made_by()}"
     told = task._replace(metadata={**task.metadata, "chunks": way})
     blocks = Blocks(local.file, memoryview(bytearray(elsewhere.SAMPLE)))
     return task._replace(fingerprint=elsewhere.fingerprint(told, size, blocks))

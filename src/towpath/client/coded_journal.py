@@ -1,7 +1,8 @@
 """What a client remembers of a coded upload: the rows of the chunks that it sent.
 
 Rules: a row is written before its chunk leaves, so that what the server has is known here; a row of
-a chunk that did not arrive is overwritten; rows beyond a torn one are not read. No key is in it.
+a chunk that did not arrive is overwritten; each has its CRC64NVME behind it, since a power cut may
+leave anything, and rows from a torn one on are not read. No key is in it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from towpath.core.crc import crc
 
 _HEAD = struct.Struct(">8s16sIBBH")  # magic, file id, chunk size, sealed, 0, bytes of the name
 _CRC = 8
-_MAGIC = b"towrows1"
+_MAGIC = b"towrows2"
+_UNPROVEN = b"towrows1"  # of earlier versions: its rows have no CRC
 _ANY_KEY = 256  # how many file keys there are is not known here
 
 
@@ -28,7 +30,7 @@ class Journal:
         self.chunk = chunk
         self.record = record
         self.table = Table(sealed=bool(record))
-        self._rows_at = 0
+        self._rows_at, self._check = 0, _CRC
 
     @classmethod
     def begin(cls, path: Path, file_id: bytes, chunk: int, record: str) -> Journal:
@@ -56,16 +58,23 @@ class Journal:
             return None
         rows_at = _HEAD.size + length + _CRC
         head, check = data[: rows_at - _CRC], data[rows_at - _CRC : rows_at]
-        if magic != _MAGIC or crc(memoryview(head)).to_bytes(_CRC, "big") != check:
+        if magic not in (_MAGIC, _UNPROVEN) or crc(memoryview(head)).to_bytes(_CRC, "big") != check:
             return None
         journal = cls(path, file_id, chunk, head[_HEAD.size :].decode())
-        journal._rows_at = rows_at
-        rows = data[rows_at:]
-        journal.table = Table(
-            sealed=bool(journal.record), rows=rows[: len(rows) // ROW.size * ROW.size]
-        )
-        journal.table.cut(journal.table.sound(_ANY_KEY))  # a power cut may have left anything
+        journal._rows_at, journal._check = rows_at, _CRC if magic == _MAGIC else 0
+        journal.table = Table(sealed=bool(journal.record), rows=journal._whole(data))
+        journal.table.cut(journal.table.sound(_ANY_KEY))
         return journal
+
+    def _whole(self, data: bytes) -> bytes:
+        """The rows before the first one that is torn."""
+        rows, size = bytearray(), ROW.size + self._check
+        for at in range(self._rows_at, len(data) - size + 1, size):
+            row, check = data[at : at + ROW.size], data[at + ROW.size : at + size]
+            if check and check != _checked(row):
+                break
+            rows += row
+        return bytes(rows)
 
     def put(self, row: Chunk) -> None:
         """Remember a chunk before it is sent; one that was there is written over."""
@@ -74,9 +83,13 @@ class Journal:
             self.table.append(row)
         else:
             self.table.put(row)
-        at = self._rows_at + row.index * ROW.size
+        at, said = self._rows_at + row.index * (ROW.size + self._check), row_of(row)
         with self._path.open("r+b") as file:
             if new:
                 file.truncate(at)  # of rows that were cut
             file.seek(at)
-            file.write(row_of(row))
+            file.write(said + _checked(said) if self._check else said)
+
+
+def _checked(row: bytes) -> bytes:
+    return crc(memoryview(row)).to_bytes(_CRC, "big")

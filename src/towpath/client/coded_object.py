@@ -2,12 +2,13 @@
 
 Rules: what says how to read is read first, and bounded; only the chunks that have wanted bytes are
 fetched; no byte of a chunk is handed out before all of it is proven. Whoever reads holds the memory
-of one chunk, stored and plain, and needs no other.
+of one chunk, stored and plain, and needs no other; where nothing is compressed, what is stored is
+undone piece by piece, and the memory is the plain one and a piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple
 
 from towpath.client import coded
@@ -17,6 +18,7 @@ from towpath.client.wire import Answer
 from towpath.client.words import name_of, number, refusal
 from towpath.codec.chunks import Decoder, Rooms
 from towpath.codec.container import FOOTER, Footer, Head, Tail
+from towpath.codec.encrypt import PIECE
 from towpath.codec.keys import Opens
 from towpath.codec.manifest import Chunk, Table
 from towpath.errors import BadAnswer, Unreadable
@@ -97,6 +99,7 @@ class CodedObject:
         self.table: Table = tail.table(self._keys)
         self.crc = self.table.crcs()[0]
         self.longest = self.table.longest  # plain bytes of a chunk
+        self._by_pieces = self.head.sealed and not self.table.compressed
 
     @property
     def length(self) -> int:
@@ -106,7 +109,14 @@ class CodedObject:
     @property
     def readers(self) -> int:
         """How many can read at once, by the memory that there is."""
-        return self._memory.holds(2 * Rooms.each(self.longest))
+        count, length = self._rooms
+        return self._memory.holds(count * length)
+
+    @property
+    def _rooms(self) -> tuple[int, int]:
+        """How many pieces of memory undo a chunk, and the length of each."""
+        room = Rooms.each(self.longest)
+        return (1, PIECE + room) if self._by_pieces else (2, room)
 
     def cut(self, start: int, size: int) -> int:
         """Where a range of about `size` bytes from `start` on ends together with a chunk."""
@@ -121,18 +131,27 @@ class CodedObject:
         span = f"bytes={row.stored_start}-{last.stored_end - 1}"
         fields = {**coded.AS_STORED, "Range": span}
         with (
-            self._memory.pieces(2, Rooms.each(self.longest), check) as pieces,
+            self._memory.pieces(*self._rooms, check) as pieces,
             self._peer.open("GET", self.url, fields, check=check) as exchange,
         ):
-            rooms = Rooms(*(piece.view for piece in pieces))
+            rooms = [piece.view for piece in pieces]
             answer = exchange.answer()
             _insist_on_part(answer, row, last)
             for index in range(row.index, last.index + 1):
                 row = self.table[index]
-                stored = rooms.first[: row.stored_length]
-                _fill(answer, stored)
-                plain = decoder.decode(row, stored, rooms)
+                plain = self._undone(decoder, row, answer, rooms)
                 yield plain[max(start - row.start, 0) : min(end, row.end) - row.start]
+
+    def _undone(
+        self, decoder: Decoder, row: Chunk, answer: Answer, rooms: Sequence[memoryview]
+    ) -> memoryview:
+        """The plain bytes of the chunk that comes next."""
+        if self._by_pieces:
+            pieces = _pieces(answer, row.stored_length, rooms[0][:PIECE])
+            return decoder.decode_pieces(row, pieces, rooms[0][PIECE:])
+        stored = rooms[0][: row.stored_length]
+        _fill(answer, stored)
+        return decoder.decode(row, stored, Rooms(*rooms))
 
 
 def _insist_on_part(answer: Answer, first: Chunk, last: Chunk) -> None:
@@ -141,6 +160,13 @@ def _insist_on_part(answer: Answer, first: Chunk, last: Chunk) -> None:
     wanted = f"bytes {first.stored_start}-{last.stored_end - 1}/"
     if answer.status != 206 or not answer.fields.get("content-range", "").startswith(wanted):
         raise BadAnswer("The server sent another range than was asked for.")
+
+
+def _pieces(answer: Answer, length: int, room: memoryview) -> Iterator[memoryview]:
+    for at in range(0, length, len(room)):
+        piece = room[: length - at]
+        _fill(answer, piece)
+        yield piece
 
 
 def _fill(answer: Answer, room: memoryview) -> None:

@@ -2,12 +2,11 @@
 
 Rules: chunks are read one after the other, coded and sent side by side, and given their places in
 order, because each one's follows from those before it; a worker has its memory, one chunk plain and
-coded, before it takes a chunk, so that those who wait for a place wait for no memory, and one half
-of it while it sends; where a chunk is only sealed, it is read piece by piece, and its memory is the
-coded one and a piece; a row is in the journal before its chunk leaves; what was coded before and
-did not arrive is coded again in the same place, with a new salt. A worker beyond the first needs a
-line of the client, chunk by chunk. There are no more workers than connections are allowed, nor than
-the budget of memory lets send at once.
+coded, before it takes a chunk, so that those who wait for a place wait for no memory; one half of
+it while it sends, and none while it waits for the answer; where a chunk is only sealed, it is read
+piece by piece, and its memory is the coded one and a piece; a row is in the journal before its
+chunk leaves; what was coded before and did not arrive is coded again in the same place, with a new
+salt. A worker beyond the first needs a line of the client, chunk by chunk.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from towpath.client import coded
 from towpath.client.blocks import Blocks
 from towpath.client.coded_journal import Journal
 from towpath.client.control import Control
-from towpath.client.memory import Memory
+from towpath.client.memory import Memory, Piece
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.progress import Meter
 from towpath.client.resume import Source
@@ -34,7 +33,7 @@ from towpath.codec.encrypt import PIECE
 from towpath.codec.manifest import Chunk, Table
 from towpath.errors import BadAnswer, Cut, SourceChanged
 
-WORKERS = 4  # unless somebody says another number
+WORKERS = 6  # unless somebody says another number
 _READ = 1024 * 1024  # bytes at once, between two looks at `check`
 _LOOK = 0.1  # seconds between two tries for a line
 
@@ -174,13 +173,7 @@ class Sending:
                 if worker:
                     lines.less()
 
-        together(self._workers(connections or WORKERS), step)
-
-    def _workers(self, most: int) -> int:
-        """How many have memory at the same time: one codes, in two rooms, and the others send."""
-        if self._coder.by_pieces:
-            return min(most, self._memory.holds(Rooms.each(self._size) + PIECE))
-        return max(1, min(most, self._memory.holds(Rooms.each(self._size)) - 1))
+        together(connections or WORKERS, step)
 
     def _has_more(self) -> bool:
         """Whether there is a chunk that nobody has taken."""
@@ -203,7 +196,7 @@ class Sending:
             placed = self._placed(row, hole)
             if placed is None:
                 return False
-            self._send(placed, chunk)
+            self._send(placed, chunk, next(piece for piece in pieces if piece.has(chunk)))
         with self._count:
             self.durable += row.length
             progress()
@@ -252,8 +245,8 @@ class Sending:
             self._order.notify_all()
         return row
 
-    def _send(self, row: Chunk, chunk: memoryview) -> None:
-        """Send one chunk. If it does not arrive, it will be coded again."""
+    def _send(self, row: Chunk, chunk: memoryview, piece: Piece) -> None:
+        """Send one chunk, which lies in `piece`. If it does not arrive, it will be coded again."""
         sent = 0
 
         def moved(count: int) -> None:
@@ -266,12 +259,22 @@ class Sending:
                 self._meter.moved(count)
 
         fields = coded.chunk_fields(row.stored_start, row.stored_end, row.stored_crc)
-        expect(self.put(fields, chunk, moved))
+        expect(self.put(fields, chunk, moved, piece.give_back))
 
-    def put(self, fields: coded.Fields, chunk: memoryview, moved: Callable[[int], None]) -> Reply:
-        """PUT a range; the answer comes when all of it is durable. Raises Cut if it is damaged."""
+    def put(
+        self,
+        fields: coded.Fields,
+        chunk: memoryview,
+        moved: Callable[[int], None],
+        gone: Callable[[], None] = lambda: None,
+    ) -> Reply:
+        """PUT a range; the answer comes when all of it is durable. Raises Cut if it is damaged.
+
+        `gone`: called when the chunk has left.
+        """
+        check = self._control.check
         reply = coded.send_chunk(
-            self._peer, self._url, fields, chunk, check=self._control.check, moved=moved
+            self._peer, self._url, fields, chunk, check=check, moved=moved, gone=gone
         )
         if reply.status == 422:  # and none of its bytes was kept
             raise Cut("A chunk did not arrive as it was sent.")

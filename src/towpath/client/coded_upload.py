@@ -146,7 +146,7 @@ class CodedUpload:
 
     def _keep(self, url: str, file_id: bytes, record: str) -> None:
         """Remember that the upload is at `url`."""
-        size = coded.chunk_size(self._source.size, self._task.chunk_size)
+        size = coded.chunk_size(self._source.size, self._task.chunk_size, self._coding.level)
         self._journal = Journal.begin(self._rows, file_id, size, record)
         note = new_note(self._task, self._peer, self._source, url)
         self._note = replace(note, keys=coded.places(self._coding.locks))

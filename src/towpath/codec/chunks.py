@@ -7,7 +7,7 @@ two of them, or in one where each piece can be sealed as it is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from towpath.codec.encrypt import (
     sealed_length,
     sealing,
     unseal,
+    unsealing,
 )
 from towpath.codec.manifest import Chunk, Coding
 from towpath.core.crc import crc
@@ -146,17 +147,46 @@ class Decoder:
             plain = self._undone(row, stored, rooms)
         except DigestMismatch as error:
             raise _wrong(row, error.why) from error
-        if len(plain) != row.length or crc(plain) != row.crc:
-            raise _wrong(row, "What comes of it are not the bytes of the file.")
-        return plain
+        return _proven(row, plain)
+
+    def decode_pieces(
+        self, row: Chunk, pieces: Iterable[memoryview], room: memoryview
+    ) -> memoryview:
+        """The same of a chunk that is only sealed, and comes in pieces, done with one by one.
+
+        What is plain lies in `room`, which has the length of one of `Rooms`.
+        """
+        whole = 0
+
+        def summed() -> Iterator[memoryview]:
+            nonlocal whole
+            for piece in pieces:
+                whole = crc(piece, whole)
+                yield piece
+
+        try:
+            plain = unsealing(self._keys[row.key], self._context(row), summed(), room)
+        except DigestMismatch as error:
+            raise _wrong(row, error.why) from error
+        if whole != row.stored_crc:
+            raise _wrong(row, "What is stored are not the bytes that were written.")
+        return _proven(row, plain)
+
+    def _context(self, row: Chunk) -> bytes:
+        return chunk_context(self._file_id, row.index, final=row.index == self._chunks - 1)
 
     def _undone(self, row: Chunk, stored: memoryview, rooms: Rooms) -> memoryview:
         if not self._keys:
             undo = decompress if row.coding is Coding.ZSTD else unframed
             return undo(stored, row.length, rooms.second)
-        context = chunk_context(self._file_id, row.index, final=row.index == self._chunks - 1)
-        opened = unseal(self._keys[row.key], context, stored, rooms.second)
+        opened = unseal(self._keys[row.key], self._context(row), stored, rooms.second)
         return decompress(opened, row.length, rooms.first) if row.coding is Coding.ZSTD else opened
+
+
+def _proven(row: Chunk, plain: memoryview) -> memoryview:
+    if len(plain) != row.length or crc(plain) != row.crc:
+        raise _wrong(row, "What comes of it are not the bytes of the file.")
+    return plain
 
 
 def _wrong(row: Chunk, why: str) -> DigestMismatch:

@@ -95,12 +95,24 @@ def sealing(
 
 def unseal(key: bytes, context: bytes, sealed: memoryview, room: memoryview) -> memoryview:
     """The plain message, in `room`, where `sealed` does not lie. Raises DigestMismatch."""
+    return unsealing(key, context, [sealed], room)
+
+
+def unsealing(
+    key: bytes, context: bytes, pieces: Iterable[memoryview], room: memoryview
+) -> memoryview:
+    """The same of a message that comes in pieces, each of which is done with then.
+
+    What lies in `room` before this returns is proven by nothing.
+    """
     from cryptography.cobblestone import Cobblestone256Decryptor  # noqa: PLC0415 - slow
     from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - slow
 
     decryptor = Cobblestone256Decryptor(key, context)
+    written = 0
     try:
-        written = decryptor.update_into(sealed, room)
+        for piece in pieces:
+            written += decryptor.update_into(piece, room[written:])
         last = decryptor.finalize()
     except InvalidTag:
         raise DigestMismatch(

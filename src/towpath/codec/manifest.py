@@ -108,6 +108,11 @@ class Table:
             longest, before = max(longest, end - before), end
         return longest
 
+    @property
+    def compressed(self) -> bool:
+        """Whether any of its chunks is."""
+        return any(coding != Coding.RAW for _, _, coding, *_ in ROW.iter_unpack(self._rows))
+
     def _ends(self, index: int) -> tuple[int, int]:
         if index < 0:
             return 0, 0

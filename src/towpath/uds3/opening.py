@@ -124,7 +124,7 @@ class Opening:
         where = os.fspath(destination)
         sealed, size = codec.seals or encrypt, self._size(chunk_size)
         if sealed or codec.level:
-            size = coded_chunk_size(stat.st_size, size)
+            size = coded_chunk_size(stat.st_size, size, codec.level)
         return Record(
             operation_id=operation_id if is_id(operation_id) else uuid4().hex,
             kind=OperationType.UPLOAD,
