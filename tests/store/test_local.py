@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -166,6 +168,7 @@ def test_a_pipe_planted_for_an_object_hangs_nobody(store: LocalStore, root: Path
 _HOLDER = """
 import sys
 from pathlib import Path
+from typing import Literal
 from towpath.store.local import LocalStore
 store = LocalStore(Path(sys.argv[1]))
 print("open", flush=True)
@@ -343,3 +346,33 @@ def test_an_object_that_became_shorter_is_noticed_while_it_is_read(
         list(reading)
     reading.close()
     assert reading.file is None
+
+
+@pytest.mark.parametrize(("durability", "begun"), [("strict", [(0, 4), (4, 8)]), ("relaxed", [])])
+def test_the_disk_begins_with_every_few_mebibytes_where_somebody_will_wait_for_it(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    durability: Literal["strict", "relaxed"],
+    begun: list[tuple[int, int]],
+) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        "towpath.store.local.begin_sync", lambda _, start, end: told.append((start, end))
+    )
+    with closing(LocalStore(root, durability=durability)) as store:
+        handle = store.create(KEY, 10 * MIB)
+        store.write(handle, 1, 0, [memoryview(bytes(MIB))] * 10)
+        store.settle(handle)
+        assert told == [(start * MIB, end * MIB) for start, end in begun]
+
+
+def test_a_file_system_that_cannot_begin_early_is_none_the_worse(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.EINVAL, "no")
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    handle = store.create(KEY, 5 * MIB)
+    assert store.write(handle, 1, 0, [memoryview(bytes(MIB))] * 5) == 5 * MIB
+    store.settle(handle)
