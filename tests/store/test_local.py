@@ -16,7 +16,7 @@ from typing import Literal
 import pytest
 
 from towpath.errors import NotFound, StoreBusy, StoreError, StoreFull, StoreLost
-from towpath.store import prealloc
+from towpath.store import disk, prealloc
 from towpath.store.base import Manifest
 from towpath.store.local import LocalStore
 from towpath.testing.clock import FakeClock
@@ -366,13 +366,14 @@ def test_the_disk_begins_with_every_few_mebibytes_where_somebody_will_wait_for_i
         assert told == [(start * MIB, end * MIB) for start, end in begun]
 
 
-def test_a_file_system_that_cannot_begin_early_is_none_the_worse(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("can", [True, False])
+def test_a_system_that_cannot_begin_early_is_none_the_worse(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch, can: bool
 ) -> None:
-    def refuse(*_: int) -> None:
-        raise OSError(errno.EINVAL, "no")
+    monkeypatch.setattr(disk, "_sync_file_range", (lambda *_: -1) if can else None)
+    data = content(5 * MIB)
+    assert fetch(store, sealed(store, data), 0, len(data)) == data
 
-    monkeypatch.setattr(os, "posix_fadvise", refuse)
-    handle = store.create(KEY, 5 * MIB)
-    assert store.write(handle, 1, 0, [memoryview(bytes(MIB))] * 5) == 5 * MIB
-    store.settle(handle)
+
+def test_linux_can_begin_early() -> None:
+    assert (disk._sync_file_range is not None) == sys.platform.startswith("linux")

@@ -5,14 +5,15 @@ Rules: no state; no path in a message, since messages may reach strangers.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
 import sys
-from contextlib import suppress
 
 from towpath.errors import StoreError, StoreFull, StoreReadOnly
 
+_BEGIN = 2  # SYNC_FILE_RANGE_WRITE
 _FULL = {
     errno.ENOSPC: "The disk is full.",
     errno.EDQUOT: "The quota of the disk is used up.",
@@ -41,14 +42,24 @@ def sync_bytes(descriptor: int) -> None:
 def begin_sync(descriptor: int, start: int, end: int) -> None:
     """Let the disk begin with start <= byte < end, where the system can; nobody waits for it.
 
-    Linux begins to write what nobody needs in memory, and keeps it there until that is done.
-    It only helps: what goes wrong is said by `sync_bytes`.
+    It makes nothing durable and says nothing of errors: that is for `sync_bytes`.
     """
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, start, end - start, _BEGIN)
 
 
 def sync_entries(descriptor: int) -> None:
     """Return when the entries of the folder are durable."""
     os.fsync(descriptor)
+
+
+def _find_sync_file_range() -> ctypes._NamedFuncPointer | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    found = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if found is not None:
+        found.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return found
+
+
+_sync_file_range = _find_sync_file_range()
