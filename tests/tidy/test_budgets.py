@@ -14,10 +14,6 @@ FOLDER_LEVELS = 2
 
 # path, path::function or path::Class -> (its own limit, the reason)
 RAISED: dict[str, tuple[int, str]] = {
-    "src/towpath/client/aio.py": (
-        420,
-        "the one class that callers hold has every verb of the client, each with its words",
-    ),
     "src/towpath/store/base.py::Store": (
         10,
         "settle, space and close stand beside the verbs, so that no verb does two things",

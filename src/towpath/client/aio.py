@@ -1,4 +1,4 @@
-"""The client for asyncio: transfers, and the calls about names and uploads.
+"""The client for asyncio: transfers of files. Streams are in `opening`, single calls in `asking`.
 
 Rules: every blocking call runs in a thread; leaving the context because of an error pauses what is
 under way and keeps its state; leaving it otherwise waits for it.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from towpath.client.asking import Asking
 from towpath.client.coded import (
     Coded,
     coding_of,
@@ -21,14 +22,13 @@ from towpath.client.coded import (
     give_up,
     metadata_of,
     places,
-    rewrap,
 )
 from towpath.client.control import Control
 from towpath.client.lines import MOST, Lines
 from towpath.client.location import Location, absolute, local_name, name_for
 from towpath.client.memory import SHARED, Memory
 from towpath.client.opening import Make, Opening
-from towpath.client.peer import Peer, Reply, expect
+from towpath.client.peer import Peer
 from towpath.client.progress import Direction, Meter, TransferState
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
@@ -36,17 +36,17 @@ from towpath.client.surroundings import speed_limit, state_folder
 from towpath.client.throttle import Limit, Pace, Throttle
 from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
-from towpath.errors import BadAnswer, Malformed, NotFound
+from towpath.errors import Malformed
 
 if TYPE_CHECKING:
-    from towpath.client.records import LinkRecord, NameRecord, UploadRecord
+    from towpath.client.records import NameRecord
     from towpath.client.results import DownloadResult, UploadResult
     from towpath.client.sinks import Sink
     from towpath.client.sources import Content
     from towpath.codec.keys import Locks, Opens
 
 
-class AsyncClient(Opening):
+class AsyncClient(Opening, Asking):
     """A client of the server at `url`.
 
     `token` is sent to that server only. `state_dir` holds what is remembered of unfinished
@@ -301,72 +301,6 @@ class AsyncClient(Opening):
             transfer = self.resume(note)
             await transfer.cancel()
 
-    async def names(
-        self, prefix: str = "", *, page: int = 1000, after: str = ""
-    ) -> AsyncIterator[NameRecord]:
-        """The names that begin with `prefix`, in order, from behind `after` on; `page` at once."""
-        from towpath.client.records import NameRecord  # noqa: PLC0415 - slow to import
-
-        async for found in self._pages("names", "names", after, prefix=prefix, limit=page):
-            yield NameRecord.read(found)
-
-    async def uploads(
-        self, states: Iterable[str] = ("open", "filled"), *, page: int = 1000
-    ) -> AsyncIterator[UploadRecord]:
-        """The uploads that the server has in one of `states`."""
-        from towpath.client.records import UploadRecord  # noqa: PLC0415 - slow to import
-
-        query = {"state": ",".join(states), "limit": page}
-        async for found in self._pages("uploads", "uploads", "", **query):
-            yield UploadRecord.read(found)
-
-    async def rewrap(self, name: str, keys: Sequence[Opens], encrypt: Sequence[Locks]) -> None:
-        """From now on an encrypted file is for `encrypt`, and for no others; no data moves.
-
-        `keys`: what opens it as it is. Raises NotFound, WrongKey, Unreadable.
-        """
-        await in_thread(partial(rewrap, self._peer, name, keys, encrypt))
-
-    async def stat(self, name: str) -> NameRecord:
-        """What the server knows of a name. Raises NotFound."""
-        found = (await self._ask("GET", "names", name)).json()
-        from towpath.client.records import NameRecord  # noqa: PLC0415 - slow to import
-
-        return NameRecord.read(found)
-
-    async def remove(self, name: str) -> None:
-        """Take a name away. Raises NotFound."""
-        await self._ask("DELETE", "names", name)
-
-    async def move(self, name: str, to: str, *, on_conflict: str = "fail") -> str:
-        """Call `name` `to` instead; what it is called then. Raises NotFound, NameConflict."""
-        from towpath.client import names  # noqa: PLC0415 - slow to import
-
-        return await in_thread(partial(names.move, self._peer, name, to, on_conflict=on_conflict))
-
-    async def link(
-        self, name: str, *, seconds: int | None = None, disposition: str = "", filename: str = ""
-    ) -> LinkRecord:
-        """An address that reads the object without a token for `seconds`, an hour by default.
-
-        `disposition`: attachment or inline; `filename`: what it is saved as.
-        """
-        from towpath.client import names  # noqa: PLC0415 - slow to import
-
-        return await in_thread(
-            lambda: names.link_to_read(
-                self._peer, name, seconds=seconds, disposition=disposition, filename=filename
-            )
-        )
-
-    async def cancel(self, upload: str) -> None:
-        """Give up an upload that the server has, by its id there. Raises NotFound."""
-        await self._ask("DELETE", "uploads", upload)
-
-    async def server(self) -> Mapping[str, Any]:
-        """What the server says of itself."""
-        return (await self._ask("GET", "server")).json()
-
     def _start(
         self,
         name: str,
@@ -390,28 +324,6 @@ class AsyncClient(Opening):
         )
         self._transfers.append(transfer)
         return transfer
-
-    async def _pages(
-        self, path: str, key: str, after: str, **query: object
-    ) -> AsyncIterator[dict[str, Any]]:
-        while True:
-            url = self._peer.api(path, **query, after=after)
-            reply = await in_thread(partial(self._peer.ask, "GET", url, again=True))
-            page = expect(reply).json()
-            if not isinstance(page.get(key), list):
-                raise BadAnswer("The server's list cannot be read.")
-            for found in page[key]:
-                yield found
-            before, after = after, page.get("next") or ""
-            if after in ("", before):
-                return
-
-    async def _ask(self, method: str, *segments: str) -> Reply:
-        url = self._peer.api(*segments)
-        reply = await in_thread(lambda: self._peer.ask(method, url, again=True))
-        if reply.status == 404 and not reply.body:
-            raise NotFound(f"The server has no {segments[-1]}.")
-        return expect(reply)
 
 
 _PAUSED = TransferState.PAUSED
