@@ -45,10 +45,12 @@ from typing import ClassVar
 class TowpathError(Exception):
     """Base of all errors: says what happened, why, and what to do.
 
-    `code` is a stable word for programs; it never changes its meaning.
+    `code` is a stable word for programs; it never changes its meaning. `retry_after`: seconds to
+    wait before the same may work; None where nobody said.
     """
 
     code: ClassVar[str] = "error"
+    retry_after: float | None = None
 
     def __init__(self, what: str, *, why: str = "", todo: str = "") -> None:
         super().__init__(what)
@@ -135,9 +137,10 @@ class TooLarge(Refused):
 
 
 class LimitReached(Refused):
-    """A count or a rate is used up. `retry_after` is in seconds."""
+    """A count or a rate is used up; `retry_after` says for how long."""
 
     code = "limit-reached"
+    retry_after: float
 
     def __init__(self, what: str, *, retry_after: int = 5, why: str = "", todo: str = "") -> None:
         super().__init__(what, why=why, todo=todo)
@@ -177,10 +180,11 @@ class Vetoed(TowpathError):
 class Unanswered(TowpathError):
     """Whoever had to be asked or told did not answer as it should; later it may.
 
-    `reached`: whether what was said may have been heard. `retry_after` is in seconds.
+    `reached`: whether what was said may have been heard.
     """
 
     code = "unanswered"
+    retry_after: float
 
     def __init__(
         self,
@@ -275,14 +279,10 @@ class SettingsError(TowpathError):
 
 
 class TransferError(TowpathError):
-    """A client's transfer failed. `retryable` says whether the same call may work later.
-
-    `retry_after`: seconds that the server asked to wait for, None if it did not.
-    """
+    """A client's transfer failed. `retryable` says whether the same call may work later."""
 
     code = "transfer"
     retryable: bool = False
-    retry_after: float | None = None
 
 
 class ServerUnreachable(TransferError):

@@ -54,6 +54,16 @@ def test_what_may_pass_is_known_from_what_stays() -> None:
     assert not retry.may_pass(words.refusal(418, {}, b""))
 
 
+@pytest.mark.parametrize("code", ["unanswered", "limit-reached", "store-busy", "ledger-error"])
+def test_whatever_may_pass_waits_as_long_as_the_server_asked_to(code: str) -> None:
+    error = problem(503, code, **{"retry-after": "40"})
+    assert error.code == code
+    assert error.retry_after == 40
+    assert Patience(1).after(error) == 40
+    with pytest.raises(type(error)):
+        Patience(1, deadline=10).after(error)
+
+
 def test_the_true_offset_is_taken_from_a_conflict() -> None:
     error = problem(409, "offset-conflict", **{"upload-offset": "12"})
     assert isinstance(error, errors.OffsetConflict)

@@ -296,7 +296,7 @@ class Crew:
 
     def _wait_after(self, attempt: Attempt, failure: TowpathError, now: float) -> float:
         """Seconds; raises the failure when there is no use in waiting, or not any more."""
-        asked = getattr(failure, "retry_after", None) or 0.0
+        asked = failure.retry_after or 0.0
         if not may_pass(failure):
             raise failure
         if asks_to_wait(failure) and self._working:

@@ -20,6 +20,7 @@ from towpath.errors import (
     StoreBusy,
     TowpathError,
     TransferError,
+    Unanswered,
 )
 
 _log = logging.getLogger(__name__)
@@ -34,13 +35,14 @@ def may_pass(error: TowpathError) -> bool:
     """True when the same request may work later."""
     if isinstance(error, TransferError):
         return error.retryable
-    return isinstance(error, (Interrupted, LedgerError, LimitReached, OffsetConflict, StoreBusy))
+    return isinstance(
+        error, (Interrupted, LedgerError, LimitReached, OffsetConflict, StoreBusy, Unanswered)
+    )
 
 
 def asks_to_wait(error: TowpathError) -> bool:
     """True when the server said that it is busy: less at once may get through."""
-    busy = isinstance(error, (LimitReached, StoreBusy))
-    return busy or getattr(error, "retry_after", None) is not None
+    return isinstance(error, (LimitReached, StoreBusy)) or error.retry_after is not None
 
 
 def longest_making(size: int) -> float:
@@ -75,9 +77,8 @@ class Patience:
         if not may_pass(error) or self._failures > self._retries:
             raise error
         longest = min(_LONGEST, _FIRST * 2 ** min(self._waits - 1, _DOUBLINGS))
-        wait = random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
-        if isinstance(error, (LimitReached, TransferError)):
-            wait = max(wait, error.retry_after or 0.0)
+        spread = random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
+        wait = max(spread, error.retry_after or 0.0)
         if self._ends is not None and time.monotonic() + wait > self._ends:
             raise error
         _log.info("Trying again in %.1f s, after: %s", wait, error)

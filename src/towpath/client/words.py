@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -179,15 +180,13 @@ def refusal(status: int, fields: Fields, body: bytes) -> TowpathError:
     kind = kind or _BY_STATUS.get(status)
     if kind is errors.OffsetConflict:
         return errors.OffsetConflict(_sentence(what), offset=offset or 0, why=why, todo=todo)
-    if kind is errors.LimitReached:
-        wait = int(seconds_to_wait(fields) or 5)
-        return errors.LimitReached(_sentence(what), retry_after=wait, why=why, todo=todo)
     if kind is None or kind is TowpathError:
         kind = errors.TransferError if status in _SAYS_LATER else BadAnswer
     error = kind(_sentence(what), why=why, todo=todo)
     if isinstance(error, errors.TransferError):
         error.retryable = status in _SAYS_LATER
-        error.retry_after = seconds_to_wait(fields)
+    if (wait := seconds_to_wait(fields)) is not None:
+        error.retry_after = ceil(wait)
     return error
 
 

@@ -133,7 +133,7 @@ class Chores:
         try:
             await self._work[row.kind](row)
         except Unanswered as error:
-            again, why = float(error.retry_after), str(error)
+            again, why = error.retry_after, str(error)
         except TowpathError as error:
             why = str(error)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is tried again
