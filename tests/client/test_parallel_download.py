@@ -12,7 +12,6 @@ from random import Random
 
 import pytest
 
-from towpath import errors
 from towpath.client import BlockingTransfer, Client, DownloadResult
 from towpath.client.parallel_download import ParallelDownload
 from towpath.client.resume import Notebook
@@ -193,7 +192,10 @@ def test_a_part_that_somebody_cut_is_begun_anew(running: Server, tmp_path: Path)
     assert (tmp_path / "x").read_bytes() == DATA
 
 
-def test_a_note_that_says_too_much_is_found_out(running: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["part", "note"])
+def test_what_is_not_as_it_was_noted_comes_again(
+    running: Server, tmp_path: Path, damage: str
+) -> None:
     state = tmp_path / "state"
     with way(running, lambda _: Plan(down=Lane(rate=4 * MIB))) as (wire, _, url):
         with Client(url, state_dir=state, connections=4) as client:
@@ -202,12 +204,15 @@ def test_a_note_that_says_too_much_is_found_out(running: Server, tmp_path: Path)
             transfer.pause()
         (note,) = Notebook(state).all()
         (start, end, crc), *rest = note.spans
-        Notebook(state).write(replace(note, spans=((start, end, crc ^ 1), *rest)))
+        if damage == "note":
+            Notebook(state).write(replace(note, spans=((start, end, crc ^ 1), *rest)))
+        else:
+            with (tmp_path / "x.part").open("r+b") as file:
+                file.seek(end - 100)
+                file.write(b"somebody else's bytes")
         wire.plan = lambda _: Plan()
-        with (
-            Client(url, state_dir=state) as client,
-            pytest.raises(errors.DigestMismatch, match="They were removed"),
-        ):
-            client.download("big.bin", tmp_path / "x").result()
-    assert not (tmp_path / "x").exists()
+        with Client(url, state_dir=state) as client:
+            down = client.download("big.bin", tmp_path / "x").result()
+    assert (down.resumed_from, down.verified) == (note.offset - (end - start), True)
+    assert (tmp_path / "x").read_bytes() == DATA
     assert not (tmp_path / "x.part").exists()

@@ -1,8 +1,9 @@
 """Bring one object by many connections at once into a file of its full length.
 
-Rules: what the note says is here lies on the disk: data is synced before it is noted; nothing is
-asked for without the object's ETag, so that bytes of two objects are never mixed. Of a coded object
-whole chunks come, each proven before it is written, by up to three connections, as memory lets.
+Rules: what the note says is here lies on the disk: data is synced before it is noted, and what an
+earlier run left is read again, since others may have written there meanwhile. Nothing is asked for
+without the object's ETag, so that bytes of two objects are never mixed. Of a coded object whole
+chunks come, each proven before it is written, by up to three connections, as memory lets.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ class ParallelDownload:
         whole = os.fstat(self._file.fileno()).st_size == self._length
         if note.dialect == RANGES and whole:
             for span in note.spans:
-                extent = extent.add(Span(*span))
+                if self._is_as_noted(found := Span(*span)):
+                    extent = extent.add(found)
             return extent
         try:
             self._file.truncate(self._length)
@@ -112,6 +114,12 @@ class ParallelDownload:
         self._marker.note = replace(note, dialect=RANGES, spans=(), marks=(), offset=0)
         self._marker.write()
         return extent
+
+    def _is_as_noted(self, span: Span) -> bool:
+        """Whether the bytes that an earlier run left are still those that came."""
+        check = self._control.check
+        with self._memory.block(check) as buffer:
+            return Blocks(self._file, buffer).crc(span.start, span.end, 0, check) == span.crc
 
     def _keep(self, extent: Extent) -> None:
         """Make the bytes last, then the word that they are here."""
