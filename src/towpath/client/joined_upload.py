@@ -23,10 +23,10 @@ from towpath.client.control import Control
 from towpath.client.dial import split
 from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew, TooWide
-from towpath.client.parallel_upload import Arrived
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.persist import persist
 from towpath.client.progress import Direction, Meter
+from towpath.client.results import Arrived
 from towpath.client.resume import JOINED, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience, longest_making
 from towpath.client.tuning import LARGEST, MOST, Tuner
@@ -146,8 +146,7 @@ class JoinedUpload:
 
     def _plan(self) -> bool:
         """Begin the first part, and say which ones there will be; False if that cannot be."""
-        offered = words.extensions(self._peer.ask("OPTIONS", self._files, again=True).fields)
-        if "concatenation" not in offered:
+        if "concatenation" not in self._peer.extensions(self._check):
             return False
         size = self._source.size
         count = max(2, min(MOST_PARTS, size // SMALLEST_PART))

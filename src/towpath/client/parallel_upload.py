@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from towpath.client import parallel_words as words
 from towpath.client.beginning import new_note
@@ -24,6 +24,7 @@ from towpath.client.parallel import Attempt, Crew, TooWide
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.persist import persist
 from towpath.client.progress import Meter
+from towpath.client.results import Arrived
 from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience, longest_making
 from towpath.client.tuning import LARGEST, MOST, SWIFT, Tuner
@@ -50,17 +51,6 @@ _NEAR = 4  # connections to a near server: while it syncs what one sent, others 
 _SOON = 2.0  # seconds that whoever pauses waits for an answer at most
 
 T = TypeVar("T")
-
-
-class Arrived(NamedTuple):
-    """An upload that is complete at the server."""
-
-    url: str  # of the upload
-    object: str  # the URL of what was made of it
-    name: str | None  # as the server has it
-    crc: int | None  # of what it has
-    ours: int | None  # of what was read here; None if nobody asked to verify
-    perhaps_twice: bool = False  # an answer was lost: the server may have it once more
 
 
 class ParallelUpload:

@@ -115,7 +115,7 @@ class Peer:
         self._idle: list[tuple[Origin, Connection]] = []
         self._lock = threading.Lock()
         self._pace = FREE
-        self._known: dict[str, frozenset[str]] = {}  # of all that share the connections
+        self._options: dict[str, Mapping[str, str]] = {}  # of all that share the connections
 
     def paced(self, pace: Pace) -> Peer:
         """The same server over the same connections, with bodies that go no faster than `pace`."""
@@ -196,14 +196,24 @@ class Peer:
                 raise
         return self.ask(method, url, fields, check=check)
 
-    def extensions(self, check: Callable[[], None] = _nobody) -> frozenset[str]:
-        """What its tus knows beyond the core of it; asked once. Nothing if it does not say."""
-        if "tus" not in self._known:
-            reply = self.ask("OPTIONS", self.address("files/"), check=check, again=True)
+    @property
+    def heard(self) -> Mapping[str, str]:
+        """What `options` was told before; nothing if nobody has asked."""
+        return self._options.get(self.address("files/"), {})
+
+    def options(self, check: Callable[[], None] = _nobody) -> Mapping[str, str]:
+        """What it says of how uploads are created; asked once. Nothing if it does not say."""
+        files = self.address("files/")
+        if files not in self._options:
+            reply = self.ask("OPTIONS", files, check=check, again=True)
             if not reply.ok:
-                return frozenset()
-            self._known["tus"] = words.extensions(reply.fields)
-        return self._known["tus"]
+                return {}
+            self._options[files] = reply.fields
+        return self._options[files]
+
+    def extensions(self, check: Callable[[], None] = _nobody) -> frozenset[str]:
+        """What its tus knows beyond the core of it. Nothing if it does not say."""
+        return words.extensions(self.options(check))
 
     @property
     def stored(self) -> Peer:

@@ -42,3 +42,14 @@ class DownloadResult(NamedTuple):
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
         return self._asdict()
+
+
+class Arrived(NamedTuple):
+    """An upload that is complete at the server."""
+
+    url: str  # of the upload
+    object: str  # the URL of what was made of it
+    name: str | None  # as the server has it
+    crc: int | None  # of what it has
+    ours: int | None  # of what was read here; None if nobody asked to verify
+    perhaps_twice: bool = False  # an answer was lost: the server may have it once more

@@ -13,7 +13,7 @@ import io
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from towpath.client import words
 from towpath.client.beginning import new_note
@@ -23,6 +23,7 @@ from towpath.client.memory import Memory
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.persist import persist
 from towpath.client.progress import Meter
+from towpath.client.results import Arrived
 from towpath.client.resume import WHOLE, Notebook, Source
 from towpath.client.retry import Patience, may_pass
 from towpath.client.words import Standing
@@ -37,14 +38,6 @@ SMALL = 64 * 1024
 T = TypeVar("T")
 
 _NEEDED = frozenset({"creation-with-upload", "checksum"})  # extensions of tus
-
-
-class Arrived(NamedTuple):
-    """A small file that the server has."""
-
-    url: str
-    standing: Standing
-    ours: int | None  # CRC64NVME of what was read here; None if nobody asked to verify
 
 
 class WholeUpload:
@@ -99,7 +92,7 @@ class WholeUpload:
             self._notebook.remove(task.id)
             return None
         self._meter.at(source.size)
-        return Arrived(url, standing, ours)
+        return Arrived(url=url, object=url, name=standing.name, crc=standing.crc, ours=ours)
 
     def _persist(self, patience: Patience, act: Callable[[], T]) -> T:
         return persist(act, patience, self._control, self._meter)

@@ -34,7 +34,6 @@ def removed(*, gone: bool) -> str:
 
 def terminate(peer: Peer, note: Note) -> None:
     """Remove the parts of an upload, and what they were joined to. Raises TransferError."""
-    offered = words.extensions(peer.ask("OPTIONS", peer.address("files/"), again=True).fields)
-    if "termination" in offered:
+    if "termination" in peer.extensions():
         for url in filter(None, (note.url, *(url for _, _, url in note.parts))):
             peer.ask("DELETE", url, words.TUS, again=True)

@@ -66,6 +66,11 @@ def extensions(fields: Fields) -> frozenset[str]:
     return frozenset(name.strip() for name in fields.get("tus-extension", "").split(","))
 
 
+def speaks_tus(fields: Fields) -> bool:
+    """Whether a server that answered so knows tus."""
+    return "tus-resumable" in fields or "tus-version" in fields
+
+
 def _metadata(metadata: Mapping[str, str]) -> str:
     for key in metadata:
         if not _KEY.fullmatch(key):
@@ -94,6 +99,8 @@ class Standing(NamedTuple):
     length: int | None = None
     crc: int | None = None  # CRC64NVME of all bytes; None while the server does not say
     name: str | None = None  # what the object is called in the end
+    complete: bool | None = None  # whether the server knows that this is all; None: not said
+    most: int | None = None  # bytes of one chunk, if it bounds them
 
 
 def standing(fields: Fields) -> Standing:
