@@ -92,21 +92,6 @@ def test_a_stop_wakes_a_thread_within_a_read(way: str, monkeypatch: pytest.Monke
     asyncio.run(main())
 
 
-def test_all_sources_are_stopped_for_a_shutdown(serve: Any) -> None:
-    serving = serve()
-    clients = [serving.connect() for _ in range(5)]
-    for client in clients:
-        client.head("/write", length=1000)
-        client.send(b"x")
-        serving.source()
-    serving.server.should_exit = True
-    serving.loop.call_soon_threadsafe(serving.registry.stop_all)
-    assert {serving.result().ending for _ in clients} == {"stopped"}
-    for client in clients:
-        assert client.answer().status == 400
-        client.__exit__()
-
-
 def test_a_graceful_shutdown_waits_for_a_body(serve: Any) -> None:
     serving = serve()
     with serving.connect() as idle, serving.connect() as client:

@@ -2,6 +2,9 @@
 
 A profile is a pure function of the file's size (bytes) and, for `adaptive`, of the measured
 rate and the memory at hand. 1 MB is 2**20 bytes here, as everywhere in Towpath.
+
+`adaptive` is the rule for one answer. The client's own transfers adapt, too, by `client.tuning`,
+which learns from each chunk and finds the number of connections besides; they do not ask here.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ _ADAPTIVE_SECONDS = 2.0
 class Profile(StrEnum):
     """Whose rule is followed."""
 
-    ADAPTIVE = "adaptive"
+    ADAPTIVE = "adaptive"  # nobody's but ours: for who knows a rate
     STEADY = "steady"  # in-process operations, first document
     BROAD = "broad"  # in-process operations, second document
     DOCUMENT = "document"  # document sessions

@@ -48,11 +48,6 @@ def begin_sync(descriptor: int, start: int, end: int) -> None:
         _sync_file_range(descriptor, start, end - start, _BEGIN)
 
 
-def sync_entries(descriptor: int) -> None:
-    """Return when the entries of the folder are durable."""
-    os.fsync(descriptor)
-
-
 def _find_sync_file_range() -> ctypes._NamedFuncPointer | None:
     if not sys.platform.startswith("linux"):
         return None

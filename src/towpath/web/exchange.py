@@ -123,7 +123,6 @@ class Exchange:
         )
         if cycle.more_body and not gone:
             protocol.flow.pause_reading()
-        protocol.registry.active.add(self.source)
         return self.source
 
     def _body_over(self) -> None:
@@ -132,7 +131,6 @@ class Exchange:
         if source is None or self._source_over.is_set():
             return
         self._source_over.set()
-        self.protocol.registry.active.discard(source)
         source.close()
         if source.reset:
             cycle.disconnected = True

@@ -1,18 +1,16 @@
-"""What all connections of one server share: their limits, the pool that sends, who is at work."""
+"""What all connections of one server share: their limits, and the pool that sends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from weakref import WeakSet
 
 from towpath.protocol.cors import Pairs
 from towpath.web.limits import WireLimits
-from towpath.web.socket_source import SocketSource
 
 
 class Registry:
-    """Made once per server, given to `contract.http_class` and kept by the application.
+    """Made once per server, and given to `contract.http_class`.
 
     `senders` is a bounded pool whose threads run sendfile(2); it belongs to the caller.
     `shared` gives what also those answers have that never reach the application, from the
@@ -28,9 +26,3 @@ class Registry:
         self.limits = limits
         self.shared = shared
         self.senders = senders
-        self.active: WeakSet[SocketSource] = WeakSet()  # touched on the loop only
-
-    def stop_all(self) -> None:
-        """Stop every body that is being received: for a shutdown. On the loop."""
-        for source in list(self.active):
-            source.stop()

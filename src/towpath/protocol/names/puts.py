@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from towpath.core.command import Create, NewUpload
-from towpath.core.digest import CRC64NVME, SHA256, SIZES, format_digests, hasher, parse_digests
+from towpath.core.digest import CRC64NVME, SHA256, SIZES, hasher, parse_digests
 from towpath.core.model import OnConflict
 from towpath.core.names import check_name
 from towpath.core.transfer import Write
@@ -213,28 +213,6 @@ def moved(current: Current | None) -> Reply:
         code="precondition",
         fields=() if current is None else (("etag", current.tag),),
     )
-
-
-def compose(put: Put, *, base: str = "") -> Head:
-    """The request for a PUT; its bytes are the caller's to send."""
-    new, write = put.create.new, put.create.write
-    fields: dict[str, str] = {}
-    if new.length is None:
-        fields["transfer-encoding"] = "chunked"
-    else:
-        fields["content-length"] = str(new.length)
-    if new.media_type is not None:
-        fields["content-type"] = new.media_type
-    if new.shares:
-        fields["expect"] = "100-continue"
-    digests = {**new.digests, **(write.digests if write is not None else {})}
-    if digests:
-        fields["repr-digest"] = format_digests(digests)
-    if put.condition.match is not None:
-        fields["if-match"] = ", ".join(put.condition.match)
-    if put.condition.none:
-        fields["if-none-match"] = ", ".join(put.condition.none)
-    return Head(method="PUT", path=f"/{new.name}", fields=fields, base=base)
 
 
 def render_put(base: str, path: str, tag: str, digests: str, *, created: bool) -> Reply:
