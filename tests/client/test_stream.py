@@ -265,9 +265,9 @@ def test_whatever_a_source_raises_ends_the_upload_and_leaves_nothing(
         for piece in pieces():
             yield piece
 
-    source = {"generator": pieces, "asynchronous": later, "pipe": lambda: Torn(DATA)}[kind]()
+    sources: dict[str, Any] = {"generator": pieces(), "asynchronous": later(), "pipe": Torn(DATA)}
     with pytest.raises(errors.TransferError, match=f"{error.__name__}: torn") as failed:
-        carry("upload", source, "x", client=SMALL)
+        carry("upload", sources[kind], "x", client=SMALL)
     assert type(failed.value.__cause__) is error
     assert server.uploads == {}
 

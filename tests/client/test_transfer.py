@@ -177,6 +177,63 @@ async def test_a_callback_hears_the_last_value_and_its_errors_harm_nobody(
     assert "progress callback" in caplog.text
 
 
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_callback_cannot_leave_by_what_is_no_common_error(
+    server: FakeServer,
+    state: Path,
+    kind: type[BaseException],
+    asynchronous: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen: list[Progress] = []
+
+    def call(progress: Progress) -> None:
+        seen.append(progress)
+        raise kind
+
+    async def call_later(progress: Progress) -> None:
+        await asyncio.sleep(0)
+        call(progress)
+
+    async with AsyncClient(server.url, state_dir=state) as client:
+        transfer = client.upload(b"x", "x", progress=call_later if asynchronous else call)
+        assert (await transfer).verified
+    assert seen[-1].state == "complete"
+    assert "progress callback" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
+def test_a_callback_of_the_blocking_side_cannot_leave_either(
+    server: FakeServer, state: Path, kind: type[BaseException]
+) -> None:
+    seen: list[Progress] = []
+
+    def call(progress: Progress) -> None:
+        seen.append(progress)
+        raise kind
+
+    with Client(server.url, state_dir=state) as client:
+        assert client.upload(b"x", "x", progress=call).result(10).verified
+    assert seen[-1].state == "complete"
+
+
+def test_a_callback_that_would_close_its_own_client_hears_so(
+    server: FakeServer, state: Path
+) -> None:
+    heard: list[BaseException] = []
+
+    def close(_: Progress) -> None:
+        try:
+            client.close()
+        except errors.StateConflict as error:
+            heard.append(error)
+
+    with Client(server.url, state_dir=state) as client:
+        assert client.upload(b"x", "x", progress=close).result(10).verified
+    assert "cannot wait for its own client" in str(heard[0])
+
+
 async def test_transfers_run_side_by_side_up_to_the_limit(
     server: FakeServer, tmp_path: Path, state: Path
 ) -> None:

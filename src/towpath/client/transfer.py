@@ -99,7 +99,7 @@ class Transfer(Generic[R]):
             return await asyncio.shield(self._task)
         finally:
             if self._reports is not None and self._task.done():
-                await asyncio.shield(self._reports)
+                await asyncio.wait({self._reports})
 
     def __await__(self) -> Generator[object, None, R]:
         return self.wait().__await__()
@@ -155,7 +155,7 @@ class Transfer(Generic[R]):
         if not self._task.cancelled():
             self._task.exception()  # known: nobody need hear of it again
         if self._reports is not None:
-            await self._reports
+            await asyncio.wait({self._reports})
 
     async def _live(self) -> R:
         try:
@@ -243,9 +243,21 @@ class Transfer(Generic[R]):
                 called = callback(progress)
                 if inspect.isawaitable(called):
                     await called
-            except Exception:  # noqa: BLE001 - a stranger's code; nothing of it may end a transfer
+            except BaseException as error:  # a stranger's code; nothing of it may end a transfer
+                if _is_for_us(error):
+                    raise
                 _log.exception("The progress callback of transfer %s failed.", self.id)
             await asyncio.wait({self._task}, timeout=_CALLBACK_SECONDS)
+
+
+def _is_for_us(error: BaseException) -> bool:
+    """True if it was not the callback that raised it: our task ends, or somebody pressed Ctrl-C."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    if isinstance(error, KeyboardInterrupt):  # no other thread gets one from outside
+        return threading.current_thread() is threading.main_thread()
+    return isinstance(error, GeneratorExit)
 
 
 async def in_thread(work: Callable[[], R]) -> R:
