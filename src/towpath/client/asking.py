@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 class Asking:
     """The part of AsyncClient that only asks."""
 
-    _peer: Peer
+    @property
+    def _peer(self) -> Peer:
+        """The server. Raises StateConflict once the client is closed."""
+        raise NotImplementedError
 
     async def names(
         self, prefix: str = "", *, page: int = 1000, after: str = ""
