@@ -12,7 +12,7 @@ from towpath.codec.record import (
     KeyRecord,
     only_recipients,
 )
-from towpath.errors import Unreadable, WrongKey
+from towpath.errors import Malformed, Unreadable, WrongKey
 
 FILE = bytes(range(16))
 ONE, OTHER = KeyFile.new(), KeyFile.new()
@@ -59,6 +59,12 @@ def test_wrapping_anew_lets_others_in_and_keeps_the_file_keys() -> None:
         renewed.open([ONE])
     with pytest.raises(WrongKey):
         record(ONE).rewrapped([OTHER], [OTHER])
+
+
+def test_a_file_for_nobody_is_refused_in_words_of_its_own() -> None:
+    for make in (lambda: record(), lambda: record(ONE).rewrapped([ONE], [])):
+        with pytest.raises(Malformed, match="needs at least one key"):
+            make()
 
 
 def test_a_record_knows_whether_it_is_for_just_these() -> None:
