@@ -62,9 +62,10 @@ def test_wrapping_anew_lets_others_in_and_keeps_the_file_keys() -> None:
 
 
 def test_a_file_for_nobody_is_refused_in_words_of_its_own() -> None:
-    for make in (lambda: record(), lambda: record(ONE).rewrapped([ONE], [])):
-        with pytest.raises(Malformed, match="needs at least one key"):
-            make()
+    with pytest.raises(Malformed, match="needs at least one key"):
+        record()
+    with pytest.raises(Malformed, match="needs at least one key"):
+        record(ONE).rewrapped([ONE], [])
 
 
 def test_a_record_knows_whether_it_is_for_just_these() -> None:
@@ -92,8 +93,6 @@ def test_more_keys_than_may_be_are_refused() -> None:
         full.added(KEYS[0], [ONE])
     with pytest.raises(Unreadable):
         KeyRecord.parse(KeyRecord(file_id=FILE, keys=full.keys * 2).render())
-    with pytest.raises(Unreadable):
-        KeyRecord(file_id=FILE).added(KEYS[0], [])
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from towpath.client.location import Location, absolute, local_name, name_for
 from towpath.client.memory import SHARED, Memory
 from towpath.client.opening import Make, Opening
 from towpath.client.peer import Peer
-from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.progress import Direction, Meter
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
 from towpath.client.surroundings import speed_limit, state_folder
@@ -130,7 +130,7 @@ class AsyncClient(Opening, Asking):
         try:
             if error is None:
                 for transfer in self._transfers:
-                    if not transfer.collected and transfer.progress.state is not _PAUSED:
+                    if not transfer.collected and not transfer.paused:
                         await transfer.wait()
         finally:
             await self.close()
@@ -343,5 +343,4 @@ class AsyncClient(Opening, Asking):
         return transfer
 
 
-_PAUSED = TransferState.PAUSED
 _NO_WORD = "Leave it out: a file is known by its path, size and time."

@@ -11,7 +11,8 @@ import inspect
 import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from typing import Generic, Protocol, TypeVar
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
 
 from towpath.client.control import Control, Stop, Stopped
 from towpath.client.disk import named
@@ -46,6 +47,7 @@ class Transfer(Generic[R]):
 
     `await transfer` gives its result or raises what ended it. `async for progress in transfer`
     gives the newest Progress whenever there is one: a slow reader misses values, never gets behind.
+    Leaving `async with transfer` waits for it, unless it is paused; by an error it pauses it.
     """
 
     def __init__(
@@ -92,6 +94,11 @@ class Transfer(Generic[R]):
         """True when `wait` returns at once."""
         return self._task.done()
 
+    @property
+    def paused(self) -> bool:
+        """True from `pause` to `resume`: it does not go on by itself."""
+        return self._asked.is_set() and not self._task.done()
+
     async def wait(self) -> R:
         """The result. Raises TowpathError when the transfer failed, Interrupted when cancelled."""
         self.collected = True
@@ -100,6 +107,21 @@ class Transfer(Generic[R]):
         finally:
             if self._reports is not None and self._task.done():
                 await asyncio.wait({self._reports})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        heard = self.done and self.collected
+        if error is not None:
+            await self.pause()
+        elif not heard and not self.paused:
+            await self.wait()
 
     def __await__(self) -> Generator[object, None, R]:
         return self.wait().__await__()
