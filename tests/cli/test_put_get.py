@@ -220,3 +220,8 @@ def test_a_chunk_is_as_long_as_was_said_in_decimal_or_in_binary_units(
     assert run("put", big, "--chunk-size", said).code == 0
     sent = [fields for method, _, fields in server.requests if method == "PATCH"]
     assert int(sent[0]["content-length"]) == length
+
+
+def test_a_chunk_of_nothing_is_refused(run: Run, server: FakeServer, big: Path) -> None:
+    ran = run("put", big, "--chunk-size", "0")
+    assert (ran.code != 0, "chunk_size cannot be 0" in ran.err, server.requests) == (True, True, [])

@@ -198,6 +198,8 @@ def test_wrapping_anew_changes_who_can_read_and_moves_no_data(
     before = client.stat("rotated")
     with pytest.raises(errors.WrongKey):
         client.rewrap("rotated", [OTHER], [OTHER])
+    with pytest.raises(errors.Malformed, match="needs at least one key"):
+        client.rewrap("rotated", [KEY], [])
     client.rewrap("rotated", [KEY], [OTHER, ME.recipient])
     assert client.stat("rotated") == before
     with pytest.raises(errors.WrongKey):

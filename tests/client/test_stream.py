@@ -5,7 +5,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from awscrt.checksums import crc64nvme
 import towpath
 from tests.client.conftest import Carry
 from tests.client.fake import FakeServer, serving
-from tests.client.givers import DATA, ONCE, REWINDS, SMALL, SOURCES, each_source, generator
+from tests.client.givers import DATA, ONCE, REWINDS, SMALL, SOURCES, Pipe, each_source, generator
 from towpath import errors
 from towpath.client import stream
 from towpath.client.transfer import in_thread
@@ -245,12 +245,45 @@ def test_an_error_of_the_source_ends_the_upload_and_leaves_nothing(
     assert server.uploads == {}
 
 
-@pytest.mark.parametrize("pieces", [["text"], [b"a", 7]])
-def test_pieces_that_are_no_bytes_are_refused(
-    carry: Carry, server: FakeServer, pieces: list[Any]
+@pytest.mark.parametrize("error", [LookupError, GeneratorExit, SystemExit])
+@pytest.mark.parametrize("kind", ["generator", "asynchronous", "pipe"])
+def test_whatever_a_source_raises_ends_the_upload_and_leaves_nothing(
+    carry: Carry, server: FakeServer, kind: str, error: type[BaseException]
 ) -> None:
-    with pytest.raises(errors.TransferError, match="not bytes"):
-        carry("upload", pieces, "x")
+    class Torn(Pipe):
+        def readinto(self, buffer: Any) -> int:
+            return super().readinto(buffer) or torn()
+
+    def torn() -> int:
+        raise error("torn")
+
+    def pieces() -> Iterator[bytes]:
+        yield from generator(DATA[:2_000_000])
+        torn()
+
+    async def later() -> AsyncIterator[bytes]:
+        for piece in pieces():
+            yield piece
+
+    sources: dict[str, Any] = {"generator": pieces(), "asynchronous": later(), "pipe": Torn(DATA)}
+    with pytest.raises(errors.TransferError, match=f"{error.__name__}: torn") as failed:
+        carry("upload", sources[kind], "x", client=SMALL)
+    assert type(failed.value.__cause__) is error
+    assert server.uploads == {}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("pieces", [["text"], [b"a", 7], [b"a", None, b"b"]])
+def test_pieces_that_are_no_bytes_are_refused(
+    carry: Carry, server: FakeServer, pieces: list[Any], asynchronous: bool
+) -> None:
+    async def later() -> AsyncIterator[Any]:
+        for piece in pieces:
+            yield piece
+
+    bad = next(type(piece).__name__ for piece in pieces if not isinstance(piece, bytes))
+    with pytest.raises(errors.TransferError, match=f"A piece of it is {bad}, not bytes"):
+        carry("upload", later() if asynchronous else pieces, "x")
     assert server.uploads == {}
 
 

@@ -1,9 +1,12 @@
 """A transfer as its owner holds it: waiting, watching, pausing, cancelling."""
 
 import asyncio
+import io
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,6 +178,93 @@ async def test_a_callback_hears_the_last_value_and_its_errors_harm_nobody(
     assert seen[-1].state == "complete"
     assert len(seen) <= 2 + 10 * seconds
     assert "progress callback" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_callback_cannot_leave_by_what_is_no_common_error(
+    server: FakeServer,
+    state: Path,
+    kind: type[BaseException],
+    asynchronous: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen: list[Progress] = []
+
+    def call(progress: Progress) -> None:
+        seen.append(progress)
+        raise kind
+
+    async def call_later(progress: Progress) -> None:
+        await asyncio.sleep(0)
+        call(progress)
+
+    async with AsyncClient(server.url, state_dir=state) as client:
+        transfer = client.upload(b"x", "x", progress=call_later if asynchronous else call)
+        assert (await transfer).verified
+    assert seen[-1].state == "complete"
+    assert "progress callback" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
+def test_a_callback_of_the_blocking_side_cannot_leave_either(
+    server: FakeServer, state: Path, kind: type[BaseException]
+) -> None:
+    seen: list[Progress] = []
+
+    def call(progress: Progress) -> None:
+        seen.append(progress)
+        raise kind
+
+    with Client(server.url, state_dir=state) as client:
+        assert client.upload(b"x", "x", progress=call).result(10).verified
+    assert seen[-1].state == "complete"
+
+
+def test_a_callback_that_would_close_its_own_client_hears_so(
+    server: FakeServer, state: Path
+) -> None:
+    heard: list[BaseException] = []
+
+    def close(_: Progress) -> None:
+        try:
+            client.close()
+        except errors.StateConflict as error:
+            heard.append(error)
+
+    with Client(server.url, state_dir=state) as client:
+        assert client.upload(b"x", "x", progress=close).result(10).verified
+    assert "cannot wait for its own client" in str(heard[0])
+
+
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "upload": lambda client: client.upload(b"x", "x"),
+    "upload of a path": lambda client: client.upload(__file__),
+    "download": lambda client: client.download("x", "/dev/null/never"),
+    "download into a file": lambda client: client.download("x", io.BytesIO()),
+    "open": lambda client: client.open("x", "wb"),
+    "read": lambda client: client.open("x").read(),
+    "stat": lambda client: client.stat("x"),
+    "names": lambda client: client.names(),
+    "blocks": lambda client: client.blocks("x"),
+    "unfinished": lambda client: client.unfinished(),
+    "rewrap": lambda client: client.rewrap("x", [], []),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_client_that_is_closed_begins_nothing(
+    server: FakeServer, state: Path, call: str
+) -> None:
+    client = AsyncClient(server.url, state_dir=state)
+    await client.upload(b"x", "x")
+    await client.close()
+    asked = len(server.requests)
+    with pytest.raises(errors.StateConflict, match="The client is closed"):  # noqa: PT012 - each way to call
+        called = CALLS[call](client)
+        await (anext(called) if hasattr(called, "__anext__") else called)
+    await client.close()  # again is no error
+    assert len(server.requests) == asked
 
 
 async def test_transfers_run_side_by_side_up_to_the_limit(

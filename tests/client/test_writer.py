@@ -7,7 +7,9 @@ import io
 import tarfile
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,106 @@ def test_a_client_that_ends_completes_no_open_file(server: FakeServer, state: Pa
     with pytest.raises(errors.TowpathError):
         file.write(DATA)
     file.cancel()
+
+
+# -- several who write
+
+
+@pytest.mark.parametrize("size", [1_000, 200_000])
+def test_writes_of_several_threads_are_all_there_and_each_is_whole(
+    client: towpath.Client, server: FakeServer, size: int
+) -> None:
+    def write(number: int) -> None:
+        for _ in range(5):
+            assert file.write(bytes([number]) * size) == size
+
+    with client.open("x", "wb") as file, ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    data = bytes(server.named("x").data)
+    written = Counter(data[at : at + size] for at in range(0, len(data), size))
+    assert written == {bytes([number]) * size: 5 for number in range(8)}
+    assert file.tell() == len(data) == 40 * size
+
+
+def test_writes_of_several_tasks_are_all_there_in_the_order_of_the_calls(
+    server: FakeServer, state: Path
+) -> None:
+    async def main() -> tuple[int, int]:
+        async with (
+            towpath.AsyncClient(server.url, state_dir=state) as client,
+            client.open("x", "wb") as file,
+        ):
+            counts = await asyncio.gather(*(file.write(bytes([n]) * 1000) for n in range(50)))
+        return sum(counts), await file.tell()
+
+    assert asyncio.run(main()) == (50_000, 50_000)
+    assert bytes(server.named("x").data) == b"".join(bytes([n]) * 1000 for n in range(50))
+
+
+def test_a_write_that_is_cancelled_in_its_turn_stays_whole(server: FakeServer, state: Path) -> None:
+    async def main() -> None:
+        async with (
+            towpath.AsyncClient(server.url, state_dir=state) as client,
+            client.open("x", "wb") as file,
+        ):
+            writing = asyncio.ensure_future(file.write(DATA * 4))
+            await asyncio.to_thread(until, lambda: server.count("PATCH") == 1)
+            writing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+            server.release.set()
+            await file.write(b"after")
+
+    server.fail("PATCH", "hold", at=0)
+    asyncio.run(main())
+    assert bytes(server.named("x").data) == DATA * 4 + b"after"
+
+
+def test_a_file_is_given_up_while_another_thread_writes_to_it(
+    client: towpath.Client, server: FakeServer
+) -> None:
+    server.fail("PATCH", "hold", at=0)
+    file = client.open("x", "wb")
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(file.write, DATA * 4)
+        until(lambda: server.count("PATCH") == 1)
+        file.cancel()
+        server.release.set()
+        with pytest.raises(errors.Interrupted):
+            writing.result(10)
+    assert (file.closed, server.uploads) == (True, {})
+
+
+def test_closing_again_waits_for_what_an_earlier_call_no_longer_waited_for(
+    server: FakeServer, state: Path
+) -> None:
+    async def main() -> Any:
+        async with towpath.AsyncClient(server.url, state_dir=state) as client:
+            file = client.open("x", "wb")
+            await file.write(DATA)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(file.aclose(), 0.01)
+            server.release.set()
+            await file.aclose()
+            return file.result
+
+    server.fail("PATCH", "hold", at=0)
+    assert asyncio.run(main()).verified
+    assert bytes(server.named("x").data) == DATA
+
+
+def test_closing_again_raises_what_ended_the_upload(server: FakeServer, state: Path) -> None:
+    async def main() -> None:
+        async with towpath.AsyncClient(server.url, state_dir=state) as client:
+            file = client.open("x", "wb")
+            for _ in range(2):
+                with pytest.raises(errors.Forbidden):
+                    await file.aclose()
+            await file.cancel()
+            await file.aclose()  # given up: there is nothing to hear
+
+    server.fail("POST", "status", status=403)
+    asyncio.run(main())
 
 
 # -- by Python's own libraries

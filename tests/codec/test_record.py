@@ -12,7 +12,7 @@ from towpath.codec.record import (
     KeyRecord,
     only_recipients,
 )
-from towpath.errors import Unreadable, WrongKey
+from towpath.errors import Malformed, Unreadable, WrongKey
 
 FILE = bytes(range(16))
 ONE, OTHER = KeyFile.new(), KeyFile.new()
@@ -61,6 +61,13 @@ def test_wrapping_anew_lets_others_in_and_keeps_the_file_keys() -> None:
         record(ONE).rewrapped([OTHER], [OTHER])
 
 
+def test_a_file_for_nobody_is_refused_in_words_of_its_own() -> None:
+    with pytest.raises(Malformed, match="needs at least one key"):
+        record()
+    with pytest.raises(Malformed, match="needs at least one key"):
+        record(ONE).rewrapped([ONE], [])
+
+
 def test_a_record_knows_whether_it_is_for_just_these() -> None:
     made = record(ONE, WORDS)
     assert made.is_for([WORDS, ONE])
@@ -86,8 +93,6 @@ def test_more_keys_than_may_be_are_refused() -> None:
         full.added(KEYS[0], [ONE])
     with pytest.raises(Unreadable):
         KeyRecord.parse(KeyRecord(file_id=FILE, keys=full.keys * 2).render())
-    with pytest.raises(Unreadable):
-        KeyRecord(file_id=FILE).added(KEYS[0], [])
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def connect(notebook: Notebook, job: Job, throttle: Throttle, lines: Lines) -> C
         parallel=job.parallel,
         connections=job.connections,
         total_connections=lines,
-        chunk_size=job.chunk_size,
+        chunk_size=job.chunk_size or None,
         retries=job.retries,
         verify=job.verify,
         limit=throttle,

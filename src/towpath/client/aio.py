@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from towpath.client.asking import Asking
+from towpath.client.bounds import insist_on, insist_on_time
 from towpath.client.coded import (
     Coded,
     coding_of,
@@ -29,14 +30,14 @@ from towpath.client.location import Location, absolute, local_name, name_for
 from towpath.client.memory import SHARED, Memory
 from towpath.client.opening import Make, Opening
 from towpath.client.peer import Peer
-from towpath.client.progress import Direction, Meter, TransferState
+from towpath.client.progress import Direction, Meter
 from towpath.client.resume import Note, Notebook, transfer_id
 from towpath.client.retry import Patience
 from towpath.client.surroundings import speed_limit, state_folder
 from towpath.client.throttle import Limit, Pace, Throttle
 from towpath.client.transfer import Flow, OnProgress, Transfer, in_thread
 from towpath.client.upload import Upload, UploadTask
-from towpath.errors import Malformed
+from towpath.errors import Malformed, StateConflict
 
 if TYPE_CHECKING:
     from towpath.client.records import NameRecord
@@ -63,6 +64,7 @@ class AsyncClient(Opening, Asking):
     none; by default what the environment says. `limit`: bytes a second for all together, or a text
     such as `20M` or `08:00,512k 19:00,10M 23:00,off` by local time; by default what TOWPATH_LIMIT
     says. Clients that are given the same Throttle share it, and so with Lines for the connections.
+    Raises SettingsError for what cannot be.
     """
 
     def __init__(  # noqa: PLR0913 - each stands for itself, and all but two are given by name
@@ -86,10 +88,15 @@ class AsyncClient(Opening, Asking):
         proxy: str | None = None,
         limit: Limit | Throttle = None,
     ) -> None:
+        insist_on(1, parallel=parallel, connections=connections)
+        insist_on(1, total_connections=total_connections, chunk_size=chunk_size, memory=memory)
+        insist_on(0, retries=retries)
+        insist_on_time(timeout=timeout)
         said = speed_limit() if limit is None else limit
         self._throttle = said if isinstance(said, Throttle) else Throttle(said)
         peer = Peer(url, token, timeout=timeout, ca=ca, cert=cert, cert_key=cert_key, proxy=proxy)
-        self._peer = peer.paced(Pace(self._throttle))
+        self._way = peer.paced(Pace(self._throttle))
+        self._closed = False
         if not isinstance(state_dir, Notebook):
             state_dir = Notebook(state_folder() if state_dir is None else Path(state_dir))
         self._notebook = state_dir
@@ -104,6 +111,13 @@ class AsyncClient(Opening, Asking):
         self._transfers: list[Transfer[Any]] = []
         self._streams = []
 
+    @property
+    def _peer(self) -> Peer:
+        """The server. Raises StateConflict once the client is closed, so that nothing begins."""
+        if self._closed:
+            raise StateConflict("The client is closed.", todo="Make a new one.")
+        return self._way
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -116,7 +130,7 @@ class AsyncClient(Opening, Asking):
         try:
             if error is None:
                 for transfer in self._transfers:
-                    if not transfer.collected and transfer.progress.state is not _PAUSED:
+                    if not transfer.collected and not transfer.paused:
                         await transfer.wait()
         finally:
             await self.close()
@@ -124,12 +138,14 @@ class AsyncClient(Opening, Asking):
     async def close(self) -> None:
         """Pause what is under way, keep its state, and hang up.
 
-        An upload that nobody could go on with, a stream without a fingerprint, is given up.
+        An upload that nobody could go on with, a stream without a fingerprint, is given up. Again
+        is no error; any other call raises StateConflict then.
         """
+        self._closed = True
         await asyncio.gather(*(transfer.close() for transfer in self._transfers))
         await self._leave_streams()
         self._transfers.clear()
-        self._peer.done_with()
+        self._way.done_with()
 
     def set_limit(self, limit: Limit) -> None:
         """Another limit for all transfers together, from now on. Raises SettingsError."""
@@ -284,8 +300,9 @@ class AsyncClient(Opening, Asking):
 
     async def unfinished(self) -> list[Note]:
         """What this machine remembers of transfers with this server that are not finished."""
+        url = self._peer.url
         notes = await in_thread(lambda: list(self._notebook.all()))
-        return [note for note in notes if note.server == self._peer.url]
+        return [note for note in notes if note.server == url]
 
     async def forget(self, note: Note) -> None:
         """Give an unfinished transfer up: remove what is half done, here and at the server.
@@ -326,5 +343,4 @@ class AsyncClient(Opening, Asking):
         return transfer
 
 
-_PAUSED = TransferState.PAUSED
 _NO_WORD = "Leave it out: a file is known by its path, size and time."

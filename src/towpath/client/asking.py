@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 class Asking:
     """The part of AsyncClient that only asks."""
 
-    _peer: Peer
+    @property
+    def _peer(self) -> Peer:
+        """The server. Raises StateConflict once the client is closed."""
+        raise NotImplementedError
 
     async def names(
         self, prefix: str = "", *, page: int = 1000, after: str = ""
@@ -47,7 +50,8 @@ class Asking:
     async def rewrap(self, name: str, keys: Sequence[Opens], encrypt: Sequence[Locks]) -> None:
         """From now on an encrypted file is for `encrypt`, and for no others; no data moves.
 
-        `keys`: what opens it as it is. Raises NotFound, WrongKey, Unreadable.
+        `keys`: what opens it as it is. Raises NotFound, WrongKey, Unreadable, and Malformed if
+        `encrypt` is empty.
         """
         await in_thread(partial(rewrap, self._peer, name, keys, encrypt))
 

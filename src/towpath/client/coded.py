@@ -205,7 +205,7 @@ def remove_record(peer: Peer, name: str) -> None:
 def rewrap(peer: Peer, name: str, keys: Sequence[Opens], locks: Sequence[Locks]) -> None:
     """Wrap the keys of the file of that name for `locks`, and for no others.
 
-    Raises NotFound, WrongKey, and Unreadable when it is not encrypted.
+    Raises NotFound, WrongKey, Malformed without locks, and Unreadable when it is not encrypted.
     """
     from towpath.client.coded_object import tail_of  # noqa: PLC0415 - slow to import
 

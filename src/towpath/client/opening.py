@@ -38,13 +38,17 @@ Writes = Literal["wb"]
 class Opening:
     """The part of AsyncClient that has no paths."""
 
-    _peer: Peer
     _notebook: Notebook
     _patience: Callable[[], Patience]
     _chunk_size: int | None
     _memory: Memory
     _verify: bool
     _streams: list[tuple[Transfer[Any], StreamUpload]]
+
+    @property
+    def _peer(self) -> Peer:
+        """The server. Raises StateConflict once the client is closed."""
+        raise NotImplementedError
 
     @overload
     def open(self, name: str, mode: Reads = "rb", *, keys: Sequence[Opens] = ()) -> AsyncReader: ...

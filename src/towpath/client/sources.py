@@ -12,7 +12,7 @@ import io
 import os
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import BinaryIO, Protocol, cast
 
@@ -20,6 +20,7 @@ from towpath.client.control import SLICE
 from towpath.errors import Malformed, SourceChanged, TransferError
 
 _LOOK = 0.05  # seconds between two looks at a stream that does not block
+_END = object()  # comes after the last piece: what a stranger yields may be anything, None too
 
 Check = Callable[[], None]
 Content = bytes | bytearray | memoryview | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
@@ -197,7 +198,7 @@ class _Pieces:
         while not self._rest:
             check()
             piece = self._next(check)
-            if piece is None:
+            if piece is _END:
                 return 0
             try:
                 self._rest = memoryview(piece).cast("B")  # type: ignore[arg-type]  # asked of a stranger
@@ -214,8 +215,8 @@ class _Pieces:
     def rewind(self) -> None:
         raise io.UnsupportedOperation("rewind")
 
-    def _next(self, check: Check) -> object | None:
-        """The next piece; None at the end."""
+    def _next(self, check: Check) -> object:
+        """The next piece; _END behind the last."""
         raise NotImplementedError
 
 
@@ -229,11 +230,19 @@ class IteratorFeed(_Pieces):
     def close(self) -> None:
         """The iterator is the caller's."""
 
-    def _next(self, check: Check) -> object | None:
+    def _next(self, check: Check) -> object:
         try:
-            return next(self._pieces, None)
-        except Exception as error:
+            return next(self._pieces, _END)
+        except BaseException as error:  # a stranger's: SystemExit of it ends no worker
             raise _unreadable(error) from error
+
+
+class _Exit(Exception):
+    """A source wanted to end the process."""
+
+    def __init__(self, what: BaseException) -> None:
+        super().__init__(what)
+        self.what = what
 
 
 class AsyncFeed(_Pieces):
@@ -243,14 +252,14 @@ class AsyncFeed(_Pieces):
         super().__init__()
         self._pieces = pieces
         self._loop = loop
-        self._coming: Future[bytes | None] | None = None  # outlives a pause, so that none is lost
+        self._coming: Future[object] | None = None  # outlives a pause, so that none is lost
 
     def close(self) -> None:
         if self._coming is not None:
             self._coming.cancel()
             self._coming = None
 
-    def _next(self, check: Check) -> object | None:
+    def _next(self, check: Check) -> object:
         if self._coming is None:
             self._coming = asyncio.run_coroutine_threadsafe(self._step(), self._loop)
         while True:
@@ -261,13 +270,18 @@ class AsyncFeed(_Pieces):
                 if not self._coming.done():
                     continue
                 raise _unreadable(error) from error
-            except (Exception, CancelledError) as error:
+            except _Exit as error:
+                raise _unreadable(error.what) from error.what
+            except BaseException as error:
                 raise _unreadable(error) from error
             self._coming = None
             return piece
 
-    async def _step(self) -> bytes | None:
-        return await anext(self._pieces, None)
+    async def _step(self) -> object:
+        try:
+            return await anext(self._pieces, _END)
+        except SystemExit as error:  # as it is, it would end the loop
+            raise _Exit(error) from error
 
 
 def _read_into(file: BinaryIO, view: memoryview, check: Check) -> int:
@@ -277,7 +291,7 @@ def _read_into(file: BinaryIO, view: memoryview, check: Check) -> int:
             own: Callable[[memoryview], int | None] | None = getattr(file, "readinto", None)
             data = None if own is not None else file.read(len(view))
             taken = own(view) if own is not None else None if data is None else len(data)
-        except (OSError, ValueError) as error:
+        except BaseException as error:  # a stranger's: none of it may leave half an upload
             raise _unreadable(error) from error
         if data is not None and not isinstance(data, (bytes, bytearray, memoryview)):
             raise TransferError(

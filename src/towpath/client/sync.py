@@ -35,11 +35,26 @@ R = TypeVar("R")
 
 
 class BlockingTransfer(Generic[R]):
-    """A Transfer whose methods wait. Iterate over it for the newest Progress."""
+    """A Transfer whose methods wait. Iterate over it for the newest Progress.
+
+    Leaving `with transfer` waits for it, unless it is paused; by an error it pauses it.
+    """
 
     def __init__(self, loop: Loop, transfer: Transfer[R]) -> None:
         self._loop = loop
         self._transfer = transfer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._loop.is_over:  # its client has paused it, then
+            self._loop.call(self._transfer.__aexit__(kind, error, trace))
 
     @property
     def id(self) -> str:

@@ -11,7 +11,8 @@ import inspect
 import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from typing import Generic, Protocol, TypeVar
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
 
 from towpath.client.control import Control, Stop, Stopped
 from towpath.client.disk import named
@@ -46,6 +47,7 @@ class Transfer(Generic[R]):
 
     `await transfer` gives its result or raises what ended it. `async for progress in transfer`
     gives the newest Progress whenever there is one: a slow reader misses values, never gets behind.
+    Leaving `async with transfer` waits for it, unless it is paused; by an error it pauses it.
     """
 
     def __init__(
@@ -92,6 +94,11 @@ class Transfer(Generic[R]):
         """True when `wait` returns at once."""
         return self._task.done()
 
+    @property
+    def paused(self) -> bool:
+        """True from `pause` to `resume`: it does not go on by itself."""
+        return self._asked.is_set() and not self._task.done()
+
     async def wait(self) -> R:
         """The result. Raises TowpathError when the transfer failed, Interrupted when cancelled."""
         self.collected = True
@@ -99,7 +106,22 @@ class Transfer(Generic[R]):
             return await asyncio.shield(self._task)
         finally:
             if self._reports is not None and self._task.done():
-                await asyncio.shield(self._reports)
+                await asyncio.wait({self._reports})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        heard = self.done and self.collected
+        if error is not None:
+            await self.pause()
+        elif not heard and not self.paused:
+            await self.wait()
 
     def __await__(self) -> Generator[object, None, R]:
         return self.wait().__await__()
@@ -155,7 +177,7 @@ class Transfer(Generic[R]):
         if not self._task.cancelled():
             self._task.exception()  # known: nobody need hear of it again
         if self._reports is not None:
-            await self._reports
+            await asyncio.wait({self._reports})
 
     async def _live(self) -> R:
         try:
@@ -243,9 +265,21 @@ class Transfer(Generic[R]):
                 called = callback(progress)
                 if inspect.isawaitable(called):
                     await called
-            except Exception:  # noqa: BLE001 - a stranger's code; nothing of it may end a transfer
+            except BaseException as error:  # a stranger's code; nothing of it may end a transfer
+                if _is_for_us(error):
+                    raise
                 _log.exception("The progress callback of transfer %s failed.", self.id)
             await asyncio.wait({self._task}, timeout=_CALLBACK_SECONDS)
+
+
+def _is_for_us(error: BaseException) -> bool:
+    """True if it was not the callback that raised it: our task ends, or somebody pressed Ctrl-C."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    if isinstance(error, KeyboardInterrupt):  # no other thread gets one from outside
+        return threading.current_thread() is threading.main_thread()
+    return isinstance(error, GeneratorExit)
 
 
 async def in_thread(work: Callable[[], R]) -> R:

@@ -1,16 +1,19 @@
 """An upload as a file that is open for writing: closing it completes the upload.
 
 Rules: what is written is handed to the worker thread as it is, and `write` returns when that has
-taken it; so memory is the window of one stream upload. An error inside `with`, and a file that is
-forgotten, give the upload up: half a file never gets a name.
+taken it; so memory is the window of one stream upload. Writes of several threads or tasks take
+turns, each is whole. An error inside `with`, and a file that is forgotten, give the upload up: half
+a file never gets a name.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import threading
 import warnings
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -115,6 +118,7 @@ class ObjectWriter(io.BufferedIOBase):
         super().__init__()
         self._handoff = handoff
         self._transfer = transfer
+        self._turn = threading.RLock()  # of one write: what it has is handed over whole
         self._pending = bytearray()  # small writes, together
         self._written = 0
         self.name = name
@@ -125,46 +129,52 @@ class ObjectWriter(io.BufferedIOBase):
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Take all of `data`; return how many bytes it has."""
-        if self.closed:
-            raise ValueError("I/O operation on closed file.")
-        with memoryview(data).cast("B") as view:
+        with self._turn, memoryview(data).cast("B") as view:
+            if self.closed:
+                raise ValueError("I/O operation on closed file.")
             count = len(view)
             if len(self._pending) + count < BUFFER:
                 self._pending += view
             else:
                 self.flush()
                 self._hand_over(view)
-        self._written += count
-        return count
+            self._written += count
+            return count
 
     def flush(self) -> None:
         """Hand over what small writes have left; it is durable when the file is closed."""
-        if self._pending:
-            pending, self._pending = self._pending, bytearray()
-            self._hand_over(memoryview(pending))
+        with self._turn:
+            if self._pending:
+                pending, self._pending = self._pending, bytearray()
+                self._hand_over(memoryview(pending))
 
     def tell(self) -> int:
         return self._written
 
     def close(self) -> None:
         """No more comes: wait until the object is complete and verified."""
-        if self.closed:
-            return
-        try:
-            self.flush()
-            self._handoff.end()
-            self.result = self._transfer.result()
-        finally:
-            self._pending = bytearray()
-            super().close()
+        with self._turn:
+            if self.closed:
+                return
+            try:
+                self.flush()
+                self._handoff.end()
+                self.result = self._transfer.result()
+            finally:
+                self._pending = bytearray()
+                super().close()
 
     def cancel(self) -> None:
         """Give it up: nothing of it stays. Nothing happens if it is closed."""
-        if not self.closed:
-            self._pending = bytearray()
-            super().close()
+        if self.closed:
+            return
+        try:
             if not self._transfer.done:
-                self._transfer.cancel()
+                self._transfer.cancel()  # first: it ends the write that has the turn
+        finally:
+            with self._turn:
+                self._pending = bytearray()
+                super().close()
 
     def __exit__(
         self,
@@ -203,7 +213,8 @@ class AsyncWriter:
         self.transfer = transfer
         self.name = name
         self.result: UploadResult | None = None  # once it is closed
-        self._closed = False
+        self._turn = asyncio.Lock()  # of one write
+        self._closed = self._cancelled = False
         self._written = 0
 
     async def __aenter__(self) -> Self:
@@ -221,14 +232,19 @@ class AsyncWriter:
             await self.cancel()
 
     async def write(self, data: ReadableBuffer) -> int:
-        """Hand all of `data` over; return how many bytes it has.
+        """Hand all of `data` over; return how many bytes it has. Tasks take turns.
 
-        A write that is cancelled may have been taken in part: cancel the file then.
+        A write that is cancelled is taken nevertheless once its turn has come: cancel the file if
+        that must not be.
         """
         if self._closed:
             raise ValueError("I/O operation on closed file.")
         view = memoryview(data).cast("B")
-        await in_thread(lambda: self.handoff.put(view, lambda: self.transfer.done))
+        await self._turn.acquire()
+        put = partial(self.handoff.put, view, lambda: self.transfer.done)
+        taking = asyncio.ensure_future(in_thread(put))
+        taking.add_done_callback(lambda _: self._turn.release())  # also when nobody waits any more
+        await asyncio.shield(taking)
         if self.transfer.done:
             await self.transfer  # raises what ended it
             raise TransferError("The upload ended before its file was closed.")
@@ -240,14 +256,20 @@ class AsyncWriter:
         return self._written
 
     async def aclose(self) -> None:
-        """No more comes: wait until the object is complete and verified."""
-        if not self._closed:
-            self._closed = True
+        """No more comes: wait until the object is complete and verified.
+
+        Who no longer waits changes nothing: it goes on, and another `aclose` waits for it.
+        """
+        if self._cancelled:
+            return
+        self._closed = True
+        async with self._turn:  # behind the writes that were before
             self.handoff.end()
-            self.result = await self.transfer
+        self.result = await self.transfer
 
     async def cancel(self) -> None:
-        """Give it up: nothing of it stays. Nothing happens if it is closed."""
-        if not self._closed:
-            self._closed = True
-            await self.transfer.cancel()
+        """Give it up: nothing of it stays. Nothing happens if it is complete."""
+        if not self._cancelled:
+            self._closed = self._cancelled = True
+            if not self.transfer.done:
+                await self.transfer.cancel()

@@ -23,7 +23,7 @@ from towpath.codec.keys import (
     Recipient,
     Wrap,
 )
-from towpath.errors import Unreadable, WrongKey
+from towpath.errors import Malformed, Unreadable, WrongKey
 
 LONGEST_RECORD = 256 * 1024
 """Bytes of a record, at most."""
@@ -49,14 +49,21 @@ class KeyRecord:
     keys: tuple[tuple[Wrap, ...], ...] = ()
 
     def added(self, file_key: bytes, locks: Sequence[Locks]) -> Self:
-        """With one more file key. Raises Unreadable when there are too many."""
-        if len(self.keys) >= MOST_KEYS or not 0 < len(locks) <= MOST_WRAPS:
+        """With one more file key. Raises Malformed without locks, Unreadable for too many keys."""
+        if not locks:
+            raise Malformed(
+                "An encrypted file needs at least one key.",
+                field="encrypt",
+                why="Nobody could read it.",
+                todo="Say whom it is for.",
+            )
+        if len(self.keys) >= MOST_KEYS or len(locks) > MOST_WRAPS:
             raise Unreadable("The record would have too many keys.", todo="Start over (--restart).")
         wraps = tuple(lock.wrap(file_key, self.file_id) for lock in locks)
         return replace(self, keys=(*self.keys, wraps))
 
     def rewrapped(self, opens: Sequence[Opens], locks: Sequence[Locks]) -> Self:
-        """The same file keys for other keys. Raises WrongKey, Unreadable."""
+        """The same file keys for other keys. Raises WrongKey, Malformed, Unreadable."""
         renewed = replace(self, keys=())
         for file_key in self.open(opens):
             renewed = renewed.added(file_key, locks)
