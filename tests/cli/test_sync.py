@@ -223,3 +223,17 @@ def test_put_delta_sends_what_has_changed_alone(
     record = json.loads(run("stat", f"{top}/big.bin", "--json").out)
     assert Ranger(served).bytes_of(record["id"]) == big.read_bytes()
     assert run("put", "-", "--name", "x", "--delta").code == 2
+
+
+@pytest.mark.parametrize("flags", [[], ["--delete"], ["--delete", "--dry-run"]])
+def test_a_source_that_the_server_does_not_have_is_not_found_and_removes_nothing(
+    sync: Sync, top: str, tmp_path: Path, flags: list[str]
+) -> None:
+    here = tmp_path / "here"
+    write(here, a="one", b__c="two")
+    sync(here, f":{top}")
+    before = read(here)
+    ran = sync(f":{top}-wrong", here, *flags)
+    assert (ran.code, ran.out, "[not-found]" in ran.err) == (4, "", True)
+    assert f"no folder :{top}-wrong/" in ran.err
+    assert read(here) == before

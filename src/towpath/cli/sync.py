@@ -167,7 +167,18 @@ class _Sides:
                 yield step
 
     def _names(self) -> Iterator[NameRecord]:
-        return listed(self._client, self._prefix, retries=self._retries)
+        """What the server has. Raises NotFound if that is nothing, and it is the source.
+
+        Else a name that is written wrong would be a folder from which all is gone.
+        """
+        found = False
+        for record in listed(self._client, self._prefix, retries=self._retries):
+            found = True
+            yield record
+        if not (found or self._up):
+            raise NotFound(
+                f"The server has no folder :{self._prefix}.", todo="`towpath ls` shows names."
+            )
 
     def _judged(self, differs: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
         """A file that cannot be read differs: its transfer says what is wrong with it."""
