@@ -87,7 +87,7 @@ class _Plan:
 def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[Found]]) -> int:
     """Say what `put` would do with these files."""
     from towpath.client.location import absolute, name_for
-    from towpath.client.opened import insist_on_file
+    from towpath.client.opened import open_source
 
     plan = _Plan(caller)
     with caller.client() as client:
@@ -96,8 +96,8 @@ def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[Found]]) -> 
             error: TowpathError | None = found.error
             length = 0
             try:
-                if found.link is None:
-                    insist_on_file(path)
+                if found.link is None and error is None:
+                    open_source(path).close()
                     length = Path(path).stat().st_size
             except TowpathError as wrong:
                 error = wrong

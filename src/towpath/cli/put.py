@@ -16,6 +16,7 @@ import click
 from towpath.cli.carry import Begin, Job, News, at_once, carry
 from towpath.cli.destination import once, split_destination
 from towpath.cli.keyfiles import CODING, locks, sealing_options
+from towpath.cli.named import insist_on_names
 from towpath.cli.options import Caller, Size, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.queue_put import detach, is_detached, queue_options
@@ -71,6 +72,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     and only what has changed is sent.
     """
     sources, dest = split_destination(paths, said["dest"])
+    insist_on_names(dest or "", said["name"] or "")
     sources = once(sources, dest, caller.output.say)
     detached = is_detached(said)
     if said["delta"] and any(said[name] for name in CODING):

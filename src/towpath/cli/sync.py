@@ -17,6 +17,7 @@ import click
 from towpath.cli.carry import Begin, Job, News, at_once, carry
 from towpath.cli.exits import INTERRUPTED, OK, PARTLY, TERMINATED
 from towpath.cli.listed import listed
+from towpath.cli.named import insist_on_names
 from towpath.cli.options import Caller, files_option, limit_option, transfer_options
 from towpath.cli.plan import DRY_RUN
 from towpath.errors import NameConflict, NotFound, TowpathError, TransferError
@@ -53,6 +54,7 @@ def sync(caller: Caller, source: str, dest: str, **said: Any) -> int:  # noqa: A
 
     if source.startswith(":") == dest.startswith(":"):
         raise click.UsageError("One side is the server's: write it with a colon, as :backup/.")
+    insist_on_names(source if source.startswith(":") else dest)
     try:
         choice = Choice(said["include"], said["exclude"])
     except ValueError as error:

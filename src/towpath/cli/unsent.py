@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.cli.listed import listed
+from towpath.cli.named import nameless
 from towpath.cli.output import Output
 from towpath.cli.same import is_as_new_as, is_same, there
 from towpath.cli.select import Found, Walk
@@ -65,7 +66,7 @@ class Unsent:
         for source in sources:
             top = walk.top(source, dest)
             found = walk.files(source, dest)
-            if top is not None:
+            if top is not None and nameless(top) is None:
                 yield from self._below(found, f"{top}/")
             elif asks:
                 yield from self._alone(found, tells=len(sources) == 1)
@@ -75,6 +76,9 @@ class Unsent:
     def _alone(self, found: Iterator[Found], *, tells: bool) -> Iterator[Found]:
         """Files that were named themselves."""
         for each in found:
+            if each.error is not None:
+                yield each
+                continue
             try:
                 known = self._same(self._named(_name(each)), each)
             except TowpathError as error:
