@@ -80,7 +80,14 @@ def sync(caller: Caller, source: str, dest: str, **said: Any) -> int:  # noqa: A
         return sides.code(OK)
     jobs = sides.jobs(delete=said["delete"])
     show, parallel = caller.show(), said["parallel"]
-    code = carry(client, jobs, output=caller.output, show=show, parallel=parallel)
+    code = carry(
+        client,
+        jobs,
+        output=caller.output,
+        show=show,
+        parallel=parallel,
+        missed=lambda: sides.failed,
+    )
     return sides.code(code)
 
 
@@ -110,7 +117,7 @@ class _Sides:
         self._root = os.path.abspath(folder)  # noqa: PTH100 - links are kept
         self._prefix = f"{there[1:].strip('/')}/".lstrip("/")
         self._walk: Walk = Walk(self._root, choice, self._fail)
-        self._failed = self._kept = self._removed = 0
+        self.failed = self._kept = self._removed = 0
 
     def jobs(self, *, delete: bool) -> Iterator[Job]:
         """The transfers; what is to be removed goes while they are asked for."""
@@ -151,7 +158,7 @@ class _Sides:
         if carried in (INTERRUPTED, TERMINATED):
             return carried
         well = carried == OK or self._kept or self._removed  # some of it, at least
-        return PARTLY if well and (self._failed or carried != OK) else carried
+        return PARTLY if well and (self.failed or carried != OK) else carried
 
     def _steps(self, *, delete: bool) -> Iterator[Step]:
         from towpath.client import syncing
@@ -199,7 +206,7 @@ class _Sides:
         return not step.name.endswith(".part")
 
     def _fail(self, about: str, error: TowpathError) -> None:
-        self._failed += 1
+        self.failed += 1
         self._output.error(error, about=about)
 
     def _send(self, step: Step) -> Begin:
