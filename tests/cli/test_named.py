@@ -39,6 +39,10 @@ def test_the_other_files_of_a_folder_go_and_so_they_do_the_next_time(
     assert ran.err.count(SAID) == 2  # the file, and the folder once
     assert "[malformed]" in ran.err
     assert "2 failed." in ran.err
+    again = run("put", "photos")
+    assert (again.code, "2 left out: the server has them" in again.err) == (3, True)
+    assert run("put", "photos", "--detach").code == 3
+    assert run("put", "photos", "--dry-run").code == 3
 
 
 def test_a_dry_run_says_the_same(run: Run, folder: Path) -> None:

@@ -143,6 +143,7 @@ class Walk:
         self.rules = rules
         self.links = links
         self.left_out: dict[str, int] = {}  # why -> how many
+        self.empty = 0  # folders with nothing in them
         self.run = run
 
     def top(self, path: str, dest: str | None) -> str | None:
@@ -170,13 +171,18 @@ class Walk:
         """What was left out, in words."""
         for why, count in self.left_out.items():
             yield f"{count} left out: {why}."
+        if self.empty:
+            folders = "1 empty folder" if self.empty == 1 else f"{self.empty} empty folders"
+            yield f"{folders} left out: the server keeps files only."
 
     def _below(
         self, folder: str, name: str, inside: str, above: tuple[tuple[int, int], ...]
     ) -> Iterator[Found]:
+        empty = True
         try:
             with ExitStack() as held:
                 for key, own in in_order(self._entries(folder), self.run, held):
+                    empty = False
                     path = os.path.join(folder, own)  # noqa: PTH118 - one of many
                     if not key.endswith("/"):
                         if self.rules.take(f"{inside}{own}"):
@@ -186,6 +192,8 @@ class Walk:
         except OSError as error:
             wrong = TransferError(f"{folder} cannot be read.", why=f"{error.strerror}.")
             yield Found(folder, name, error=wrong)
+        else:
+            self.empty += empty
 
     def _entries(self, folder: str) -> Iterator[tuple[str, str]]:
         """What lies in a folder: as it is sorted, and as it is called."""

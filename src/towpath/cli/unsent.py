@@ -42,7 +42,7 @@ class Unsent:
     """Leaves out what the server has.
 
     `insists`: it is an error if that cannot be seen. `always`: one file that is all there is goes
-    in any case.
+    in any case. `later`: it is sent some other time, so a server that is away is not waited for.
     """
 
     client: Client
@@ -53,6 +53,7 @@ class Unsent:
     beside: bool  # what differs is to stand beside what has its name
     sealed: bool  # it is to be encrypted
     retries: int
+    later: bool = False
     same: int = 0
     _blind: bool = False  # names cannot be seen
     _notes: dict[tuple[str, str], Note] | None = None  # of earlier runs, by path and name
@@ -69,7 +70,7 @@ class Unsent:
             if top is not None and nameless(top) is None:
                 yield from self._below(found, f"{top}/")
             elif asks:
-                yield from self._alone(found, tells=len(sources) == 1)
+                yield from self._alone(found, tells=len(sources) == 1 and not self.later)
             else:
                 yield from found
 
@@ -116,6 +117,9 @@ class Unsent:
         except (Refused, BadAnswer):
             if self.insists:
                 raise
+        except TowpathError:
+            if self.insists or not self.later:
+                raise
 
     def _named(self, name: str) -> NameRecord | None:
         """What the server has under a name, if anything."""
@@ -132,7 +136,10 @@ class Unsent:
             except Refused:  # whoever sends it says what is wrong
                 return None
             except TowpathError as error:
-                time.sleep(patience.after(error))
+                if self.later and not self.insists:
+                    self._blind = True
+                else:
+                    time.sleep(patience.after(error))
         return None
 
     def _note_of(self, found: Found) -> Note | None:
