@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,22 @@ def test_a_key_that_others_can_read_is_pointed_out(
     monkeypatch.chdir(keys)
     (keys / "key").chmod(0o644)
     assert "chmod 600 key" in run("get", "nothing", "./", "--key-file", "key").err
+
+
+@pytest.mark.parametrize("words", [["put", "file", "--encrypt"], ["get", "x", "--ask-passphrase"]])
+def test_without_a_terminal_nobody_is_asked_for_a_passphrase(
+    start: Callable[..., "subprocess.Popen[str]"], tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    rest = {"stdin": subprocess.PIPE, "start_new_session": True, "cwd": tmp_path}
+    with start(*words, **rest) as process:
+        out, err = process.communicate("secret\nsecret\n", timeout=20)
+    assert (process.returncode, out, len(err.splitlines())) == (2, "", 1)
+    assert "no terminal to ask for the passphrase on" in err
+    assert "--passphrase-file or --passphrase-env" in err
+
+
+@pytest.mark.parametrize("how", ["--encrypt", "--compress"])
+def test_that_a_stream_is_not_coded_is_said_before_anybody_is_asked(run: Run, how: str) -> None:
+    ran = run("put", "-", "--name", "x", how)
+    assert (ran.code, "A stream cannot be compressed or encrypted" in ran.err) == (2, True)

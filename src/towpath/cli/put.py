@@ -78,6 +78,8 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     detached = is_detached(said)
     if said["delta"] and any(said[name] for name in CODING):
         raise click.UsageError("A file cannot be coded if only its changes are sent: no --delta.")
+    stdin = "-" in sources
+    _check_stdin(sources, dest, said, stdin=stdin)  # before a passphrase is asked for
     update = said["update"] or said["checksum"]
     keep = Sending(
         caller=caller,
@@ -93,8 +95,6 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         compress="auto" if said["compress"] else "no",
         encrypt=locks(said, caller.output),
     )
-    stdin = "-" in sources
-    _check_stdin(sources, dest, said, stdin=stdin)
     walk = Walk(rules_given(said["include"], said["exclude"]), said["links"])
     if said["dry_run"] or detached:
         with caller.client() as client:
@@ -143,6 +143,8 @@ def _check_stdin(
         raise click.UsageError("What comes on stdin cannot be read later: leave --detach out.")
     if said["delta"]:
         raise click.UsageError("What comes on stdin is read once: no --delta with -.")
+    if any(said[name] for name in CODING):
+        raise click.UsageError("A stream cannot be compressed or encrypted.")
     if said["dry_run"]:
         raise click.UsageError("What comes on stdin is not known before: no --dry-run with -.")
 
