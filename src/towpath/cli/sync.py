@@ -20,6 +20,7 @@ from towpath.cli.listed import listed
 from towpath.cli.named import insist_on_names
 from towpath.cli.options import Caller, files_option, limit_option, transfer_options
 from towpath.cli.plan import DRY_RUN
+from towpath.codec.beside import is_record
 from towpath.errors import NameConflict, NotFound, TowpathError, TransferError
 
 if TYPE_CHECKING:
@@ -183,7 +184,8 @@ class _Sides:
         found = False
         for record in listed(self._client, self._prefix, retries=self._retries):
             found = True
-            yield record
+            if not is_record(record.path, record.media_type):  # which goes with its file
+                yield record
         if not (found or self._up):
             raise NotFound(
                 f"The server has no folder :{self._prefix}.", todo="`towpath ls` shows names."
