@@ -3,10 +3,12 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Run
+from tests.cli.queueing import Runner
 from tests.client.fake import FakeServer
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and permissions are others there")
@@ -176,3 +178,48 @@ def test_a_folder_goes_into_a_folder(run: Run, server: FakeServer) -> None:
     server.add("a/b", b"x")
     ran = run("get", "a/", "new")
     assert (ran.code, "into a folder: new/" in ran.err) == (2, True)
+
+
+def test_empty_folders_are_told_of(run: Run, server: FakeServer, folder: Path) -> None:
+    (folder / "none").mkdir()
+    ran = run("put", "photos/none")
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == "1 empty folder left out: the server keeps files only.\n"
+    (folder / "no" / "thing").mkdir(parents=True)
+    ran = run("put", "photos")
+    assert "2 empty folders left out: the server keeps files only." in ran.err
+    assert len(names(server)) == 3
+
+
+@pytest.mark.parametrize("way", [[], ["--detach", "--at", "2099-01-01T00:00"], ["--dry-run"]])
+def test_why_a_folder_cannot_be_read_is_said_alike(
+    run: Run, runner: Runner, folder: Path, way: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("may"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    ran = run("put", "photos", *way)
+    said = [line for line in ran.err.splitlines() if line.startswith("towpath: ")]
+    why = "towpath: photos/may cannot be read. Permission denied. [transfer]"
+    assert (ran.code, said, len(ran.out.splitlines())) == (3, [why], 1)
+
+
+def test_a_dry_run_promises_no_file_that_cannot_be_read(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = open
+
+    def closed(path: object, *args: Any, **rest: Any) -> object:
+        if str(path).endswith("one"):
+            raise PermissionError(13, "Permission denied")
+        return given(path, *args, **rest)  # type: ignore[call-overload]
+
+    monkeypatch.setattr("builtins.open", closed)
+    ran = run("put", "photos", "--dry-run")
+    assert (ran.code, ran.out.count(" -> "), "photos/one" in ran.out) == (3, 2, False)
+    assert "one cannot be read. Permission denied." in ran.err

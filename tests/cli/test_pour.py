@@ -1,7 +1,12 @@
 """Objects to stdout: their bytes, nothing else, and an exit code that says if they are right."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
@@ -40,3 +45,24 @@ def test_a_reader_that_leaves_is_no_error(server: FakeServer, start: Start) -> N
 def test_json_does_not_go_where_the_bytes_go(run: Run, server: FakeServer) -> None:
     ran = run("get", "a", "-", "--json")
     assert (ran.code, "only the bytes go there" in ran.err) == (2, True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device here")
+@pytest.mark.parametrize("words", [["put", "here"], ["put", "here", "--json"], ["ls"]])
+def test_that_stdout_is_full_is_not_said_of_the_state(
+    server: FakeServer, environment: dict[str, str], tmp_path: Path, words: list[str]
+) -> None:
+    server.add("a", b"one")
+    (tmp_path / "here").write_text("x")
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "towpath", *words],
+            env={**os.environ, **environment},
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (ran.returncode, len(ran.stderr.splitlines())) == (9, 1)
+    assert "What this command prints on stdout cannot be written. No space left" in ran.stderr

@@ -106,3 +106,29 @@ def test_a_changed_file_is_queued_as_its_changes(
         assert run("wait", ran.out.strip()).out == "big.bin\n"
         assert 0 < wire.up < 1_000_000
     assert run("verify", "big.bin", big).code == 0
+
+
+@pytest.mark.parametrize("which", [["photos"], ["photos/one"], ["photos/one", "photos/may/three"]])
+def test_what_the_server_has_is_not_queued(
+    run: Run, live: Served, runner: Runner, folder: Path, which: list[str]
+) -> None:
+    assert run("put", *which, "--to", "deep/", "--detach").code == 0
+    assert run("wait").code == 0
+    before = run("ls").out
+    ran = run("put", *which, "--to", "deep/", "--detach")
+    assert (ran.code, ran.out, "left out: the server has" in ran.err) == (0, "", True)
+    assert run("wait").code == 0
+    assert run("ls").out == before
+    anyway = run("put", "photos/one", "deep/", "--detach", "--on-conflict", "keep-both")
+    assert len(anyway.out.split()) == 1
+
+
+@pytest.mark.parametrize("which", [["photos"], ["photos/one", "photos/may/three"]])
+def test_files_are_queued_while_the_server_is_away(
+    run: Run, runner: Runner, folder: Path, which: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_URL", "http://127.0.0.1:9")
+    ran = run("put", *which, "--to", "deep/", "--detach", "--at", "2099-01-01T00:00")
+    assert (ran.code, "in the queue" in ran.err) == (0, True)
+    assert len(ran.out.split()) == (3 if which == ["photos"] else 2)
+    assert run("put", *which, "--to", "deep/", "--detach", "--update", "--retries", "0").code == 10

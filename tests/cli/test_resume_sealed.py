@@ -103,6 +103,7 @@ def test_a_passphrase_that_is_in_no_file_has_to_be_given_again(
     assert ASK in ran.err
     assert run("resume", "--passphrase-env", "MY_WORDS").code == 8  # the key belongs to it, too
     answers = iter([WORDS])
+    monkeypatch.setattr("towpath.cli.keyfiles._has_terminal", lambda: True)
     monkeypatch.setattr("click.prompt", lambda *_, **__: next(answers))
     assert run("resume", "--key-file", "key", "--ask-passphrase").code == 0
 

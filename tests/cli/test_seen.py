@@ -224,7 +224,7 @@ def test_what_a_person_sees_of_wait_and_transfers(
     after = Screen(Path.cwd().parent)
     after.run("wait")
     after.run("wait", gone)
-    after.run("put", "notes.txt", "papers/", "--detach")
+    after.run("put", "notes.txt", "letters/", "--detach")
     after.run("wait")
     snapshot("seen-wait", after.text())
 

@@ -223,3 +223,53 @@ def test_put_delta_sends_what_has_changed_alone(
     record = json.loads(run("stat", f"{top}/big.bin", "--json").out)
     assert Ranger(served).bytes_of(record["id"]) == big.read_bytes()
     assert run("put", "-", "--name", "x", "--delta").code == 2
+
+
+@pytest.mark.parametrize("flags", [[], ["--delete"], ["--delete", "--dry-run"]])
+def test_a_source_that_the_server_does_not_have_is_not_found_and_removes_nothing(
+    sync: Sync, top: str, tmp_path: Path, flags: list[str]
+) -> None:
+    here = tmp_path / "here"
+    write(here, a="one", b__c="two")
+    sync(here, f":{top}")
+    before = read(here)
+    ran = sync(f":{top}-wrong", here, *flags)
+    assert (ran.code, ran.out, "[not-found]" in ran.err) == (4, "", True)
+    assert f"no folder :{top}-wrong/" in ran.err
+    assert read(here) == before
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+def test_names_that_are_the_same_on_the_server_are_told_of(
+    sync: Sync, top: str, tmp_path: Path, flags: list[str]
+) -> None:
+    here = tmp_path / "here"
+    write(here, a="x")
+    for name in ("e\u0301", "\u00e9"):
+        (here / name).write_text(name)
+    if len(list(here.iterdir())) < 3:
+        pytest.skip("this file system has one of them")
+    ran = sync(here, f":{top}", *flags)
+    assert (ran.code, len(ran.out.splitlines())) == (3, 2)
+    assert "would have the same name on the server as" in ran.err
+    again = sync(here, f":{top}", *flags)
+    assert (again.code, len(again.out.splitlines())) == (3, 2 if flags else 0)
+
+
+def test_all_that_failed_is_counted(
+    sync: Sync, top: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    write(here, a="one", b__c="two", d="three")
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("/b"):
+            (here / "d").unlink()
+            (here / "d").symlink_to("/proc/version")  # has bytes, though its length is 0
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    ran = sync(here, f":{top}")
+    assert (ran.code, ran.err.count("towpath: "), "2 failed." in ran.err) == (3, 2, True)

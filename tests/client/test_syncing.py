@@ -235,3 +235,17 @@ def test_a_name_from_the_server_stays_in_its_folder(tmp_path: Path) -> None:
     with pytest.raises(NameConflict):
         place(str(tmp_path), "out/x")
     assert place(str(tmp_path), "out") == str(tmp_path / "out")  # the link itself is replaced
+
+
+@pytest.mark.parametrize("run", [1, 2, 20_000])
+def test_of_names_that_differ_by_normalisation_alone_the_second_is_told_of(
+    tmp_path: Path, run: int
+) -> None:
+    one, other = "cafe\u0301", "caf\u00e9"
+    tree(tmp_path, one, other, f"{one}-folder/x", f"{other}-folder/y", "z")
+    if len(list(tmp_path.iterdir())) < 5:
+        pytest.skip("this file system has one of them")
+    found, _, told = walked(tmp_path, run=run)
+    assert [each.name for each in found] == [other, f"{other}-folder/x", "z"]
+    assert told == [str(tmp_path / other), str(tmp_path / f"{other}-folder")]
+    assert walked(tmp_path, Choice(exclude=["caf*"]))[2] == []

@@ -92,8 +92,9 @@ def carry(
     output: Output,
     show: Show,
     parallel: int,
+    missed: Callable[[], int] = lambda: 0,
 ) -> int:
-    """Carry the jobs; return the exit code."""
+    """Carry the jobs; return the exit code. `missed`: how many failed before they were a job."""
     began, tally = time.monotonic(), Tally()
     crew = _Crew(client, output, show, tally)
     try:
@@ -113,7 +114,7 @@ def carry(
         files = "1 file" if tally.done == 1 else f"{tally.done} files"
         proof = ", verified" if tally.verified else ", not verified"
         output.say(f"{files}, {size(tally.bytes)} in {duration(seconds)}{speed}{proof}.")
-    failed = tally.failed
+    failed = tally.failed + missed()
     if tally.done + failed > 1 or output.as_json:
         output.record("summary", done=tally.done, failed=failed, bytes=tally.bytes, seconds=seconds)
         if failed:

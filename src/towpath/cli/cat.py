@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from towpath.cli.keyfiles import opening_options, opens
+from towpath.cli.named import SERVER_NAME
 from towpath.cli.options import Caller, bytes_options
 from towpath.cli.pour import pour
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", type=SERVER_NAME)
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
 @opening_options
 @bytes_options

@@ -16,6 +16,7 @@ import click
 
 from towpath.cli.exits import OK, PARTLY
 from towpath.cli.keyfiles import opening_options, opens
+from towpath.cli.named import SERVER_NAME
 from towpath.cli.options import Caller, caller_options, output_options
 from towpath.cli.output import Output
 from towpath.errors import (
@@ -68,7 +69,7 @@ def hash_files(output: Output, paths: tuple[str, ...], algorithms: tuple[str, ..
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=SERVER_NAME)
 @click.argument("path", default="", type=click.Path())
 @click.option("--read", is_flag=True, help="Read what is stored, and compare that.")
 @opening_options

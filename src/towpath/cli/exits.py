@@ -48,6 +48,11 @@ _TABLE: dict[type[BaseException], int] = {
 }
 
 
+def among(code: int, well: int) -> int:
+    """The code for all, where `well` others are as they should be."""
+    return PARTLY if well and code not in (OK, INTERRUPTED, TERMINATED) else code
+
+
 def exit_code(error: BaseException) -> int:
     """The code of the most exact class that the table knows."""
     if isinstance(error, errors.TransferError) and type(error) not in _TABLE and error.retryable:

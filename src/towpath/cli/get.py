@@ -13,6 +13,7 @@ from towpath.cli.carry import Job, News, at_once, carry
 from towpath.cli.keyfiles import opening_options, opens
 from towpath.cli.landing import Folder
 from towpath.cli.listed import listed
+from towpath.cli.named import insist_on_names
 from towpath.cli.options import Caller, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_downloads
 from towpath.cli.pour import pour
@@ -60,6 +61,7 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     - for stdout: then the exit code says whether what was written is the object.
     """
     wanted, path = split_path(names, said["dest"])
+    insist_on_names(*wanted)
     if path == "-":
         return _to_stdout(caller, wanted, said)
     folder = path.endswith("/") or Path(path).is_dir()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -235,11 +237,26 @@ def _passphrase(said: dict[str, Any]) -> list[Passphrase]:
 
 
 def _asked(*, again: bool) -> Passphrase:
+    """What a person types. Raises SettingsError where nobody could: stdin may be the data."""
     from towpath.codec.keys import Passphrase
 
+    if not _has_terminal():
+        raise SettingsError(
+            "There is no terminal to ask for the passphrase on.",
+            todo="Say where it is: --passphrase-file or --passphrase-env.",
+        )
     return Passphrase(
         click.prompt("Passphrase", hide_input=True, err=True, confirmation_prompt=again)
     )
+
+
+def _has_terminal() -> bool:
+    """True if a prompt is read from a terminal: the one of the process, whatever stdin is."""
+    if os.name == "posix":
+        with suppress(OSError):
+            os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+            return True
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _read(path: str) -> str:

@@ -12,6 +12,7 @@ import click
 
 from towpath.cli.exits import OK
 from towpath.cli.keyfiles import locks, opening_options, opens, write_new
+from towpath.cli.named import SERVER_NAME
 from towpath.cli.options import Caller, caller_options, output_options
 from towpath.cli.output import Output
 
@@ -50,7 +51,7 @@ def new(output: Output, file: str, *, identity: bool) -> int:
 
 
 @keys.command()
-@click.argument("name")
+@click.argument("name", type=SERVER_NAME)
 @opening_options
 @click.option(
     "--to-key-file", "for_keys", multiple=True, type=_FILE, help="From now on for this key."

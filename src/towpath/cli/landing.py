@@ -16,6 +16,7 @@ from towpath.cli.same import is_same
 from towpath.cli.select import Rules
 from towpath.client.attributes import LINK, leads_inside
 from towpath.client.location import local_name
+from towpath.codec.beside import is_record
 from towpath.errors import NameConflict, TowpathError, TransferError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Folder:
     def path_of(self, prefix: str, record: NameRecord) -> str | None:
         """Where the object would go; None if it would be left out. Nothing is made."""
         path = str(Path(self.root) / _inside(prefix, record))
+        if is_record(record.path, record.media_type):
+            return None
         if not self.rules.fit(record.path[len(prefix) :]) or LINK in record.metadata:
             return None
         return None if self.update and is_same(record, path, checksum=self.checksum) else path
@@ -43,8 +46,10 @@ class Folder:
     def land(self, prefix: str, record: NameRecord) -> Iterator[tuple[str, TowpathError | None]]:
         """Where the object goes, below the last part of `prefix`, which ends in /.
 
-        Nothing if it is left out; with an error if it has no place here.
+        Nothing if it is left out, as records of keys are; with an error if it has no place here.
         """
+        if is_record(record.path, record.media_type):
+            return
         if not self.rules.fit(record.path[len(prefix) :]):
             return
         inside = _inside(prefix, record)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from towpath.cli.named import SERVER_NAME
 from towpath.cli.options import Caller, caller_options
 from towpath.cli.output import Output
 from towpath.client.records import LinkRecord
@@ -34,7 +35,7 @@ class Span(click.ParamType[int]):
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=SERVER_NAME)
 @click.option(
     "--for", "seconds", type=Span(), help="How long it works, as 24h; an hour by default."
 )

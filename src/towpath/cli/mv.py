@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from towpath.cli.exits import OK, PARTLY
+from towpath.cli.named import SERVER_NAME
 from towpath.cli.names import went_along
 from towpath.cli.options import Caller, caller_options
 from towpath.errors import TowpathError
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME... DEST")
+@click.argument("names", nargs=-1, required=True, metavar="NAME... DEST", type=SERVER_NAME)
 @click.option(
     "--on-conflict",
     type=click.Choice(["fail", "replace", "keep-both"]),

@@ -8,13 +8,14 @@ import click
 
 from towpath.cli.amounts import size
 from towpath.cli.exits import OK, PARTLY
+from towpath.cli.named import SERVER_NAME
 from towpath.cli.options import Caller, caller_options
 from towpath.codec.beside import is_beside
 from towpath.errors import NotFound, TowpathError
 
 
 @click.command()
-@click.argument("prefix", default="")
+@click.argument("prefix", default="", type=SERVER_NAME)
 @click.option("-l", "--long", is_flag=True, help="With sizes, and times in UTC.")
 @caller_options
 def ls(caller: Caller, prefix: str, long: bool) -> None:
@@ -32,7 +33,7 @@ def ls(caller: Caller, prefix: str, long: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=SERVER_NAME)
 @caller_options
 def stat(caller: Caller, name: str) -> None:
     """Show what the server knows of NAME."""
@@ -57,7 +58,7 @@ def stat(caller: Caller, name: str) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", type=SERVER_NAME)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @caller_options
 def rm(caller: Caller, names: tuple[str, ...], dry_run: bool) -> int:

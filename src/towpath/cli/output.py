@@ -12,6 +12,7 @@ import os
 import sys
 import textwrap
 import traceback
+from contextlib import suppress
 
 from towpath.cli.exits import exit_code
 from towpath.errors import TowpathError, Unauthenticated
@@ -33,12 +34,12 @@ class Output:
     def line(self, text: str) -> None:
         """Data for people; nothing with --json."""
         if not self.as_json:
-            print(printable(text), flush=True)
+            _tell(printable(text))
 
     def record(self, kind: str, **fields: object) -> None:
         """Data for programs; nothing without --json."""
         if self.as_json:
-            print(json_line(kind, **fields), flush=True)
+            _tell(json_line(kind, **fields))
 
     def say(self, text: str) -> None:
         """A message, on stderr."""
@@ -63,6 +64,27 @@ class Output:
             traceback.print_exception(error, file=sys.stderr)
         self.record("error", code=word, exit_code=code, about=about or None, **parts)
         return code
+
+
+def _tell(text: str) -> None:
+    """A line on stdout. Raises StoreFull, TransferError if it is a file that takes none."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from towpath.client.disk import refused
+
+        forget_stdout()
+        raise refused(error, "What this command prints on stdout cannot be written.") from error
+
+
+def forget_stdout() -> None:
+    """What is left in the buffer of stdout goes nowhere, so that the interpreter ends in peace."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _ours(error: Exception) -> Exception:

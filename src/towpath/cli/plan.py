@@ -84,30 +84,29 @@ class _Plan:
             return None
 
 
-def plan_uploads(caller: Caller, files: Callable[[Client], Iterable[Found]]) -> int:
+def plan_uploads(caller: Caller, files: Iterable[Found]) -> int:
     """Say what `put` would do with these files."""
     from towpath.client.location import absolute, name_for
-    from towpath.client.opened import insist_on_file
+    from towpath.client.opened import open_source
 
     plan = _Plan(caller)
-    with caller.client() as client:
-        for found in files(client):
-            path = absolute(found.path)
-            error: TowpathError | None = found.error
-            length = 0
-            try:
-                if found.link is None:
-                    insist_on_file(path)
-                    length = Path(path).stat().st_size
-            except TowpathError as wrong:
-                error = wrong
-            except OSError as wrong:
-                error = NotFound(f"{found.path} cannot be read.", why=f"{wrong.strerror}.")
-            if error is not None:
-                plan.refuse(error, found.path)
-                continue
-            name = name_for(found.name or None, Path(path).name)
-            plan.add(Direction.UPLOAD, path, name, length)
+    for found in files:
+        path = absolute(found.path)
+        error: TowpathError | None = found.error
+        length = 0
+        try:
+            if found.link is None and error is None:
+                open_source(path).close()
+                length = Path(path).stat().st_size
+        except TowpathError as wrong:
+            error = wrong
+        except OSError as wrong:
+            error = NotFound(f"{found.path} cannot be read.", why=f"{wrong.strerror}.")
+        if error is not None:
+            plan.refuse(error, found.path)
+            continue
+        name = name_for(found.name or None, Path(path).name)
+        plan.add(Direction.UPLOAD, path, name, length)
     return plan.end("upload")
 
 

@@ -7,15 +7,13 @@ proof.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from towpath.cli.exits import OK
 from towpath.cli.interrupt import Halt, interruptible
-from towpath.cli.output import Output
+from towpath.cli.output import Output, forget_stdout
 from towpath.cli.show import Show
 from towpath.errors import TowpathError
 
@@ -49,7 +47,7 @@ def pour(
     except TowpathError as error:
         show.close()
         if isinstance(error.__cause__, BrokenPipeError):
-            _forget_the_rest()
+            forget_stdout()
             return OK
         code = output.error(error, about=about)
         if transfer is not None and transfer.progress.transferred_bytes:
@@ -69,11 +67,3 @@ def _follow(transfer: BlockingTransfer[DownloadResult], name: str, show: Show) -
         else:
             show.update(name, transfer.progress)
             return
-
-
-def _forget_the_rest() -> None:
-    """What is left in the buffer of stdout goes nowhere, so that the interpreter ends in peace."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

@@ -15,7 +15,9 @@ import click
 
 from towpath.cli.carry import Begin, Job, News, at_once, carry
 from towpath.cli.destination import once, split_destination
+from towpath.cli.exits import among
 from towpath.cli.keyfiles import CODING, locks, sealing_options
+from towpath.cli.named import insist_on_names
 from towpath.cli.options import Caller, Size, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.queue_put import detach, is_detached, queue_options
@@ -71,10 +73,13 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
     and only what has changed is sent.
     """
     sources, dest = split_destination(paths, said["dest"])
+    insist_on_names(dest or "", said["name"] or "")
     sources = once(sources, dest, caller.output.say)
     detached = is_detached(said)
     if said["delta"] and any(said[name] for name in CODING):
         raise click.UsageError("A file cannot be coded if only its changes are sent: no --delta.")
+    stdin = "-" in sources
+    _check_stdin(sources, dest, said, stdin=stdin)  # before a passphrase is asked for
     update = said["update"] or said["checksum"]
     keep = Sending(
         caller=caller,
@@ -90,15 +95,14 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         compress="auto" if said["compress"] else "no",
         encrypt=locks(said, caller.output),
     )
-    stdin = "-" in sources
-    _check_stdin(sources, dest, said, stdin=stdin)
     walk = Walk(rules_given(said["include"], said["exclude"]), said["links"])
-    if said["dry_run"]:
-        return plan_uploads(caller, lambda client: _wanted(client, walk, sources, dest, keep))
-    if detached:
-        with caller.client() as client:  # which asks nothing unless some are to be left out
-            found = _wanted(client, walk, sources, dest, keep, looks=keep.update)
-            return detach(caller, found, keep, said)
+    if said["dry_run"] or detached:
+        with caller.client() as client:
+            unsent = _unsent(client, keep, later=detached)
+            found = _wanted(unsent, walk, sources, dest)
+            if said["dry_run"]:
+                return among(plan_uploads(caller, found), unsent.same)
+            return among(detach(caller, found, keep, said), unsent.same)
     client = caller.client(
         connections=said["connections"],
         **at_once(said["parallel"], said["connections"], said["total_connections"]),
@@ -107,20 +111,22 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         verify=not said["no_verify"],
         limit=said["limit"],
     )
+    unsent = _unsent(client, keep)
     if stdin:
         caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
         jobs = iter([_stdin(said["name"] or dest or "", keep)])
     else:
         if dest is not None and not said["dest"] and Path(dest).is_dir():
             caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
-        jobs = _jobs(client, walk, sources, dest, keep)
-    return carry(
+        jobs = _jobs(_wanted(unsent, walk, sources, dest), keep)
+    code = carry(
         client,
         jobs,
         output=caller.output,
         show=caller.show(),
         parallel=said["parallel"],
     )
+    return among(code, unsent.same)
 
 
 def _check_stdin(
@@ -137,6 +143,8 @@ def _check_stdin(
         raise click.UsageError("What comes on stdin cannot be read later: leave --detach out.")
     if said["delta"]:
         raise click.UsageError("What comes on stdin is read once: no --delta with -.")
+    if any(said[name] for name in CODING):
+        raise click.UsageError("A stream cannot be compressed or encrypted.")
     if said["dry_run"]:
         raise click.UsageError("What comes on stdin is not known before: no --dry-run with -.")
 
@@ -169,47 +177,37 @@ def metadata(pairs: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _jobs(
-    client: Client, walk: Walk, sources: list[str], dest: str | None, keep: Sending
-) -> Iterator[Job]:
-    for found in _wanted(client, walk, sources, dest, keep):
+def _jobs(files: Iterator[Found], keep: Sending) -> Iterator[Job]:
+    for found in files:
         keep.caller.output.record("begin", direction="upload", path=found.path)
         small = found.link is not None or (found.size is not None and found.size <= SMALL)
         begin = _begin(found, keep)
         yield Job(found.path, begin, lambda result: str(result.name), small=small)
 
 
-def _wanted(
-    client: Client,
-    walk: Walk,
-    sources: list[str],
-    dest: str | None,
-    keep: Sending,
-    *,
-    looks: bool = True,
-) -> Iterator[Found]:
-    """The files to send; those that are left out are told at the end. `looks`: at the server."""
-    output = keep.caller.output
-    unsent = Unsent(
+def _unsent(client: Client, keep: Sending, *, later: bool = False) -> Unsent:
+    """What looks at the server. `later`: the files go into the queue, whose server may be away."""
+    return Unsent(
         client=client,
-        output=output,
+        output=keep.caller.output,
         insists=keep.update,
         always=keep.always,
         checksum=keep.checksum,
         beside=keep.on_conflict in ("", "keep-both"),
         sealed=bool(keep.encrypt),
-        retries=keep.retries,
+        retries=keep.retries if keep.update or not later else 0,
+        later=later,
     )
-    if looks:
-        yield from unsent.of(walk, sources, dest)
-    else:
-        for source in sources:
-            yield from walk.files(source, dest)
+
+
+def _wanted(unsent: Unsent, walk: Walk, sources: list[str], dest: str | None) -> Iterator[Found]:
+    """The files to send; those that are left out are told at the end."""
+    yield from unsent.of(walk, sources, dest)
     if unsent.same:
         what = "it" if unsent.same == 1 else "them"
-        output.say(f"{unsent.same} left out: the server has {what}.")
+        unsent.output.say(f"{unsent.same} left out: the server has {what}.")
     for text in walk.told():
-        output.say(text)
+        unsent.output.say(text)
 
 
 def _begin(found: Found, keep: Sending) -> Begin:

@@ -19,7 +19,7 @@ from click.core import ParameterSource
 
 from towpath.cli.exits import OK, PARTLY
 from towpath.cli.options import Caller
-from towpath.errors import LimitReached, NotFound, SettingsError, TowpathError
+from towpath.errors import LimitReached, SettingsError, TowpathError
 
 if TYPE_CHECKING:
     from towpath.cli.put import Sending
@@ -198,16 +198,19 @@ class _Maker:
         }
 
     def job(self, found: Found) -> Job:
-        """The job for one file. Raises NotFound."""
+        """The job for one file. Raises what is wrong with it."""
         from towpath.client.attributes import LINK
         from towpath.client.location import absolute, name_for
+        from towpath.client.opened import open_source
         from towpath.client.progress import Direction
         from towpath.client.queue import Job
         from towpath.client.resume import transfer_id
 
+        if found.error is not None:
+            raise found.error
         here = absolute(found.path)
-        if found.link is None and not Path(here).is_file():
-            raise NotFound(f"There is no file {found.path}.", todo="Check the path.")
+        if found.link is None:
+            open_source(here).close()
         there = name_for(found.name or None, Path(here).name)
         link = {} if found.link is None else {LINK: found.link}
         return Job(

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from towpath.cli.named import nameless
+from towpath.client.location import name_for
 from towpath.client.syncing_walk import RUN, in_order
 from towpath.errors import TowpathError, TransferError
 
@@ -120,8 +122,8 @@ def _piece(part: str) -> str:
 class Found(NamedTuple):
     """A file to send: where it is, what to call it, and for a link that is kept where it leads.
 
-    `size`: of a file in a folder, in bytes. `error`: why a folder cannot be looked into, or why
-    nobody knows what the server has; then it is all that is found of it.
+    `size`: of a file in a folder, in bytes. `error`: why a folder cannot be looked into, why it
+    cannot have its name, or why nobody knows what the server has; then it is all that is found.
     """
 
     path: str
@@ -141,6 +143,7 @@ class Walk:
         self.rules = rules
         self.links = links
         self.left_out: dict[str, int] = {}  # why -> how many
+        self.empty = 0  # folders with nothing in them
         self.run = run
 
     def top(self, path: str, dest: str | None) -> str | None:
@@ -154,7 +157,12 @@ class Walk:
         """Each file below `path` with its name on the server; what is named itself is taken."""
         name = self.top(path, dest)
         if name is None:
-            yield Found(path, dest or "")
+            own = Path(path).name  # which an upload tells, whatever it is called there
+            wrong = nameless(own, path) or nameless(name_for(dest, own), path)
+            yield Found(path, dest or "", error=wrong)
+            return
+        if wrong := nameless(name, path):
+            yield Found(path, name, error=wrong)
             return
         above = os.stat(path)  # noqa: PTH116 - as for those below
         yield from self._below(path, name, "", ((above.st_dev, above.st_ino),))
@@ -163,13 +171,18 @@ class Walk:
         """What was left out, in words."""
         for why, count in self.left_out.items():
             yield f"{count} left out: {why}."
+        if self.empty:
+            folders = "1 empty folder" if self.empty == 1 else f"{self.empty} empty folders"
+            yield f"{folders} left out: the server keeps files only."
 
     def _below(
         self, folder: str, name: str, inside: str, above: tuple[tuple[int, int], ...]
     ) -> Iterator[Found]:
+        empty = True
         try:
             with ExitStack() as held:
                 for key, own in in_order(self._entries(folder), self.run, held):
+                    empty = False
                     path = os.path.join(folder, own)  # noqa: PTH118 - one of many
                     if not key.endswith("/"):
                         if self.rules.take(f"{inside}{own}"):
@@ -179,6 +192,8 @@ class Walk:
         except OSError as error:
             wrong = TransferError(f"{folder} cannot be read.", why=f"{error.strerror}.")
             yield Found(folder, name, error=wrong)
+        else:
+            self.empty += empty
 
     def _entries(self, folder: str) -> Iterator[tuple[str, str]]:
         """What lies in a folder: as it is sorted, and as it is called."""
@@ -199,7 +214,9 @@ class Walk:
             here = (found.st_dev, found.st_ino)
         except OSError:  # it went just now: whoever looks into it says so
             here = (-1, -1)
-        if here in above and os.path.islink(path):  # noqa: PTH114 - one of many
+        if wrong := nameless(name, path):
+            yield Found(path, name, error=wrong)
+        elif here in above and os.path.islink(path):  # noqa: PTH114 - one of many
             self._leave("links to a folder that they lie in")
         else:
             yield from self._below(path, name, inside, (*above, here))
@@ -211,7 +228,8 @@ class Walk:
             return
         link = stat.S_ISLNK(found.st_mode)
         if link and self.links == "keep":
-            yield Found(path, name, os.readlink(path))  # noqa: PTH115 - as text
+            target = os.readlink(path)  # noqa: PTH115 - as text
+            yield Found(path, name, target, nameless(name, path) or nameless(target))
             return
         if link and self.links == "skip":
             self._leave("links; --links follow sends what they lead to, --links keep themselves")
@@ -223,7 +241,7 @@ class Walk:
                 self._leave("links to nothing")
                 return
         if stat.S_ISREG(found.st_mode):
-            yield Found(path, name, size=found.st_size)
+            yield Found(path, name, error=nameless(name, path), size=found.st_size)
         else:
             self._leave("links to nothing" if link else "neither files nor folders")
 

@@ -17,8 +17,10 @@ import click
 from towpath.cli.carry import Begin, Job, News, at_once, carry
 from towpath.cli.exits import INTERRUPTED, OK, PARTLY, TERMINATED
 from towpath.cli.listed import listed
+from towpath.cli.named import insist_on_names
 from towpath.cli.options import Caller, files_option, limit_option, transfer_options
 from towpath.cli.plan import DRY_RUN
+from towpath.codec.beside import is_record
 from towpath.errors import NameConflict, NotFound, TowpathError, TransferError
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def sync(caller: Caller, source: str, dest: str, **said: Any) -> int:  # noqa: A
 
     if source.startswith(":") == dest.startswith(":"):
         raise click.UsageError("One side is the server's: write it with a colon, as :backup/.")
+    insist_on_names(source if source.startswith(":") else dest)
     try:
         choice = Choice(said["include"], said["exclude"])
     except ValueError as error:
@@ -78,7 +81,14 @@ def sync(caller: Caller, source: str, dest: str, **said: Any) -> int:  # noqa: A
         return sides.code(OK)
     jobs = sides.jobs(delete=said["delete"])
     show, parallel = caller.show(), said["parallel"]
-    code = carry(client, jobs, output=caller.output, show=show, parallel=parallel)
+    code = carry(
+        client,
+        jobs,
+        output=caller.output,
+        show=show,
+        parallel=parallel,
+        missed=lambda: sides.failed,
+    )
     return sides.code(code)
 
 
@@ -108,7 +118,7 @@ class _Sides:
         self._root = os.path.abspath(folder)  # noqa: PTH100 - links are kept
         self._prefix = f"{there[1:].strip('/')}/".lstrip("/")
         self._walk: Walk = Walk(self._root, choice, self._fail)
-        self._failed = self._kept = self._removed = 0
+        self.failed = self._kept = self._removed = 0
 
     def jobs(self, *, delete: bool) -> Iterator[Job]:
         """The transfers; what is to be removed goes while they are asked for."""
@@ -149,7 +159,7 @@ class _Sides:
         if carried in (INTERRUPTED, TERMINATED):
             return carried
         well = carried == OK or self._kept or self._removed  # some of it, at least
-        return PARTLY if well and (self._failed or carried != OK) else carried
+        return PARTLY if well and (self.failed or carried != OK) else carried
 
     def _steps(self, *, delete: bool) -> Iterator[Step]:
         from towpath.client import syncing
@@ -167,7 +177,19 @@ class _Sides:
                 yield step
 
     def _names(self) -> Iterator[NameRecord]:
-        return listed(self._client, self._prefix, retries=self._retries)
+        """What the server has. Raises NotFound if that is nothing, and it is the source.
+
+        Else a name that is written wrong would be a folder from which all is gone.
+        """
+        found = False
+        for record in listed(self._client, self._prefix, retries=self._retries):
+            found = True
+            if not is_record(record.path, record.media_type):  # which goes with its file
+                yield record
+        if not (found or self._up):
+            raise NotFound(
+                f"The server has no folder :{self._prefix}.", todo="`towpath ls` shows names."
+            )
 
     def _judged(self, differs: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
         """A file that cannot be read differs: its transfer says what is wrong with it."""
@@ -186,7 +208,7 @@ class _Sides:
         return not step.name.endswith(".part")
 
     def _fail(self, about: str, error: TowpathError) -> None:
-        self._failed += 1
+        self.failed += 1
         self._output.error(error, about=about)
 
     def _send(self, step: Step) -> Begin:

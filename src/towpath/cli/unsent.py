@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.cli.listed import listed
+from towpath.cli.named import nameless
 from towpath.cli.output import Output
 from towpath.cli.same import is_as_new_as, is_same, there
 from towpath.cli.select import Found, Walk
@@ -41,7 +42,7 @@ class Unsent:
     """Leaves out what the server has.
 
     `insists`: it is an error if that cannot be seen. `always`: one file that is all there is goes
-    in any case.
+    in any case. `later`: it is sent some other time, so a server that is away is not waited for.
     """
 
     client: Client
@@ -52,6 +53,7 @@ class Unsent:
     beside: bool  # what differs is to stand beside what has its name
     sealed: bool  # it is to be encrypted
     retries: int
+    later: bool = False
     same: int = 0
     _blind: bool = False  # names cannot be seen
     _notes: dict[tuple[str, str], Note] | None = None  # of earlier runs, by path and name
@@ -65,16 +67,19 @@ class Unsent:
         for source in sources:
             top = walk.top(source, dest)
             found = walk.files(source, dest)
-            if top is not None:
+            if top is not None and nameless(top) is None:
                 yield from self._below(found, f"{top}/")
             elif asks:
-                yield from self._alone(found, tells=len(sources) == 1)
+                yield from self._alone(found, tells=len(sources) == 1 and not self.later)
             else:
                 yield from found
 
     def _alone(self, found: Iterator[Found], *, tells: bool) -> Iterator[Found]:
         """Files that were named themselves."""
         for each in found:
+            if each.error is not None:
+                yield each
+                continue
             try:
                 known = self._same(self._named(_name(each)), each)
             except TowpathError as error:
@@ -112,6 +117,9 @@ class Unsent:
         except (Refused, BadAnswer):
             if self.insists:
                 raise
+        except TowpathError:
+            if self.insists or not self.later:
+                raise
 
     def _named(self, name: str) -> NameRecord | None:
         """What the server has under a name, if anything."""
@@ -128,7 +136,10 @@ class Unsent:
             except Refused:  # whoever sends it says what is wrong
                 return None
             except TowpathError as error:
-                time.sleep(patience.after(error))
+                if self.later and not self.insists:
+                    self._blind = True
+                else:
+                    time.sleep(patience.after(error))
         return None
 
     def _note_of(self, found: Found) -> Note | None:

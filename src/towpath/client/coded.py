@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from towpath.client.peer import Peer, Reply, expect
 from towpath.codec import MEDIA_TYPES
-from towpath.codec.beside import record_name
+from towpath.codec.beside import RECORD_TYPE, record_name
 from towpath.codec.compress import LEVEL
 from towpath.errors import Malformed, NotFound, StateConflict, Unreadable
 
@@ -158,7 +158,7 @@ def put_record(peer: Peer, name: str, record: KeyRecord, *, etag: str | None) ->
     """Store a record. `etag`: of the one that it replaces; None: there must be none."""
     data = record.render()
     condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
-    fields = {"Content-Type": "application/json", **condition}
+    fields = {"Content-Type": RECORD_TYPE, **condition}
     url = _address(peer, name)
     with peer.open("PUT", url, fields, length=len(data)) as exchange:
         exchange.send(memoryview(data))

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from towpath.client.syncing_choice import Choice
-from towpath.errors import Malformed, TowpathError, TransferError
+from towpath.errors import Malformed, NameConflict, TowpathError, TransferError
 
 RUN = 20_000  # names that are sorted in memory
 
@@ -60,12 +60,16 @@ class Walk:
             if child is None:
                 stack.pop()
                 continue
-            key, own = child
+            key, own, twin = child
             name, path = prefix + key, os.path.join(folder, own)  # noqa: PTH118 - one of many
-            if key.endswith("/"):
-                if self._choice.enters(name[:-1]):
-                    stack.append((name, path, self._children(name, path)))
-            elif self._choice.takes(name) and (found := self._file(name, path)):
+            is_folder = key.endswith("/")
+            if not (self._choice.enters(name[:-1]) if is_folder else self._choice.takes(name)):
+                continue
+            if twin:
+                self._fail(path, _same_name(path, os.path.join(folder, twin)))  # noqa: PTH118 - as above
+            elif is_folder:
+                stack.append((name, path, self._children(name, path)))
+            elif found := self._file(name, path):
                 yield found
 
     def _file(self, name: str, path: str) -> Here | None:
@@ -83,11 +87,17 @@ class Walk:
             return Here(name, path, stat.st_size, stat.st_mtime_ns // 1_000_000)
         return None
 
-    def _children(self, prefix: str, folder: str) -> Iterator[Named]:
-        """What lies in a folder, sorted."""
+    def _children(self, prefix: str, folder: str) -> Iterator[tuple[str, str, str]]:
+        """What lies in a folder, sorted; third, what is called the same before it, if anything."""
+        first = ("", "")
         try:
             with ExitStack() as held:
-                yield from in_order(_entries(folder), self._run, held)
+                for key, own in in_order(_entries(folder), self._run, held):
+                    if key == first[0]:
+                        yield key, own, first[1]
+                    else:
+                        first = (key, own)
+                        yield key, own, ""
         except OSError as error:
             self.missed.append(prefix)
             self._fail(folder, _unreadable(folder, error))
@@ -124,6 +134,14 @@ def _read_back(lines: Iterable[str]) -> Iterator[Named]:
     for line in lines:
         key, own = json.loads(line)
         yield key, own
+
+
+def _same_name(path: str, other: str) -> NameConflict:
+    return NameConflict(
+        f"{path!a} would have the same name on the server as {other!a}.",
+        why="Both are spelled alike in Unicode's NFC form.",
+        todo="Call one of them something else.",
+    )
 
 
 def _unreadable(path: str, error: OSError) -> TransferError:

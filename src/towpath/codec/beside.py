@@ -13,6 +13,9 @@ from collections.abc import Mapping
 FILE = "towpath-file"
 """The metadata by which an upload says the id of its file, in hex."""
 
+RECORD_TYPE = "application/json"
+"""What a record is stored as."""
+
 _LONGEST_SEGMENT, _LONGEST_NAME = 255, 1024  # bytes that a server takes
 _END = re.compile(r"\.([0-9a-f]{8})\.keys\Z")
 _FILE_ID = re.compile(r"[0-9a-f]{32}")
@@ -33,6 +36,11 @@ def is_beside(record: str, name: str) -> bool:
     """True if the record of the keys of what is called `name` may be called `record`."""
     found = _END.search(record)
     return found is not None and record == record_name(name, bytes.fromhex(found[1]))
+
+
+def is_record(name: str, media_type: str | None) -> bool:
+    """True for what is stored as a record of keys, and is no file of somebody's."""
+    return media_type == RECORD_TYPE and _END.search(name) is not None
 
 
 def file_id_of(metadata: Mapping[str, object]) -> bytes | None:
