@@ -20,7 +20,7 @@ from towpath.codec import PACKED, SEALED
 from towpath.codec.chunks import Decoder
 from towpath.codec.compress import LEVEL
 from towpath.codec.container import FOOTER, Footer, Tail
-from towpath.codec.keys import Identity, Opens, Passphrase
+from towpath.codec.keys import Identity, KeyFile, Opens, Passphrase
 from towpath.codec.manifest import Chunk
 from towpath.testing.server import Server
 
@@ -90,28 +90,49 @@ def file_keys(peer: Peer, name: str) -> list[bytes]:
     return coded.get_record(peer, head.record, head.file_id)[0].open([KEY])
 
 
-@pytest.mark.parametrize("kind", ["tampered", "truncated", "reordered", "swapped"])
+@pytest.mark.parametrize(
+    "kind", ["tampered", "truncated", "shortened", "blanked", "reordered", "swapped"]
+)
+@pytest.mark.parametrize("keys", [[KEY], []], ids=["encrypted", "compressed"])
 def test_what_was_changed_at_the_server_is_refused_and_leaves_nothing(
-    client: Client, peer: Peer, mixed: Path, tmp_path: Path, state: Path, kind: str
+    client: Client,
+    peer: Peer,
+    mixed: Path,
+    tmp_path: Path,
+    state: Path,
+    kind: str,
+    keys: list[KeyFile],
 ) -> None:
-    name = f"sound-{kind}"
-    client.upload(mixed, name, encrypt=[KEY]).result()
+    name, media_type = f"sound-{kind}-{len(keys)}", SEALED if keys else PACKED
+    how: dict[str, Any] = {"encrypt": keys} if keys else {"compress": "auto"}
+    client.upload(mixed, name, **how).result()
     stored = fetch(peer, name)
-    chunks = rows(stored, file_keys(peer, name))
-    (a, b), (c, d) = chunks[1], chunks[2]
+    chunks = rows(stored, file_keys(peer, name) if keys else [])
+    (a, b), (c, d) = chunks[5], chunks[6]  # amid the file, and of different bytes
     if kind == "tampered":
         wrong = stored[:b] + bytes([stored[b] ^ 1]) + stored[b + 1 :]
     elif kind == "truncated":
         wrong = stored[:-100]
+    elif kind == "shortened":  # amid the file: the table says another length
+        wrong = stored[: d - 100] + stored[d:]
+    elif kind == "blanked":  # cut short, and the rest is where it was
+        wrong = stored[: d - 100] + bytes(100) + stored[d:]
     elif kind == "reordered":
         wrong = stored[:a] + stored[c:d] + stored[a:b] + stored[d:]
     else:
-        client.upload(mixed, "sibling", encrypt=[KEY], on_conflict="replace").result()
-        wrong = stored[:a] + fetch(peer, "sibling")[a:b] + stored[b:]
-    store(peer, f"wrong-{kind}", wrong)
+        sibling = f"sibling-{len(keys)}"
+        path = mixed if keys else tmp_path / "other.bin"  # the same bytes are packed alike
+        path.write_bytes(MIXED if keys else bytes(each ^ 1 for each in MIXED))
+        client.upload(path, sibling, **how).result()
+        wrong = stored[:a] + fetch(peer, sibling)[a:b] + stored[b:]
+        if path != mixed:
+            path.unlink()
+    assert wrong != stored
+    store(peer, f"wrong-{name}", wrong, media_type)
     with pytest.raises((errors.DigestMismatch, errors.Unreadable)) as refused:
-        client.download(f"wrong-{kind}", tmp_path / "b", keys=[KEY]).result()
+        client.download(f"wrong-{name}", tmp_path / "b", keys=keys).result()
     assert refused.value.why
+    assert (str(refused.value)[:6] == "Chunk ") == (kind not in {"truncated", "shortened"})
     assert {path.name for path in tmp_path.iterdir()} == {"mixed.bin", "state"}
     assert list(state.glob("*.json")) == []
 

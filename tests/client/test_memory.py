@@ -25,12 +25,21 @@ def nobody() -> None:
 
 
 @contextmanager
-def waiting(memory: Memory, length: int) -> Iterator[threading.Event]:
-    """Somebody who asks for a piece and gives it back; set once they have it."""
+def waiting(
+    memory: Memory, length: int, looked: Callable[[], None] = nobody
+) -> Iterator[threading.Event]:
+    """Somebody who asks for a piece and gives it back; set once they have it.
+
+    `looked` is called each time that they looked and have to wait.
+    """
     asked, got = threading.Event(), threading.Event()
 
+    def check() -> None:
+        asked.set()
+        looked()
+
     def take() -> None:
-        with memory.pieces(1, length, asked.set):
+        with memory.pieces(1, length, check):
             got.set()
 
     thread = threading.Thread(target=take)
@@ -89,8 +98,10 @@ def test_who_comes_first_is_served_first_however_much_they_want() -> None:
     with ExitStack() as stack:
         with memory.block(nobody):
             large = stack.enter_context(waiting(memory, 4 * BLOCK))
-            small = stack.enter_context(waiting(memory, BLOCK))
-            time.sleep(0.05)  # a block is free, but it is not their turn
+            looks = threading.Semaphore(0)
+            small = stack.enter_context(waiting(memory, BLOCK, looks.release))
+            assert memory._has(BLOCK)  # it is free, but it is not their turn, whenever they look
+            assert all(looks.acquire(timeout=SOON) for _ in range(3))
             assert not large.is_set()
             assert not small.is_set()
         assert large.wait(SOON)

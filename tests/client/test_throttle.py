@@ -15,6 +15,7 @@ from tests.client.conftest import Carry, sample
 from tests.client.fake import FakeServer
 from towpath import errors
 from towpath.client import AsyncClient, Client
+from towpath.client import throttle as throttles
 from towpath.client.control import Control, Stop, Stopped
 from towpath.client.throttle import Pace, Throttle
 from towpath.core.bucket import Flow, grain
@@ -51,6 +52,14 @@ class Hands:
             self.during()
         finally:
             called.acquire()
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    """The clock of every throttle that is made without one: those of clients, too."""
+    hands = Hands()
+    monkeypatch.setattr(throttles, "SystemClock", lambda: hands)
+    return hands
 
 
 def taken_in(take: Callable[[], int], hands: Hands, seconds: float) -> int:
@@ -100,15 +109,13 @@ def test_a_limit_that_is_lifted_lets_everybody_go() -> None:
             throttle.take(flow, 1_000, nobody)
         event.set()
 
-    threads = [threading.Thread(target=work, args=(event,)) for event in done]
+    threads = [threading.Thread(target=work, args=(event,), daemon=True) for event in done]
     for thread in threads:
         thread.start()
-    began = time.monotonic()
     throttle.set_limit(None)
     for thread in threads:
-        thread.join(10)
+        thread.join(10)  # at 1,000 bytes a second it would be 200
     assert all(event.is_set() for event in done)
-    assert time.monotonic() - began < 5  # at 1,000 bytes a second it would be 200
 
 
 def test_threads_share_a_limit_by_transfer() -> None:
@@ -207,73 +214,75 @@ def test_a_limit_that_cannot_be_read_is_a_wrong_setting(limit: Any) -> None:
 
 
 def test_uploads_and_downloads_go_no_faster_than_the_limit(
-    carry: Carry, server: FakeServer, tmp_path: Path
+    carry: Carry, server: FakeServer, tmp_path: Path, hands: Hands
 ) -> None:
     data = sample(3 * MB // 2)
     path = tmp_path / "file"
     path.write_bytes(data)
-    began = time.monotonic()
     carry("upload", path, client={"limit": 3 * MB})
-    up = time.monotonic() - began
+    up = hands.elapsed
     carry("download", "file", tmp_path / "copy", client={"limit": "3MB"})
-    down = time.monotonic() - began - up
+    down = hands.elapsed - up
     assert (tmp_path / "copy").read_bytes() == data
-    assert min(up, down) > 0.3  # half a second, but for what may be saved up and the last turn
+    # Half a second, but for what may be saved up and the last turn.
+    assert 0.4 < up <= 0.5
+    assert 0.4 < down <= 0.5
 
 
 def test_the_environment_bounds_who_says_nothing(
-    carry: Carry, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    carry: Carry, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hands: Hands
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(sample(MB))
     monkeypatch.setenv("TOWPATH_LIMIT", "2MB")
-    began = time.monotonic()
     carry("upload", path, "bounded")
-    bounded = time.monotonic() - began
-    assert bounded > 0.3
+    bounded = hands.elapsed
+    assert 0.4 < bounded <= 0.5
     monkeypatch.setenv("TOWPATH_LIMIT", "10000")  # bytes: 100 seconds for this file
-    began = time.monotonic()
     carry("upload", path, "free", client={"limit": "off"})
-    assert time.monotonic() - began < 10
+    assert hands.elapsed == bounded
     monkeypatch.setenv("TOWPATH_LIMIT", "much")
     with pytest.raises(errors.SettingsError, match="'much' cannot be used"):
         Client(server.url)
 
 
 def test_tries_that_are_cut_do_not_shrink_the_rate(
-    carry: Carry, server: FakeServer, tmp_path: Path
+    carry: Carry, server: FakeServer, tmp_path: Path, hands: Hands
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(sample(6 * MB))
     for _ in range(10):
         server.fail("PATCH", "cut", at=300_000)
-    began = time.monotonic()
     result = carry("upload", path, client={"limit": 6 * MB, "retries": 20})
-    seconds = time.monotonic() - began
-    rate = result.sent_bytes / seconds
+    rate = result.sent_bytes / hands.elapsed
     assert rate <= 6 * MB * 1.3
-    assert seconds < 15  # were it halved by each cut, it would be minutes
+    assert hands.elapsed < 5  # were it halved by each cut, it would be minutes
 
 
 @pytest.mark.anyio
 async def test_a_limit_can_be_set_while_a_transfer_runs(
-    server: FakeServer, tmp_path: Path, state: Path
+    server: FakeServer, tmp_path: Path, state: Path, hands: Hands
 ) -> None:
-    path = tmp_path / "file"
+    path, lifted = tmp_path / "file", threading.Event()
     path.write_bytes(sample(2 * MB))
+
+    def stand_still() -> None:
+        assert lifted.wait(20)
+
+    hands.during = stand_still
     async with AsyncClient(server.url, state_dir=state, limit=50_000) as client:
-        began = time.monotonic()
         transfer = client.upload(path)
         async for progress in transfer:
             if progress.state == "running":
                 client.set_limit(None)
+                lifted.set()
         await transfer
-        assert time.monotonic() - began < 5  # else it is 40 seconds
+        began = hands.elapsed
+        assert began <= 0.2  # of one wait; else it is 40 seconds
         second = client.upload(path, "second")
         second.set_limit("4MB")
-        began = time.monotonic()
         await second
-        assert time.monotonic() - began > 0.3
+        assert 0.3 < hands.elapsed - began <= 0.5
 
 
 def test_two_clients_may_share_one_throttle(

@@ -2,7 +2,8 @@
 
 Plain, compressed, encrypted; incompressible bytes; four connections where a file goes by many.
 Kills strike at bytes that pass the wire, on the way up and on the way down. What travels each way
-is what is stored and, for each kill, at most four chunks.
+is what is stored and, for each kill, at most four chunks. Kills are late: before each of them more
+has passed than all of them together allow, so that to begin anew after any of them is too much.
 `pytest tests/crash/test_kill_transfers.py --seed <seed> -k "<number>-"` repeats a failure.
 """
 
@@ -21,13 +22,12 @@ import pytest
 
 from towpath.client import Client
 from towpath.codec.keys import Identity, KeyFile
-from towpath.testing.journey import HEADS, SOON, Kill, dice_kills
-from towpath.testing.overheard import Overheard
+from towpath.testing.journey import HEADS, SOON, Kill
 from towpath.testing.pattern import Pattern
 from towpath.testing.plan import Lane, Plan
 from towpath.testing.program import Program
 from towpath.testing.server import Server, towpath_serve
-from towpath.testing.wire import Wire, threaded
+from towpath.testing.wire import Connection, Wire, threaded
 
 MIB = 1024 * 1024
 CONNECTIONS = 4
@@ -41,31 +41,35 @@ PATTERN = Pattern("kill transfers")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a file is carried. `length` and `chunk` in bytes."""
+    """How a file is carried. `length` and the largest chunks each way, in bytes."""
 
     length: int
-    chunk: int  # the largest
+    chunk_up: int
+    chunk_down: int
+    readers: int  # connections that bring it
     put: tuple[str, ...] = ()
     get: tuple[str, ...] = ()
 
-    @property
-    def again(self) -> int:
+    def again(self, way: str) -> int:
         """Bytes that may travel again for one kill."""
-        return CONNECTIONS * self.chunk + HEADS
+        return 4 * (self.chunk_up if way == "up" else self.chunk_down) + HEADS
 
 
 def coded(put: str, get: str = "") -> Kind:
-    """One that is carried as coded chunks."""
-    return Kind(24 * MIB, 2 * MIB, ("--chunk-size", "2MiB", *put.split()), tuple(get.split()))
+    """One that is carried as coded chunks; four of them are lost of three that come at once."""
+    words = ("--chunk-size", "1MiB", *put.split())
+    return Kind(24 * MIB, MIB, MIB, 3, words, tuple(get.split()))
 
 
-KINDS = {
-    "plain": Kind(40 * MIB, 8 * MIB, ("--chunk-size", "8MiB")),
+KINDS = {  # chunks that come plain are as long as the client likes
+    "plain": Kind(72 * MIB, MIB, 8 * MIB, CONNECTIONS, ("--chunk-size", "1MiB")),
     "compressed": coded("--compress"),
     "encrypted": coded("--key-file key", "--key-file key"),
     "both": coded("--compress --recipient me.pub", "--key-file me"),
 }
-Dicing = Callable[[random.Random, Kind], list[Kill]]
+VICTIMS = [frozenset({"server"}), frozenset({"client"}), frozenset({"server", "client"})]
+OF_CLIENT = VICTIMS[1:]
+Dicing = Callable[[random.Random, Kind, str], list[Kill]]
 
 
 def kind_of(number: int) -> str:
@@ -73,20 +77,24 @@ def kind_of(number: int) -> str:
     return list(KINDS)[number % len(KINDS)]
 
 
-def any_kills(dice: random.Random, kind: Kind) -> list[Kill]:
-    """One to three, of either side or both, anywhere."""
-    return dice_kills(dice, kind.length)
+def dice_kills(dice: random.Random, kind: Kind, way: str) -> list[Kill]:
+    """One to three of either side or both, as many as leave a place, and late.
+
+    More has passed by then than all of them allow to travel again; the first of several may be
+    early, when nothing can be asked.
+    """
+    again, end = kind.again(way), kind.length - 2 * MIB
+    count = dice.randint(1, min(3, (end - 2 * MIB) // again))
+    places = sorted(dice.sample(range(count * again + MIB, end), count))
+    if count > 1 and dice.random() < 0.3:
+        places[0] = dice.randrange(2 * MIB)
+    return [Kill(at, dice.choice(VICTIMS)) for at in places]
 
 
-def late_kill(dice: random.Random, kind: Kind) -> list[Kill]:
-    """One of the client, so late that to begin anew would send more than may travel again."""
-    victims = dice.choice([frozenset({"client"}), frozenset({"server", "client"})])
-    return [Kill(dice.randrange(kind.again + MIB, kind.length - 2 * MIB), victims)]
-
-
-def either(number: int) -> Dicing:
-    """One round of late ones, then anywhere."""
-    return late_kill if number < len(KINDS) else any_kills
+def late_kill(dice: random.Random, kind: Kind, way: str) -> list[Kill]:
+    """One of the client, late."""
+    at = dice.randrange(kind.again(way) + MIB, kind.length - 2 * MIB)
+    return [Kill(at, dice.choice(OF_CLIENT))]
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +111,34 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Overlap:
+    """A wire's tap: how many connections carried much one way at once.
+
+    A stretch is what passes one way of a connection before anything passes the other way.
+    """
+
+    def __init__(self) -> None:
+        self._pieces = 0
+        self._open: dict[tuple[int, str], list[int]] = {}  # first piece, last piece, bytes
+        self._ended: dict[str, list[list[int]]] = {"up": [], "down": []}
+
+    def __call__(self, connection: Connection, way: str, piece: memoryview) -> None:
+        """Listen to a piece that has passed."""
+        self._pieces += 1
+        other = "down" if way == "up" else "up"
+        if (ended := self._open.pop((connection.number, other), None)) is not None:
+            self._ended[other].append(ended)
+        stretch = self._open.setdefault((connection.number, way), [self._pieces, 0, 0])
+        stretch[1] = self._pieces
+        stretch[2] += len(piece)
+
+    def most(self, way: str) -> int:
+        """The most that there were at once."""
+        found = [*self._ended[way], *(one for key, one in self._open.items() if key[1] == way)]
+        large = [(first, last) for first, last, count in found if count > HEADS]
+        return max((sum(a <= first <= b for a, b in large) for first, _ in large), default=0)
+
+
 def strike(wire: Wire, victims: Sequence[Program], _: object) -> None:
     """Kill; this runs on the wire's loop, at the very byte."""
     wire.hold()
@@ -110,9 +146,16 @@ def strike(wire: Wire, victims: Sequence[Program], _: object) -> None:
         victim.signal(signal.SIGKILL)
 
 
-def over(client: Program, passed: Callable[[], int], at: int) -> bool:
-    """So many bytes have passed, or nobody is there who would send more."""
-    return passed() >= at or client.exit_code() is not None
+def over(
+    client: Program, passed: Callable[[], int], kill: Kill, struck: Callable[[Kill], None]
+) -> bool:
+    """So many bytes have passed, of which `struck` is told, or nobody is there to send more."""
+    if client.exit_code() is not None:
+        return True
+    if passed() < kill.at:
+        return False
+    struck(kill)
+    return True
 
 
 class Trip:
@@ -128,7 +171,7 @@ class Trip:
         self._kind = kind
         self._dice = dice
         self._plan = Plan(up=Lane(rate=RATE), down=Lane(rate=RATE))
-        self._heard = Overheard()
+        self._overlap = Overlap()
 
     def survives(
         self, dicing: Dicing, *, putting: Sequence[str] = (), getting: Sequence[str] = ()
@@ -138,15 +181,16 @@ class Trip:
         with self._server() as server, self._wire(server) as wire:
             put = [str(self._source / str(kind.length)), NAME, *kind.put, *putting]
             get = [NAME, str(copy), *kind.get, *getting]
-            sent, killed = self._carried(server, wire, "put", put, "up", dicing)
+            sent, struck = self._carried(server, wire, "put", put, "up", dicing)
             with Client(server.url, state_dir=self._folder / "reader") as reader:
                 stored = reader.stat(NAME).length
             assert stored > 0.99 * kind.length, "these bytes are to be incompressible"
-            assert sent <= stored + killed * kind.again + HEADS, "sent again"
-            came, killed = self._carried(server, wire, "get", get, "down", dicing)
-            assert came <= stored + killed * kind.again + HEADS, "brought again"
-        if kind is KINDS["plain"]:
-            assert any(each.method == "PUT" for each in self._heard.requests)  # it went by many
+            assert sent <= stored + len(struck) * kind.again("up") + HEADS, "sent again"
+            assert self._overlap.most("up") == CONNECTIONS
+            self._overlap = wire.tap = Overlap()
+            came, struck = self._carried(server, wire, "get", get, "down", dicing)
+            assert came <= stored + len(struck) * kind.again("down") + HEADS, "brought again"
+            assert self._overlap.most("down") == kind.readers
         data = copy.read_bytes()
         assert len(data) == kind.length
         assert PATTERN.holds(0, data)
@@ -162,7 +206,7 @@ class Trip:
 
     @contextmanager
     def _wire(self, server: Server) -> Iterator[Wire]:
-        wire = Wire("127.0.0.1", server.port, plan=lambda _: self._plan, tap=self._heard)
+        wire = Wire("127.0.0.1", server.port, plan=lambda _: self._plan, tap=self._overlap)
         with threaded(wire):
             yield wire
 
@@ -174,8 +218,8 @@ class Trip:
         words: Sequence[str],
         way: str,
         dicing: Dicing,
-    ) -> tuple[int, int]:
-        """One way; the bytes that went it, and the number of kills."""
+    ) -> tuple[int, list[Kill]]:
+        """One way; the bytes that went it, and the kills that struck."""
         named = [str(self._source / word) if word in KEYS else word for word in words]
         client = Program(
             [*self._program, verb, *named, "--connections", str(CONNECTIONS)],
@@ -186,29 +230,30 @@ class Trip:
             },
         )
         passed = functools.partial(getattr, wire, way)
-        before, kills = passed(), dicing(self._dice, self._kind)
+        before, kills = passed(), dicing(self._dice, self._kind, way)
+        struck: list[Kill] = []
         try:
-            through_kills(
-                client,
-                server,
-                wire,
-                passed,
-                [Kill(before + kill.at, kill.victims) for kill in kills],
-            )
+            through_kills(client, server, wire, lambda: passed() - before, kills, struck.append)
+            assert struck == kills
         except BaseException as error:
             error.add_note(f"{verb}: {kills}")
             raise
-        return passed() - before, len(kills)
+        return passed() - before, struck
 
 
 def through_kills(
-    client: Program, server: Server, wire: Wire, passed: Callable[[], int], kills: Sequence[Kill]
+    client: Program,
+    server: Server,
+    wire: Wire,
+    passed: Callable[[], int],
+    kills: Sequence[Kill],
+    struck: Callable[[Kill], None],
 ) -> None:
-    """Start the client, let the kills strike, and see it end well."""
+    """Start the client, let the kills strike, and see it end well; `struck` is told of each."""
     both = {"server": server, "client": client}
 
     def armed(kill: Kill) -> Future[None]:
-        reached = wire.when(functools.partial(over, client, passed, kill.at))
+        reached = wire.when(functools.partial(over, client, passed, kill, struck))
         victims = [both[name] for name in sorted(kill.victims)]
         reached.add_done_callback(functools.partial(strike, wire, victims))
         return reached
@@ -244,7 +289,7 @@ def test_a_file_survives_kills_there_and_back(
     tmp_path: Path, source: Path, program: Sequence[str], commit_seed: int, number: int, kind: str
 ) -> None:
     dice = random.Random(f"{commit_seed}/{number}")
-    Trip(tmp_path / "trip", source, program, KINDS[kind], dice).survives(either(number))
+    Trip(tmp_path / "trip", source, program, KINDS[kind], dice).survives(dice_kills)
 
 
 @pytest.mark.slow
@@ -257,7 +302,7 @@ def test_ten_files_survive_kills_there_and_back(
         dice = random.Random(f"{commit_seed}/{number}")
         trip = Trip(tmp_path / str(number), source, program, KINDS[kind_of(number)], dice)
         try:
-            trip.survives(either(number))
+            trip.survives(dice_kills)
         except BaseException as error:
             error.add_note(f"--seed {commit_seed}, number {number}, {kind_of(number)}")
             raise
@@ -268,13 +313,33 @@ def test_ten_files_survive_kills_there_and_back(
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", ["plain", "compressed", "encrypted"])
 @pytest.mark.parametrize(
     ("says", "anew"),
     [("sent again", {"putting": ["--restart"]}), ("brought again", {"getting": ["--restart"]})],
+    ids=["up", "down"],
 )
 def test_a_client_that_begins_anew_is_noticed(
-    tmp_path: Path, source: Path, program: Sequence[str], says: str, anew: dict[str, list[str]]
+    tmp_path: Path,
+    source: Path,
+    program: Sequence[str],
+    says: str,
+    anew: dict[str, list[str]],
+    kind: str,
 ) -> None:
-    trip = Trip(tmp_path / "trip", source, program, KINDS["compressed"], random.Random(says))
+    trip = Trip(tmp_path / "trip", source, program, KINDS[kind], random.Random(says))
     with pytest.raises(AssertionError, match=says):
         trip.survives(late_kill, **anew)
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kills_strike_when_more_has_passed_than_may_travel_again(
+    commit_seed: int, kind: str, way: str
+) -> None:
+    dice = random.Random(f"{commit_seed}/{kind}/{way}")
+    for _ in range(1000):
+        kills = dice_kills(dice, KINDS[kind], way)
+        late = [kill for kill in kills if kill.at >= 2 * MIB]
+        assert len(late) >= max(1, len(kills) - 1)
+        assert all(kill.at > len(kills) * KINDS[kind].again(way) + HEADS for kill in late)

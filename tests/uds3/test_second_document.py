@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import os
 import threading
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -239,43 +238,6 @@ def test_a_damaged_checkpoint_is_said_to_be_damaged(local: Make, tmp_path: Path)
     with pytest.raises(ChunkMetadataCorruptError) as caught:
         local().resume_upload(key)
     assert caught.value.operation_id == key
-
-
-def test_old_operations_are_cleaned_up(make: Make, tmp_path: Path) -> None:
-    manager = make(chunk_size_mb=1, cleanup_completed=False)
-    ids = [manager.upload_file(write(tmp_path / f"{n}", 100), f"old/{n}") for n in range(3)]
-    manager.wait_for_operations(ids)
-    assert manager.cleanup_old_operations(retention_days=7) == 0
-    assert manager.cleanup_old_operations(0, delete_checkpoints=False, delete_metadata=False) == 0
-    assert len(manager.list_operations()) == 3
-    found = manager.cleanup_old_operations(
-        retention_days=0, delete_checkpoints=True, delete_metadata=True
-    )
-    assert found == 3
-    assert manager.list_operations() == []
-
-
-def test_what_is_too_old_is_removed_when_a_manager_begins(
-    local: Make, large: Path, tmp_path: Path
-) -> None:
-    manager = local(chunk_size_mb=1)
-
-    def pause(progress: Any) -> None:
-        if progress.current_chunk >= 2 and not progress.is_complete:
-            manager.pause_operation(progress.operation_id)
-
-    key = manager.upload_file(large, "large.bin", pause)
-    manager.wait_for_operations([key])
-    manager.close()
-    assert stored_uploads(tmp_path) != []
-    time.sleep(0.01)
-    with pytest.raises(errors.NotFound):
-        local(checkpoint_retention_days=0).get_operation(key)
-    assert stored_uploads(tmp_path) == []
-
-
-def stored_uploads(tmp_path: Path) -> list[str]:
-    return [path.name for path in tmp_path.glob("data/uploads/*/*")]
 
 
 def test_nothing_is_written_down_without_resume(make: Make, large: Path, tmp_path: Path) -> None:
