@@ -22,6 +22,7 @@ _SAME = (
     (r"\b20[2-5]\d-\d\d-\d\d \d\d:\d\d:\d\d\b", "2026-11-21 08:00:00"),
     (r"\b20[2-5]\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", "2026-11-21T08:00:00Z"),
     (r"\bin [\d.]+ m?s( \([\d.]+ \w+/s\))?", "in 9 ms"),
+    (r"(?m)(\d %)(?:  [\d.]+ \w+/s)?$", r"\1  9.9 MiB/s"),
     (r" {2,}[\d.]+ (MiB/s|ms)\b", r"  9.9 \1"),
     (r"[\d.]+ m?s after", "9 ms after"),
     (r"reached in \d+ ms", "reached in 9 ms"),
