@@ -92,7 +92,7 @@ def test_without_its_checkpoint_an_old_operation_is_listed_and_begins_anew(
         local().get_operation(key)
 
 
-def test_an_old_operation_that_is_not_listed_goes_on_from_its_checkpoint(
+def test_without_its_row_an_old_operation_goes_on_from_its_checkpoint(
     local: Make, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager, key = interrupted(local, large)
