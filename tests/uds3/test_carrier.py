@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from towpath import errors
@@ -12,9 +14,11 @@ from towpath.uds3.errors import kind_of
 DEFAULT = ("NetworkError", "TimeoutError", "ChecksumMismatchError")
 
 
-def rules(*, exponential: bool = True, retry_on: tuple[str, ...] = DEFAULT) -> Rules:
+def rules(
+    *, exponential: bool = True, retry_on: tuple[str, ...] = DEFAULT, tries: int = 3
+) -> Rules:
     return Rules(
-        max_retries=3,
+        max_retries=tries,
         retry_delay=5,
         timeout=300,
         exponential=exponential,
@@ -24,10 +28,36 @@ def rules(*, exponential: bool = True, retry_on: tuple[str, ...] = DEFAULT) -> R
     )
 
 
-def test_waits_double_or_stay_as_they_are() -> None:
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """Between what a wait was drawn; each is the longest."""
+    bounds: list[tuple[float, float]] = []
+
+    def longest(least: float, most: float) -> float:
+        bounds.append((least, most))
+        return most
+
+    monkeypatch.setattr(random, "uniform", longest)
+    return bounds
+
+
+def test_the_longest_wait_doubles_or_stays_as_it_is(drawn: list[tuple[float, float]]) -> None:
     cut = errors.Cut("gone")
     assert [rules().wait(cut, n) for n in (1, 2, 3)] == [5, 10, 20]
     assert [rules(exponential=False).wait(cut, n) for n in (1, 2, 3)] == [5, 5, 5]
+    assert {least for least, _ in drawn} == {0}
+
+
+def test_the_longest_wait_has_a_bound() -> None:
+    assert rules(tries=5000).wait(errors.Cut("gone"), 5000) == 5 * 2**16
+
+
+def test_a_wait_is_never_shorter_than_the_server_asked_for() -> None:
+    busy = errors.LimitReached("x", retry_after=7)
+    assert [rules().wait(busy, n) for n in (1, 2)] == [7, 10]
+    with pytest.raises(NetworkError) as caught:
+        rules().wait(busy, 4)
+    assert caught.value.retry_after == 7
 
 
 def test_the_fourth_failure_in_a_row_is_raised_under_its_name_here() -> None:
@@ -41,7 +71,7 @@ def test_the_fourth_failure_in_a_row_is_raised_under_its_name_here() -> None:
     ("error", "kind"),
     [
         (errors.ServerUnreachable("x"), "NetworkError"),
-        (errors.LimitReached("x"), "NetworkError"),
+        (errors.LimitReached("x", retry_after=5), "NetworkError"),
         (ConnectionResetError("x"), "NetworkError"),
         (StreamingTimeoutError("x"), "TimeoutError"),
         (TimeoutError("x"), "TimeoutError"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from towpath import uds3
 from towpath.uds3 import operations
 from towpath.uds3.operations import (
     ChunkMetadata,
@@ -103,6 +106,37 @@ def test_a_percent_is_a_number_that_knows_the_progress() -> None:
         percent.nothing  # noqa: B018 - looking at it is the test
 
 
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, lambda percent: pickle.loads(pickle.dumps(percent))],  # noqa: S301 - its own
+)
+def test_a_percent_can_be_copied_and_pickled(again: Any) -> None:
+    made = again(Percent(progress()))
+    assert (type(made), float(made), made.current_chunk) == (Percent, 25.0, 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DEFAULT_CHUNK_SIZE",
+        "LARGE_CHUNK_SIZE",
+        "SMALL_CHUNK_SIZE",
+        "StreamingManager",
+        "UnifiedDatabaseStrategy",
+        "calculate_optimal_chunk_size",
+        "create_streaming_manager",
+        "format_bytes",
+    ],
+)
+def test_the_first_documents_names_are_importable_from_here(name: str) -> None:
+    assert getattr(operations, name) is getattr(uds3, name)
+
+
+def test_another_name_is_not_importable_from_here() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        operations.nothing  # noqa: B018 - looking at it is the test
+
+
 def test_a_result_is_a_mapping_and_a_truth_value() -> None:
     good, bad = (
         StreamingResult({"success": True}),
@@ -125,7 +159,8 @@ class Told:
     [
         pytest.param(lambda p: None, False, id="one"),
         pytest.param(lambda p, o: None, True, id="two"),
-        pytest.param(lambda p, name="x": None, False, id="one and a default"),
+        pytest.param(lambda p, operation=None: None, True, id="one and a default"),
+        pytest.param(lambda p, *, name="x": None, False, id="one and a keyword"),
         pytest.param(lambda *all_: None, True, id="any"),
         pytest.param(Told().one, False, id="method of one"),
         pytest.param(Told().two, True, id="method of two"),

@@ -10,6 +10,7 @@ import pytest
 from tests.client.fake import FakeServer, serving
 from tests.uds3.conftest import MIB, same
 from towpath.uds3 import ChecksumMismatchError, SagaRollbackRequired, StreamingManager
+from towpath.uds3.control import Control
 
 
 @pytest.fixture
@@ -71,3 +72,13 @@ def test_a_download_that_is_cut_goes_on(
     result = manager.download_large_file("down.pdf", tmp_path / "copy")
     assert result, result["error"]
     assert same(paper, tmp_path / "copy")
+
+
+def test_a_server_that_asks_to_wait_is_not_asked_sooner(
+    fake: FakeServer, manager: StreamingManager, paper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(Control, "sleep", lambda self, seconds: waits.append(seconds))
+    fake.fail("PATCH", "status", status=503, fields={"Retry-After": "3"})
+    assert manager.upload_large_file(paper, "later.pdf")
+    assert waits == [3]

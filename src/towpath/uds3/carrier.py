@@ -8,6 +8,7 @@ raises Stopped when it was asked to stop, and else what went wrong, after the tr
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from towpath.uds3.errors import kind_of, named
 from towpath.uds3.records import Checkpoints, Record
 
 _BLOCK = 1 << 20
+_DOUBLINGS = 16  # of a delay; more would be days
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +38,15 @@ class Rules:
     def wait(self, error: BaseException, failures: int) -> float:
         """Seconds until the next try; raises the error when there shall be none.
 
-        `failures`: how often in a row it has failed, this time included.
+        `failures`: how often in a row it has failed, this time included. A wait is drawn from 0
+        to the delay, so that not all come back at once; never less than the server asked for.
         """
         words = {kind_of(error), *(kind.__name__ for kind in type(error).__mro__)}
         if failures > self.max_retries or not words & self.retry_on:
             raise named(error)
-        return self.retry_delay * (2 ** (failures - 1) if self.exponential else 1)
+        doublings = min(failures - 1, _DOUBLINGS) if self.exponential else 0
+        drawn = random.uniform(0, self.retry_delay * 2**doublings)  # noqa: S311 - spreads load
+        return max(drawn, getattr(error, "retry_after", None) or 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

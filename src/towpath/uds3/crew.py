@@ -13,6 +13,7 @@ import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from towpath.errors import (
@@ -90,7 +91,7 @@ class Crew:
                     found[operation_id] = self._written(operation_id)
                 except NotFound:  # forgotten meanwhile
                     continue
-                except ChunkMetadataCorruptError as error:
+                except (ChunkMetadataCorruptError, OSError) as error:
                     _log.warning("An operation is left out: %s", error)
         return sorted(found.values(), key=lambda live: live.record.created_at)
 
@@ -106,8 +107,11 @@ class Crew:
 
     # --- carrying ----------------------------------------------------------------------------
 
-    def start(self, live: Live, *, restart: bool = False) -> None:
-        """Carry it in a thread. Raises StateConflict if it is being carried."""
+    def start(self, live: Live, *, restart: bool = False, **facts: Any) -> None:  # noqa: ANN401 - of a record
+        """Carry it in a thread. Raises StateConflict if it is being carried: nothing changes then.
+
+        `facts` of its record that are others from now on.
+        """
         record = live.record
         with self._guard:
             known = self._lives.get(record.operation_id)
@@ -116,6 +120,8 @@ class Crew:
                     f"The operation {record.operation_id} is on its way.",
                     todo="Wait for it, or pause it first.",
                 )
+            for name, fact in facts.items():
+                setattr(record, name, fact)
             self._forget_oldest()
             record.status, record.error = OperationStatus.PENDING, None
             self._lives[record.operation_id] = live
@@ -147,7 +153,7 @@ class Crew:
             self._stop(live, Wish.CANCEL)
             return live.is_mine or live.record.status is OperationStatus.CANCELLED
         status, over = live.record.status, live.is_clean or not cleanup
-        if status is OperationStatus.COMPLETED or (status is OperationStatus.CANCELLED and over):
+        if status is OperationStatus.COMPLETED or (status in _ENDED and over):
             return False
         return self._cancelled(live)
 
@@ -169,7 +175,7 @@ class Crew:
             if not live.is_running and live.record.updated_at <= horizon:
                 try:
                     self.forget(live, checkpoint=checkpoints, record=records)
-                except TowpathError as error:
+                except (TowpathError, OSError) as error:
                     _log.warning("%s stays for now: %s", live.record.operation_id, error)
                 else:
                     count += 1

@@ -29,6 +29,7 @@ def address_of(destination: str, own: str, *, in_process: bool) -> str:
         path = file_of(destination, in_process=in_process)
         if destination.endswith("/") or path.is_dir():
             path = path / own
+        insist_on_place(path, "destination")
         return path.as_uri()
     name = destination.removeprefix("./").lstrip("/")
     return check_name(name + own if name.endswith("/") or not name else name)
@@ -71,4 +72,20 @@ def target_of(path: str, own: str) -> Path:
         if last in ("", ".", "..") or "\0" in last:
             raise Malformed(f"{own!r} gives no name for a file.", field="destination_path")
         target = target / last
-    return Path(os.path.abspath(target))  # noqa: PTH100 - links stay, ".." goes
+    target = Path(os.path.abspath(target))  # noqa: PTH100 - links stay, ".." goes
+    insist_on_place(target, "destination_path")
+    return target
+
+
+def insist_on_place(target: Path, field: str) -> None:
+    """Raise Malformed if there cannot be a file `target`: for a folder, or for a file above it."""
+    if target.is_dir():
+        raise Malformed(f"{target} is a folder.", field=field, todo="Give another name.")
+    above = next((each for each in target.parents if each.exists()), target.parent)
+    if above.exists() and not above.is_dir():
+        raise Malformed(
+            f"There cannot be a file {target}.",
+            field=field,
+            why=f"{above} is a file, not a folder.",
+            todo="Give another path.",
+        )

@@ -107,5 +107,6 @@ def named(error: BaseException) -> BaseException:
     if kind is None or isinstance(error, kind):
         return error
     found = kind(error.what, why=error.why, todo=error.todo)
+    found.retry_after = error.retry_after
     found.__cause__ = error
     return found

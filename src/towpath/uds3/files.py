@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Self
 
 from towpath.core.crc import crc
@@ -61,10 +62,13 @@ class Origin:
     @classmethod
     def of_file(cls, path: Path) -> Self:
         """A plain file. Raises NotFound."""
+        missing = NotFound(f"There is no file {path}.", todo="Check the path.")
         try:
             stat = path.stat()
-        except FileNotFoundError as error:
-            raise NotFound(f"There is no file {path}.", todo="Check the path.") from error
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise missing from error
+        if not S_ISREG(stat.st_mode):
+            raise missing
         state = f"{stat.st_size}-{stat.st_mtime_ns}"
         return cls(state, stat.st_size, None, lambda start, end: _FileReading(path, start, end))
 

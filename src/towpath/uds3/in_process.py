@@ -37,12 +37,12 @@ from towpath.uds3.carrier import Job, Rules, checksum_of
 from towpath.uds3.coded_origin import decoded, record_beside, tail_of
 from towpath.uds3.coded_upload import CodedUpload, rows_of
 from towpath.uds3.coding import Key, insist_on_keys
-from towpath.uds3.destinations import FILE, file_of
+from towpath.uds3.destinations import FILE, file_of, insist_on_place
 from towpath.uds3.engine_checkpoints import EngineCheckpoints
 from towpath.uds3.files import Origin, fetch, part_of, place
 from towpath.uds3.flights import Flights, Piece
 from towpath.uds3.house import House
-from towpath.uds3.records import Checkpoints, Record, source_of
+from towpath.uds3.records import Checkpoints, Record, remove_file, source_of
 from towpath.uds3.small_objects import Beside, SmallFiles, SmallObjects
 from towpath.uds3.source import FileSource
 
@@ -69,6 +69,8 @@ class EngineCarrier:
 
     def upload(self, job: Job) -> None:
         record = job.record
+        if record.address.startswith(FILE):
+            insist_on_place(file_of(record.address, in_process=True), "destination")
         insist_on_keys(record.path, sealed=record.sealed, keys=self._keys)
         with open(record.path, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered
             stat = os.fstat(file.fileno())
@@ -98,18 +100,22 @@ class EngineCarrier:
             record.document_id = record.address
 
     def download(self, job: Job) -> None:
+        insist_on_place(Path(job.record.path), "destination_path")
         fetch(self._origin(job.record.address), job)
 
     def undo(self, record: Record, *, tell: bool) -> None:
         if record.kind == "download":
-            part_of(Path(record.path), record.operation_id).unlink(missing_ok=True)
+            remove_file(part_of(Path(record.path), record.operation_id))
             return
         placed = record.address.startswith(FILE)
-        if placed:
+        if record.key:
+            self._give_up(record, placed=placed, tell=tell)
+        if placed:  # last: a part that cannot be removed keeps nothing else here
             target = file_of(record.address, in_process=True)
-            part_of(target, record.operation_id).unlink(missing_ok=True)
-        if not record.key:
-            return
+            remove_file(part_of(target, record.operation_id))
+
+    def _give_up(self, record: Record, *, placed: bool, tell: bool) -> None:
+        """Remove what the engine has of an upload. Raises StateConflict."""
         try:
             self._house.call(
                 self._engine.cancel(ANONYMOUS, record.key, reason="its operation was given up")

@@ -180,24 +180,23 @@ class StreamingManager:
     ) -> StreamingResult:
         """Go on with an upload that was paused or interrupted, and wait.
 
-        With `file_path`, a failure stands in the result, what is missing of it is sent, and an
-        operation that is not known any more begins anew; FileNotFoundError when there is no such
-        file. Without, a failure is raised: the one that an operation has ended with, too.
+        With `file_path`, a failure stands in the result, what is missing of it is sent, and with a
+        `destination` what is not known any more begins anew; FileNotFoundError when there is no
+        such file. Without, a failure is raised: the one that it has ended with, too.
         """
         if file_path is None:
             return self._resumed(operation_id, progress_callback, OperationType.UPLOAD)
-        where = "" if destination is None else destination
         try:
-            fresh = self._opening.new_upload(file_path, where, None, None, operation_id)
+            fresh = self._opening.new_upload(file_path, destination, None, None, operation_id)
             record = self._opening.crew().known(fresh)
-            if record.address != fresh.address:
+            if (record.kind, record.address) != (fresh.kind, fresh.address):
                 raise otherwise(record)
         except TowpathError as error:
             return failure(error, operation_id)
         if record.status is OperationStatus.COMPLETED:
             return Live(record).result()
-        record.path, parallel = fresh.path, self._opening.rules.parallel
-        return self._carried(Live(record, callback=progress_callback, parallel=parallel))
+        live = Live(record, callback=progress_callback, parallel=self._opening.rules.parallel)
+        return self._carried(live, path=fresh.path)
 
     def resume_download(
         self, operation_id: str, progress_callback: ProgressCallback | None = None
@@ -270,9 +269,8 @@ class StreamingManager:
         if record.kind is not OperationType.UPLOAD:
             raise otherwise(record)
         stat = Path(record.path).stat()
-        record.total, record.source = stat.st_size, source_of(stat)
         live = Live(record, parallel=self._opening.rules.parallel, rolls_back=True)
-        crew.start(live, restart=True)
+        crew.start(live, restart=True, total=stat.st_size, source=source_of(stat))
         crew.wait(live)
         return bool(live.result())
 
@@ -351,11 +349,11 @@ class StreamingManager:
 
     # --- inside ------------------------------------------------------------------------------
 
-    def _carried(self, live: Live) -> StreamingResult:
+    def _carried(self, live: Live, **facts: Any) -> StreamingResult:  # noqa: ANN401 - of a record
         """Carry it and wait; whatever fails stands in the result."""
         try:
             crew = self._opening.crew()
-            crew.start(live)
+            crew.start(live, **facts)
         except TowpathError as error:
             return failure(error, live.record.operation_id)
         crew.wait(live)

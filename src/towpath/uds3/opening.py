@@ -104,7 +104,7 @@ class Opening:
     def new_upload(
         self,
         file_path: Location,
-        destination: Location,
+        destination: Location | None,
         chunk_size: int | None,
         metadata: Metadata | None,
         operation_id: str = "",
@@ -113,7 +113,8 @@ class Opening:
     ) -> Record:
         """An upload that is to begin. `encrypt`: its chunks are, whatever the others' are.
 
-        Raises FileNotFoundError, Malformed, SettingsError, TransferError.
+        `destination`: None for the one that the operation has. Raises FileNotFoundError,
+        Malformed, NotFound, SettingsError, TransferError.
         """
         codec = self._codec
         if encrypt:
@@ -121,7 +122,11 @@ class Opening:
         path = Path(os.path.abspath(file_path))  # noqa: PTH100 - links stay, ".." goes
         stat = path.stat()
         open_source(str(path)).close()  # or what is wrong with it
-        where = os.fspath(destination)
+        if destination is None:
+            address = self.crew().find(operation_id).record.address
+        else:
+            where = os.fspath(destination)
+            address = address_of(where, path.name, in_process=self.in_process)
         sealed, size = codec.seals or encrypt, self._size(chunk_size)
         if sealed or codec.level:
             size = coded_chunk_size(stat.st_size, size, codec.level)
@@ -129,7 +134,7 @@ class Opening:
             operation_id=operation_id if is_id(operation_id) else uuid4().hex,
             kind=OperationType.UPLOAD,
             path=str(path),
-            address=address_of(where, path.name, in_process=self.in_process),
+            address=address,
             chunk_size=size,
             total=stat.st_size,
             source=source_of(stat),

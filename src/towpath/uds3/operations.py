@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from importlib import import_module
 from typing import Any, Self
 
 
@@ -129,6 +130,10 @@ class Percent(float):
         made.progress = progress
         return made
 
+    def __reduce__(self) -> tuple[type[Self], tuple[StreamingProgress]]:
+        """For copies and pickles: they are made from the progress, as this one is."""
+        return type(self), (self.progress,)
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the progress has
         if name == "progress":
             raise AttributeError(name)
@@ -167,10 +172,7 @@ ProgressCallback = Callable[..., object]
 
 
 def takes_operation(callback: ProgressCallback) -> bool:
-    """Tell whether the callback has two positional parameters of its own.
-
-    One with a default is not counted: `lambda p, name=name: ...` takes the percent alone.
-    """
+    """Tell whether the callback has two positional parameters, with defaults or without."""
     try:
         parameters = inspect.signature(callback).parameters.values()
     except (TypeError, ValueError):
@@ -178,5 +180,23 @@ def takes_operation(callback: ProgressCallback) -> bool:
     if any(each.kind is each.VAR_POSITIONAL for each in parameters):
         return True
     places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    own = [each for each in parameters if each.kind in places and each.default is each.empty]
-    return len(own) >= 2
+    return sum(each.kind in places for each in parameters) >= 2
+
+
+_FIRST_DOCUMENT = (
+    "DEFAULT_CHUNK_SIZE",
+    "LARGE_CHUNK_SIZE",
+    "SMALL_CHUNK_SIZE",
+    "StreamingManager",
+    "UnifiedDatabaseStrategy",
+    "calculate_optimal_chunk_size",
+    "create_streaming_manager",
+    "format_bytes",
+)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - classes, functions and numbers
+    """The names that the first document imports from here; later, since their modules need this."""
+    if name not in _FIRST_DOCUMENT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("towpath.uds3"), name)

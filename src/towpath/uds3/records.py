@@ -7,6 +7,7 @@ bytes is the ledger's or the server's: a checkpoint that is behind costs nothing
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -263,6 +264,12 @@ def replace_file(path: Path, data: bytes) -> None:
         Path(beside).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Take a file away; one that is not there, or whose folder is none, is fine."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

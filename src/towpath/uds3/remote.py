@@ -35,6 +35,7 @@ from towpath.errors import (
 from towpath.uds3.carrier import Job, Rules, checksum_of
 from towpath.uds3.client_checkpoints import ClientCheckpoints
 from towpath.uds3.coding import Key, insist_on_keys, wrong_key
+from towpath.uds3.destinations import insist_on_place
 from towpath.uds3.errors import named
 from towpath.uds3.records import Checkpoints, Record
 
@@ -106,6 +107,7 @@ class ClientCarrier:
     def download(self, job: Job) -> None:
         record = job.record
         client = self._client(record.chunk_size, job.parallel)
+        insist_on_place(Path(record.path), "destination_path")  # a client would write into a folder
         Path(record.path).parent.mkdir(parents=True, exist_ok=True)
         name = self._found(client, record.address)
         result = self._carry(

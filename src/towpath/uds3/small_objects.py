@@ -19,7 +19,7 @@ from towpath.core.model import OnConflict
 from towpath.core.transfer import Write
 from towpath.errors import NotFound
 from towpath.uds3.house import House
-from towpath.uds3.records import replace_file
+from towpath.uds3.records import remove_file, replace_file
 from towpath.uds3.source import BytesSource
 
 _PAGE = 1000
@@ -101,4 +101,4 @@ class SmallFiles:
         replace_file(self._folder / Path(name).name, data)
 
     def remove(self, name: str) -> None:
-        (self._folder / Path(name).name).unlink(missing_ok=True)
+        remove_file(self._folder / Path(name).name)
