@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partialmethod
 from pathlib import Path
 from random import Random
 
@@ -16,10 +15,7 @@ import pytest
 from tests.client.fake import FakeServer
 from towpath import errors
 from towpath.client import BlockingTransfer, Client, UploadResult, parallel_words
-from towpath.client.blocks import Blocks
 from towpath.client.control import Control
-from towpath.client.elsewhere import SAMPLE
-from towpath.client.memory import Memory
 from towpath.client.peer import Reply
 from towpath.client.resume import Notebook
 from towpath.client.tuning import Tuner
@@ -367,58 +363,6 @@ def test_a_far_server_gets_more_connections(running: Server, tmp_path: Path) -> 
     assert up.verified
     assert live >= 6
     assert up.seconds < 24 / 2 / 2  # by one connection it would be twelve
-
-
-class Lent:
-    """Memory of a client as it is used: how much at once, and whether by who had not asked."""
-
-    def __init__(self, memory: Memory, patch: pytest.MonkeyPatch) -> None:
-        self.most, self.unasked = 0, 0
-        self._held: list[memoryview] = []
-        self._turn = threading.Lock()
-        self._block, self._read = memory.block, Blocks.read
-        patch.setattr(memory, "block", self.block)
-        patch.setattr(Blocks, "read", partialmethod(_read, self))
-
-    @contextlib.contextmanager
-    def block(self, check: Callable[[], None]) -> Iterator[memoryview]:
-        with self._block(check) as view:
-            with self._turn:
-                self._held.append(view)
-                self.most = max(self.most, sum(map(len, self._held)))
-            try:
-                yield view
-            finally:
-                with self._turn:
-                    self._held = [each for each in self._held if each.obj is not view.obj]
-
-    def look(self, blocks: Blocks, offset: int, count: int) -> memoryview:
-        view = self._read(blocks, offset, count)
-        with self._turn:
-            asked = any(each.obj is view.obj for each in self._held)
-            self.unasked += not asked and count > SAMPLE  # a fingerprint asks for nothing
-        return view
-
-
-def _read(blocks: Blocks, lent: Lent, offset: int, count: int) -> memoryview:
-    return lent.look(blocks, offset, count)
-
-
-@pytest.mark.parametrize("budget", [MIB, 3 * MIB])
-def test_many_files_share_the_memory(running: Server, tmp_path: Path, budget: int) -> None:
-    paths = []
-    for number in range(4):
-        paths.append(tmp_path / f"{number}")
-        paths[-1].write_bytes(Random(number).randbytes(17 * MIB))
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Client(running.url, state_dir=tmp_path / "state", connections=4, memory=budget) as client,
-    ):
-        lent = Lent(client._client._memory, patch)
-        transfers = [client.upload(path, "together/") for path in paths]
-        assert all(transfer.result().verified for transfer in transfers)
-    assert lent.most == budget
-    assert lent.unasked == 0
 
 
 def test_the_threads_of_a_transfer_end_with_it(
