@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from towpath import errors
 from towpath.client.dial import Dialer, split, stay_in_cache
 from towpath.client.surroundings import Trust
+from towpath.testing.server import Server
 
 BOUND = (socket.SOL_SOCKET, socket.SO_SNDBUF, 512 * 1024)
 
@@ -60,3 +65,33 @@ def test_every_connection_that_is_dialled_is_set_up_so() -> None:
 
 def waiting(sock: socket.socket) -> int:
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
+def nobody() -> int:
+    """A port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_of_a_proxy_that_is_silent_its_own_address_is_told() -> None:
+    origin, _ = split("http://192.0.2.1:8080")
+    port = nobody()
+    with pytest.raises(errors.ServerUnreachable) as raised:
+        Dialer(Trust(), timeout=5, proxy=f"http://127.0.0.1:{port}").dial(origin)
+    assert f"the proxy 127.0.0.1:{port}." in raised.value.what
+    assert "--proxy" in raised.value.todo
+
+
+def test_of_a_server_that_is_silent_the_servers_address_is_told() -> None:
+    origin, _ = split(f"http://127.0.0.1:{nobody()}")
+    with pytest.raises(errors.ServerUnreachable, match=f"Nobody answers at {origin}."):
+        Dialer(Trust(), timeout=5, proxy="none").dial(origin)
+
+
+def test_a_server_without_tls_is_no_server_that_is_silent(tmp_path: Path) -> None:
+    with Server(tmp_path / "data") as server:
+        origin, _ = split(f"https://127.0.0.1:{server.port}")
+        with pytest.raises(errors.TransferError, match="does not speak TLS") as raised:
+            Dialer(Trust(), timeout=5, proxy="none").dial(origin)
+    assert not raised.value.retryable
+    assert "http://" in raised.value.todo

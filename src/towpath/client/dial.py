@@ -62,6 +62,10 @@ def split(url: str) -> tuple[Origin, str]:
     return origin, quote(target, safe=_AS_IT_IS)
 
 
+_CHECK = "Check the address, and whether the server runs."
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")  # words of OpenSSL for what is no TLS at all
+
+
 class Dialer:
     """Opens connections. `proxy`: the URL of one, "none", or None: what the environment says."""
 
@@ -93,18 +97,20 @@ class Dialer:
                 why=f"Its certificate: {error.verify_message}.",
                 todo="If it is your own, give its certificate authority (--ca FILE).",
             ) from error
+        except ssl.SSLError as error:
+            if error.reason not in _NO_TLS:
+                raise _silent(f"{origin}", error, _CHECK) from error
+            raise TransferError(
+                f"{origin} does not speak TLS.",
+                why="What answers there is something else.",
+                todo="If the server has no TLS, give its address with http://.",
+            ) from error
         except UnicodeError as error:  # as the codec of host names says it
             raise SettingsError(
                 f"{origin.host!r} is no name of a machine.", todo="Check the address."
             ) from error
         except OSError as error:
-            silent = ServerUnreachable(
-                f"Nobody answers at {origin}.",
-                why=f"{error.strerror or error}.",
-                todo="Check the address, and whether the server runs.",
-            )
-            silent.offline = _is_offline(error)
-            raise silent from error
+            raise _silent(f"{origin}", error, _CHECK) from error
         return Connection(sock, timeout=self._timeout, absolute=absolute)
 
     def proxy(self, origin: Origin) -> str | None:
@@ -131,7 +137,12 @@ class Dialer:
     def _by_proxy(self, proxy: str, origin: Origin) -> tuple[socket.socket, str]:
         """A socket to the proxy, and what requests say before their path."""
         parts, port = proxy_parts(proxy)
-        sock = self._reach(str(parts.hostname), port)
+        try:
+            sock = self._reach(str(parts.hostname), port)
+        except OSError as error:
+            named = f"the proxy {parts.hostname}:{port}"
+            todo = "Check its address, or go without it (--proxy none)."
+            raise _silent(named, error, todo) from error
         if origin.scheme == "http" and parts.username is None:
             return sock, f"http://{origin.authority}"
         try:
@@ -166,6 +177,14 @@ def proxy_parts(proxy: str) -> tuple[SplitResult, int]:
             todo="Correct it, or say none.",
         )
     return parts, port
+
+
+def _silent(who: str, error: OSError, todo: str) -> ServerUnreachable:
+    silent = ServerUnreachable(
+        f"Nobody answers at {who}.", why=f"{error.strerror or error}.", todo=todo
+    )
+    silent.offline = _is_offline(error)
+    return silent
 
 
 def _is_offline(error: OSError) -> bool:
