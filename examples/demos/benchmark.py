@@ -15,7 +15,9 @@ from towpath.uds3 import StreamingManager, format_bytes
 
 def best(carrier: StreamingManager, source: Path, folder: Path, rounds: int) -> tuple[str, str]:
     """The best rate up and down."""
-    size, ups, downs = source.stat().st_size, [], []
+    size = source.stat().st_size
+    ups: list[Watch] = []
+    downs: list[Watch] = []
     for number in range(rounds):
         with Watch() as up:
             result = carrier.upload_large_file(source, f"bench/{number}.bin")
@@ -33,7 +35,7 @@ def main() -> None:
     found = arguments(__doc__, 100, rounds={"type": int, "default": 3})
     where = os.environ.get("TOWPATH_URL", "in process")
     print(f"{where}, best of {found.rounds}; {os.cpu_count()} processors")
-    rows = []
+    rows: list[tuple[str, str, str, str]] = []
     for chunk in (1, 5, 10, 20):
         for share in (10, 1):
             with place() as folder, manager(folder, chunk_size=chunk * MB) as carrier:

@@ -15,6 +15,7 @@ from towpath.uds3 import (
     calculate_optimal_chunk_size,
     format_bytes,
 )
+from towpath.uds3.operations import Percent
 
 
 def main() -> None:
@@ -30,6 +31,12 @@ def main() -> None:
         done = f"{operation.chunks_completed}/{operation.chunks_total} chunks"
         print(f"{percent:5.1f} %  {done}, {format_bytes(moved)} after {elapsed:.2f} s")
 
+    def tell(p: Percent) -> None:
+        print(
+            f"{p:.1f}%  chunk {p.current_chunk}/{p.chunk_count}, "
+            f"{format_bytes(p.bytes_per_second)}/s, left: {p.estimated_time_remaining}"
+        )
+
     with place() as folder, manager(folder, chunk_size=chunk) as carrier:
         source = sample(folder / "large.bin", size)
         key = carrier.upload_file(source, "documents/", show)
@@ -38,10 +45,7 @@ def main() -> None:
         result = carrier.upload_large_file(
             source,
             "documents/second.bin",
-            progress_callback=lambda p: print(
-                f"{p:.1f}%  chunk {p.current_chunk}/{p.chunk_count}, "
-                f"{format_bytes(p.bytes_per_second)}/s, left: {p.estimated_time_remaining}"
-            ),
+            progress_callback=tell,
         )
         check(good=bool(result), what="both are there")
 

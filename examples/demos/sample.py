@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -33,7 +33,7 @@ def arguments(says: str | None, size: float, **more: Any) -> argparse.Namespace:
 
 
 @contextmanager
-def place() -> Iterator[Path]:
+def place() -> Generator[Path]:
     """A folder until the `with` ends."""
     with tempfile.TemporaryDirectory(prefix="towpath-demo-") as folder:
         yield Path(folder)

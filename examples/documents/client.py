@@ -107,7 +107,7 @@ class DocumentClient:
         *,
         title: str | None = None,
         session_id: str | None = None,
-        on_chunk: Callable[[str, int, str], None] = lambda *_: None,
+        on_chunk: Callable[[str, int, str], None] = lambda _id, _number, _sha: None,
         on_progress: Callable[[Json], None] = lambda _: None,
     ) -> Json:
         """Upload a file; return its document."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ towpath = app(
 
 
 @asynccontextmanager
-async def lifespan(_site: Starlette) -> AsyncIterator[None]:
+async def lifespan(_site: Starlette) -> AsyncGenerator[None]:
     """A mounted application is told of no beginning and no end: this tells it."""
     async with towpath.running():
         yield

@@ -205,6 +205,24 @@ def test_one_side_is_the_servers_and_the_other_is_a_folder(sync: Sync, tmp_path:
     assert sync(tmp_path, ":a", "--include", "").code == 2
 
 
+def test_a_changed_file_is_synced_by_what_has_changed_alone(
+    sync: Sync, names: Callable[[], dict[str, bytes]], top: str, big: Path
+) -> None:
+    here = big.parent / "here"
+    here.mkdir()
+    path = big.rename(here / "big.bin")
+    before = path.read_bytes()
+    first = sync(here, f":{top}", "--json")
+    (whole,) = first.records("result")
+    assert whole["sent_bytes"] >= len(before)
+    path.write_bytes(before[:10_000_000] + b"inserted" * 5 + before[10_000_000:])
+    ran = sync(here, f":{top}", "--json")
+    (result,) = ran.records("result")
+    assert (ran.code, result["name"], result["verified"]) == (0, f"{top}/big.bin", True)
+    assert 40 <= result["sent_bytes"] < 1_000_000
+    assert names() == read(here)
+
+
 def test_put_delta_sends_what_has_changed_alone(
     run: Run,
     served: Served,

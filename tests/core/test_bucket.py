@@ -45,7 +45,8 @@ def test_ten_seconds_of_a_rate_are_ten_times_the_rate(rate: int) -> None:
 
 @given(st.integers(1, 10**10))
 def test_a_turn_is_never_more_than_a_second_nor_out_of_its_bounds(rate: int) -> None:
-    assert min(rate, SMALLEST) <= grain(rate) <= min(rate, LARGEST)
+    assert min(rate, 64 * 1024) <= grain(rate) <= min(rate, 256 * 1024)
+    assert (SMALLEST, LARGEST) == (64 * 1024, 256 * 1024)
 
 
 def test_a_pause_is_followed_by_no_flood() -> None:

@@ -56,6 +56,21 @@ def test_a_demo_prints_what_it_measured(name: str) -> None:
         assert re.search(pattern, said), said
 
 
+UNITS = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
+
+
+def test_the_memory_demo_finds_that_streaming_takes_less_than_the_whole() -> None:
+    code, said = run("memory", "--size", "64")
+    assert code == 0, said
+    grown = {
+        way: float(number) * UNITS[unit]
+        for way, number, unit in re.findall(r"^  (\w+) +(-?[\d.]+) (\w+)  \(", said, re.MULTILINE)
+    }
+    assert grown.keys() == {"whole", "streamed"}, said
+    assert grown["whole"] >= 60 * 2**20, said
+    assert grown["streamed"] < grown["whole"], said
+
+
 def test_the_resumed_demo_sends_nothing_again() -> None:
     _, said = run("resume", "--size", "8")
     assert "acknowledged bytes that were sent again: 0\n" in said
