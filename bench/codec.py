@@ -9,6 +9,7 @@ both          compressed, then encrypted
 text          compressed, bytes that it can shorten
 
 Prints MiB/s of the file (best, median), the ratio of the bests to the yardstick, and what was sent.
+Ends with 1 if encrypted uploads reach less than 0.7 of the yardstick.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.bars import at_least, judged
 from bench.report import machine
 from bench.rounds import MIB
 from towpath.client import Client
@@ -31,9 +33,11 @@ from towpath.testing.server import Server
 
 KEY = KeyFile.new()
 PLAIN = "plain"
+ENCRYPTED = "encrypted"
+OF_PLAIN = 0.7  # of the best rate of plain uploads, which encrypted ones reach
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     PLAIN: ("noise", {}),
-    "encrypted": ("noise", {"encrypt": [KEY]}),
+    ENCRYPTED: ("noise", {"encrypt": [KEY]}),
     "compressed": ("noise", {"compress": "auto"}),
     "both": ("noise", {"compress": "auto", "encrypt": [KEY]}),
     "text": ("text", {"compress": "auto"}),
@@ -96,4 +100,5 @@ def main(arguments: list[str]) -> int:
             f" {given.mib / statistics.median(seconds):7.0f} {yardstick / min(seconds):8.2f}"
             f" {max(sent for _, sent in samples) / given.mib / MIB:7.1%}"
         )
-    return 0
+    ratio = yardstick / min(seconds for seconds, _ in took[ENCRYPTED])
+    return judged([at_least("encrypted of plain, by the best", ratio, OF_PLAIN)])

@@ -3,7 +3,8 @@
 A file of random bytes is uploaded by `put --delta`'s own flow, to a server with stock settings in a
 process of its own. Then it is uploaded again: as it is; as it is, under another name; with one
 byte put in at the middle. Bytes are those on the wire, in both directions; beside the seconds of
-each stands what SHA-256 of the same file takes.
+each stands what SHA-256 of the same file takes. Ends with 1 if more travels than
+may, or if a file that is there takes longer than 1.2 times its hashing and half a second.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 from bench import report
+from bench.bars import Bar, at_most, judged
 from bench.contestants import HERE
 from bench.rounds import MIB
 from towpath.client import Client
@@ -25,6 +27,10 @@ from towpath.testing.server import Server
 from towpath.testing.wire import Wire, threaded
 
 LITTLE = 64 * 1024  # bytes that may travel of a file that is there
+CHUNKS = 3  # average ones that may travel for one byte that was put in
+HASHINGS, BESIDES = 1.2, 0.5  # times SHA-256 of it, and seconds, that a file that is there may take
+SAME = ("as it is", "under another name")
+MIDDLE = "one byte in the middle"
 
 
 def write_file(path: Path, size: int, *, insert_at: int | None = None) -> None:
@@ -47,8 +53,19 @@ def hashing(path: Path) -> float:
     return time.perf_counter() - begun
 
 
+def bars(found: dict[str, dict[str, float]], average: int) -> list[Bar]:
+    """What has to hold of bytes and of seconds."""
+    held = []
+    for what in SAME:
+        held.append(at_most(f"{what}, KiB", found[what]["bytes"] / 1024, LITTLE / 1024))
+        longest = HASHINGS * found[what]["sha256"] + BESIDES
+        held.append(at_most(f"{what}, seconds", found[what]["seconds"], longest))
+    held.append(at_most(f"{MIDDLE}, chunks", found[MIDDLE]["bytes"] / average, CHUNKS))
+    return held
+
+
 def main(arguments: list[str]) -> int:
-    """Measure, print and write; 1 if more travels than may."""
+    """Measure, print and write; 1 if a bar is not met."""
     parser = argparse.ArgumentParser(prog="python -m bench delta", description=__doc__)
     parser.add_argument("--size", type=int, default=1024, help="MiB of the file")
     parser.add_argument("--data", type=Path, help="where the files and the server's bytes are")
@@ -82,12 +99,11 @@ def main(arguments: list[str]) -> int:
 
             write_file(path, size)
             put("all of it", "a")
-            put("as it is", "a")
-            put("under another name", "b")
+            put(SAME[0], "a")
+            put(SAME[1], "b")
             write_file(path, size, insert_at=size // 2)
-            put("one byte in the middle", "a")
+            put(MIDDLE, "a")
     asked.out.mkdir(parents=True, exist_ok=True)
     facts = {"machine": report.machine(), "size": size, "average": average, "found": found}
     (asked.out / "delta.json").write_text(json.dumps(facts, indent=1))
-    same = max(found["as it is"]["bytes"], found["under another name"]["bytes"])
-    return int(same > LITTLE or found["one byte in the middle"]["bytes"] > 3 * average)
+    return judged(bars(found, average))

@@ -4,7 +4,7 @@
 
 Each connection carries 4 MiB a round trip of 250 ms, and each MiB resets its connection with
 p = 0.01 (towpath.testing.wire). Prints the seconds of each way (best, median), the ratio of the
-medians, and what travelled in all for each byte of the file.
+medians, and what travelled in all for each byte of the file. Ends with 1 if that ratio is below 4.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.bars import at_least, judged
 from bench.report import machine
 from towpath.client import Client
 from towpath.testing.pattern import Pattern
@@ -28,6 +29,7 @@ ROUND_TRIP = 0.25  # seconds
 WINDOW = 4 * MIB
 PIECE = 256 * 1024  # what a wire takes at once
 ODDS = 0.01
+AS_FAST = 4.0  # times, by itself beside one connection
 FAR = Lane(latency=ROUND_TRIP / 2, rate=WINDOW / ROUND_TRIP, pieces=WINDOW // PIECE)
 WAYS: dict[str, int | None] = {"one connection": 1, "by itself": None}
 
@@ -77,5 +79,6 @@ def main(arguments: list[str]) -> int:
         medians.append(statistics.median(seconds))
         wire = statistics.median(each for _, each in all_of)
         print(f"{name:<16} {min(seconds):7.1f}s {medians[-1]:7.1f}s {wire:12.3f}")
-    print(f"by itself is {medians[0] / medians[1]:.1f} times as fast")
-    return 0
+    ratio = medians[0] / medians[1]
+    print(f"by itself is {ratio:.1f} times as fast")
+    return judged([at_least("by itself beside one connection, by the median", ratio, AS_FAST)])

@@ -20,7 +20,9 @@ PATIENCE = 25.0
 CUT = {18, 52, 55, 56}  # curl's words for a connection that ended early
 CHUNK = ("-H", "Tus-Resumable: 1.0.0", "-H", "Content-Type: application/offset+octet-stream")
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+pytestmark = pytest.mark.skipif(
+    shutil.which("curl") is None, reason="LOUD: curl has sent and read nothing: install curl"
+)
 
 
 def curl(*words: str | Path, stdin: Path | None = None) -> subprocess.CompletedProcess[str]:
