@@ -266,9 +266,7 @@ def test_names_that_are_the_same_on_the_server_are_told_of(
     for name in ("e\u0301", "\u00e9"):
         (here / name).write_text(name)
     if len(list(here.iterdir())) < 3:
-        pytest.skip(
-            "LOUD: names that differ by normalisation were not told apart: this file system has one"
-        )
+        pytest.skip("LOUD: names of one normalisation were not compared: the disk keeps one")
     ran = sync(here, f":{top}", *flags)
     assert (ran.code, len(ran.out.splitlines())) == (3, 2)
     assert "would have the same name on the server as" in ran.err
