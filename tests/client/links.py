@@ -15,7 +15,7 @@ from functools import partial
 from random import Random
 from typing import Protocol
 
-from towpath.client.tuning import LARGEST, Tuner
+from towpath.client.tuning import LARGEST, NEAR, SWIFT, Tuner
 
 KIB, MIB = 1024, 1024 * 1024
 BACKOFF, RETRY_AFTER = 0.5, 1.0  # seconds: after a loss up to so many, after a refusal exactly
@@ -53,6 +53,9 @@ class Settings(Protocol):
     def connections(self) -> int:
         """How many should be under way."""
 
+    def answered(self, seconds: float) -> None:
+        """The request that began the upload took so long."""
+
     def chunk(self, left: int) -> int:
         """Bytes of the next chunk, of `left` that are not given out."""
 
@@ -73,6 +76,9 @@ class Fixed:
     @property
     def connections(self) -> int:
         return self._connections
+
+    def answered(self, seconds: float) -> None:
+        pass
 
     def chunk(self, left: int) -> int:
         return min(left, self._size)
@@ -111,9 +117,10 @@ class Ride:
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.number = 0
 
-    def seconds(self) -> float:
-        """What it takes until all is safe."""
-        while True:
+    def seconds(self, enough: float = math.inf) -> float:
+        """What it takes until all is safe; something beyond `enough` if it takes longer."""
+        self._create()
+        while self.now <= enough:
             self._begin_what_may()
             if not self.working and not self.left and not self.again:
                 return self.now
@@ -130,6 +137,14 @@ class Ride:
                 self._carried(each) if each.rest < 1e-3 else self._lost(each)
             while self.events and self.events[0][0] <= self.now:
                 heapq.heappop(self.events)[2]()
+        return self.now
+
+    def _create(self) -> None:
+        """Connect and say what is to come; who knows how long that took knows whether it is far."""
+        asked = self.link.round_trip + self.link.answer
+        self.now = self.link.round_trip + asked
+        self.spare.append(self._life())
+        self.settings.answered(asked)
 
     def _after(self, seconds: float, act: Callable[[], None]) -> None:
         self.number += 1
@@ -215,6 +230,11 @@ LINKS = {
 }
 
 
+def by_itself() -> Tuner:
+    """The controller as an upload has it to which nobody said anything."""
+    return Tuner(swift=SWIFT, near=NEAR)
+
+
 class Steady(Tuner):
     """A controller that always wants so many connections, as far as the server lets it."""
 
@@ -224,9 +244,8 @@ class Steady(Tuner):
         *,
         largest: int = LARGEST,
         swift: int = 0,
-        held: int | None = None,
     ) -> None:
-        super().__init__(connections, largest=largest, swift=swift, held=held)
+        super().__init__(connections, largest=largest, swift=swift)
         self.connections = connections
         self._climbing = False
 

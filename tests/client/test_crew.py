@@ -63,7 +63,7 @@ def crew_of(
         work,
         [(0, LENGTH)],
         extent=Extent(),
-        tuner=tuner or Steady(connections),
+        tuner=tuner or Steady(connections, largest=8 * MIB),
         most=connections,
         patience=Patience(retries),
         control=control or Control(),

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
-from tests.client.links import LINKS, MIB, Fixed, Link, Ride, Steady
+from tests.client.links import LINKS, MIB, Fixed, Link, Ride, Settings, Steady, by_itself
 from towpath.client.tuning import LARGEST, MOST, SMALLEST, SWIFT, Tuner
 
-CHUNKS = [2 * MIB, 8 * MIB]
-TOO_MANY = 8_000  # chunks: each costs a round trip, so such a setting is not the best one
+SIZES = [SMALLEST << doublings for doublings in range(9)]  # bytes: up to the largest, 64 MiB
 SEED = 4
+SLIGHT = 1.002  # times: what can't be better by more is not tried
+
+
+def takes(link: Link, settings: Callable[[], Settings], enough: float = math.inf) -> float:
+    """Seconds over the link, the mean of four rides if luck plays a part; over `enough`: many."""
+    seeds = range(SEED, SEED + 4) if link.loss else [SEED]
+    took = 0.0
+    for seed in seeds:
+        took += Ride(link, settings(), seed).seconds(enough * len(seeds) - took)
+    return took / len(seeds)
+
+
+def at_least(link: Link, connections: int, size: int) -> float:
+    """Seconds that so many connections need for chunks of that size even without any loss."""
+    chunk = link.round_trip + link.answer + size * link.round_trip / link.window
+    return max(link.length / size / connections * chunk, link.length / link.shared)
 
 
 def best_fixed(link: Link) -> float:
     """Seconds by the best setting that never changes."""
-    sizes = [size for size in CHUNKS if link.length / size < TOO_MANY]
-    if link.length / MIB < 100:
-        sizes += [SMALLEST, 2 * SMALLEST]
     most = MOST if link.limit is None else min(MOST, 2 * link.limit)  # more is only refused more
-    return min(
-        Ride(link, Fixed(connections, size), SEED).seconds()
-        for connections in range(1, most + 1)
-        for size in sizes
-    )
+    best = math.inf
+    for size in reversed(SIZES):
+        for connections in range(most, 0, -1):
+            if at_least(link, connections, size) * SLIGHT < best:
+                best = min(best, takes(link, partial(Fixed, connections, size), best))
+    return best
+
+
+def test_the_settings_that_it_is_held_against_go_as_far_as_its_own() -> None:
+    assert (SIZES[0], SIZES[-1]) == (SMALLEST, LARGEST)
 
 
 @pytest.mark.parametrize("name", LINKS)
 def test_it_is_within_15_percent_of_the_best_fixed_setting(name: str) -> None:
     link = LINKS[name]
-    assert Ride(link, Tuner(), SEED).seconds() <= 1.15 * best_fixed(link)
+    assert takes(link, by_itself) <= 1.15 * best_fixed(link) / SLIGHT
 
 
 def settled(link: Link) -> Tuner:
@@ -66,8 +87,15 @@ def test_a_link_that_gets_faster_gets_more_connections() -> None:
     Ride(slow, tuner, SEED).seconds()
     before = tuner.connections
     assert before <= 2
-    assert Ride(LINKS["over an ocean"], Later(tuner, 1000.0), SEED).seconds() < 100
+    assert Ride(LINKS["over an ocean"], Later(tuner, 1000.0), SEED).seconds() < 70
     assert tuner.connections >= 6
+
+
+def test_a_link_that_gets_faster_soon_after_a_try_is_not_waited_out() -> None:
+    tuner = Tuner()
+    slow = Link(round_trip=0.1, window=MIB, shared=5e6, seconds=300)
+    end = Ride(slow, tuner, SEED).seconds()
+    assert Ride(LINKS["over an ocean"], Later(tuner, end), SEED).seconds() < 70
 
 
 class Later:
@@ -80,6 +108,9 @@ class Later:
     @property
     def connections(self) -> int:
         return self._tuner.connections
+
+    def answered(self, seconds: float) -> None:
+        self._tuner.answered(seconds)
 
     def chunk(self, left: int) -> int:
         return self._tuner.chunk(left)
@@ -103,7 +134,7 @@ def test_a_chunk_takes_up_to_four_seconds_within_bounds(rate: float, size: int) 
 
 
 @pytest.mark.parametrize(
-    ("rate", "size"), [(20 * MIB, LARGEST), (70 * MIB, 16 * MIB), (5e9, SWIFT)]
+    ("rate", "size"), [(200 * MIB, LARGEST), (600 * MIB, 128 * MIB), (5e9, SWIFT)]
 )
 def test_a_chunk_that_is_over_in_a_moment_may_be_larger(rate: float, size: int) -> None:
     tuner = Steady(4, swift=SWIFT)
@@ -202,17 +233,8 @@ def test_who_went_alone_looks_for_a_second_later() -> None:
     assert 5 <= now < 6
 
 
-def test_chunks_that_are_held_whole_fit_the_memory() -> None:
-    tuner = Steady(8, held=32 * MIB)
-    tuner.done(MIB, 0, 0.001)
-    assert 9 * tuner.chunk(1 << 40) <= 32 * MIB
-    alone = Tuner(1, held=32 * MIB)
-    alone.done(MIB, 0, 0.001)
-    assert alone.chunk(1 << 40) == LARGEST
-
-
 def test_the_end_is_shared_among_the_connections() -> None:
-    tuner = Steady(8)
+    tuner = Steady(8, largest=8 * MIB)
     tuner.done(MIB, 0, 0.001)
     assert tuner.chunk(1 << 40) == 8 * MIB
     assert tuner.chunk(40 * MIB) == 5 * MIB
@@ -221,7 +243,7 @@ def test_the_end_is_shared_among_the_connections() -> None:
 
 
 def test_what_lies_on_the_way_can_make_chunks_smaller() -> None:
-    tuner = Steady(2)
+    tuner = Steady(2, largest=8 * MIB)
     tuner.done(MIB, 0, 0.001)
     assert tuner.narrow(8 * MIB)
     assert tuner.chunk(1 << 40) == 4 * MIB

@@ -29,7 +29,7 @@ from towpath.client.progress import Direction, Meter
 from towpath.client.results import Arrived
 from towpath.client.resume import JOINED, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience, longest_making
-from towpath.client.tuning import LARGEST, MOST, Tuner
+from towpath.client.tuning import BRITTLE, MOST, Tuner
 from towpath.client.watched import Watched
 from towpath.client.words import Standing
 from towpath.core.ranges import Extent, Span
@@ -96,7 +96,7 @@ class JoinedUpload:
         self._begun = False
         self._check = control.check
         self._most = task.connections or MOST
-        self._tuner = Tuner(self._most, largest=task.chunk_size or LARGEST)
+        self._tuner = Tuner(self._most, largest=task.chunk_size or BRITTLE)
 
     def run(self, note: Note | None, patience: Patience) -> Arrived | None:
         """Carry it through; None if the server cannot join uploads.

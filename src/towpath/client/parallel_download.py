@@ -25,13 +25,13 @@ from towpath.client.peer import Peer, expect
 from towpath.client.progress import Meter
 from towpath.client.resume import RANGES, Marker
 from towpath.client.retry import Patience
-from towpath.client.tuning import LARGEST, MIB, MOST, Tuner
+from towpath.client.tuning import BRITTLE, MIB, MOST, Tuner
 from towpath.client.wire import Answer
 from towpath.core.ranges import Extent, Span
 from towpath.errors import BadAnswer, Cut, StateConflict
 
-_CHUNK = LARGEST // 2  # bytes: what is not kept yet and what is under way are lost with the process
-_ALONE = LARGEST  # the same where one connection goes alone
+_CHUNK = BRITTLE // 2  # bytes: what is not kept yet and what is under way are lost with the process
+_ALONE = BRITTLE  # the same where one connection goes alone
 _UNKEPT = 3 * _ALONE  # bytes that are here and not kept yet, at most: with _ALONE four such chunks
 _CODED = 3  # connections of a coded object, so that four of its chunks are lost at most
 _UNWRITABLE = "The file cannot be written."

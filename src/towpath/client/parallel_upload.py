@@ -27,7 +27,7 @@ from towpath.client.progress import Meter
 from towpath.client.results import Arrived
 from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
 from towpath.client.retry import Patience, longest_making
-from towpath.client.tuning import LARGEST, MOST, SWIFT, Tuner
+from towpath.client.tuning import LARGEST, MOST, NEAR, SWIFT, Tuner
 from towpath.client.watched import Watched
 from towpath.core.digest import CRC64NVME
 from towpath.core.ranges import Extent, Span
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
 _SEALING_SECONDS = 0.2  # between two looks at an upload that the store makes an object of
-_NEAR = 4  # connections to a near server: while it syncs what one sent, others send
 _SOON = 2.0  # seconds that whoever pauses waits for an answer at most
 
 T = TypeVar("T")
@@ -84,7 +83,7 @@ class ParallelUpload:
             self._most,
             largest=task.chunk_size or LARGEST,
             swift=0 if task.chunk_size else SWIFT,
-            near=_NEAR,
+            near=NEAR,
         )
 
     def run(self, note: Note | None, patience: Patience) -> Arrived | None:

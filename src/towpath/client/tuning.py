@@ -15,14 +15,16 @@ import math
 
 MIB = 1024 * 1024
 MOST = 12  # connections, unless somebody says more
-LARGEST = 8 * MIB  # bytes of a chunk: what one cut may cost
+LARGEST = 64 * MIB  # bytes of a chunk, where what came of one that is cut is kept
+BRITTLE = 8 * MIB  # the same where a cut may cost all of it
 SWIFT = 1024 * MIB  # bytes of a chunk that is over in a moment
+NEAR = 4  # connections of an upload to a near server: while it syncs what one sent, others send
 SMALLEST = 256 * 1024
 PARALLEL_FROM = 16 * MIB  # bytes: less goes by one connection
 
 _FIRST_CHUNK = MIB
 _AT_FIRST = 4  # connections
-_NEAR = 0.05  # seconds that a small request to a near server takes at most
+_SOON_ANSWERED = 0.05  # seconds that a small request to a near server takes at most
 _NEAR_FIRST = 4 * MIB  # bytes of the first chunks there, together
 _UNBOUND = 40 * MIB  # bytes a second of all, from which on nothing on the way holds them back
 _LONGEST = 4.0  # seconds that a chunk is to take at most
@@ -33,6 +35,8 @@ _SHORTEST = 0.25  # seconds over which goodput is compared at least
 _DOUBLED = 1.05  # a doubling must bring so much, or it is taken back
 _MORE, _FEWER = 1.02, 0.97  # what a neighbour must have to be preferred
 _SOON, _LATE = 5.0, 60.0  # seconds between two tries of a neighbour
+_FAR_MORE = 1.5  # times as much goodput: something else than chance
+_SELDOMER = 3  # times as long, after one that was not worth it
 _BRIEF, _LONG = 10.0, 300.0  # seconds for which a busy server is not asked for more again
 
 
@@ -40,9 +44,7 @@ class Tuner:
     """The settings of one transfer. `connections` is how many should be under way now.
 
     `most`: connections at most. `largest`: bytes of a chunk at most; `swift`: the same where it
-    takes a moment. `near`: connections to a server that answers at once. `held`: bytes that all
-    chunks under way and the next one may take in memory, for chunks that are held whole; None for
-    those that pass block by block.
+    takes a moment. `near`: connections to a server that answers at once.
     """
 
     def __init__(
@@ -52,13 +54,11 @@ class Tuner:
         largest: int = LARGEST,
         swift: int = 0,
         near: int = 1,
-        held: int | None = None,
     ) -> None:
         self._most = most
         self._largest = largest
         self._swift = max(swift, largest)
         self._near = min(most, near)
-        self._held = held
         self.connections = min(most, _AT_FIRST)
         self._chunk = _power_of_two(min(_FIRST_CHUNK, largest))
         self._rate: float | None = None  # bytes a second of one connection
@@ -68,6 +68,7 @@ class Tuner:
         self._before: tuple[int, float] | None = None  # the last number, and the goodput then
         self._home: tuple[int, float, float] | None = None  # where a try began; goodput, doubt
         self._upward = False  # the direction of the last try
+        self._usual = math.inf  # goodput when it was last decided where to stay
         self._wait, self._next_try = _SOON, 0.0
         self._ceiling, self._hold, self._lifted_at = most, _BRIEF, 0.0
         self._refused = most  # connections beyond which the server was busy last
@@ -79,14 +80,12 @@ class Tuner:
         The last ones may be half as large, so that all connections end at about the same time.
         """
         size = self._chunk
-        if self._held is not None:
-            size = min(size, _power_of_two(self._held // (self.connections + 1)))
         share = -(-left // self.connections)
         return min(left, max(min(size, share), size // 2, min(size, SMALLEST)))
 
     def answered(self, seconds: float) -> None:
         """A small request took so long. It tells something before the first chunk only."""
-        if seconds <= _NEAR and self._rate is None and self._swift > self._largest:
+        if seconds <= _SOON_ANSWERED and self._rate is None and self._swift > self._largest:
             self.connections, self._first = self._near, True
             self._chunk = min(_power_of_two(_NEAR_FIRST // self._near), self._swift)
 
@@ -158,14 +157,19 @@ class Tuner:
             self._climb(now)
         elif self._home is not None:
             self._compare(*self._home, now)
-        elif now >= self._next_try:
+        elif now >= self._next_try or self._is_another_link():
             self._try_neighbour(now)
         elif now - self._since > _LATE:
             self._look_anew(now)
 
+    def _is_another_link(self) -> bool:
+        """Whether far more gets through than when it was decided to stay: many may help now."""
+        return self._sample.goodput(self.connections)[0] > _FAR_MORE * self._usual
+
     def _climb(self, now: float) -> None:
         """Double, until that brings nothing."""
         goodput, _ = self._sample.goodput(self.connections)
+        self._usual = goodput
         if self._before is not None and goodput < self._before[1] * _DOUBLED:
             self._climbing, self._next_try = False, now + self._wait
             self._move(self._before[0], now)
@@ -195,14 +199,14 @@ class Tuner:
         better, doubt = goodput - goodput_there * wanted, math.hypot(doubt, doubt_there)
         if abs(better) < doubt and self._sample.count < _MANY * self.connections:
             return
-        self._home = None
-        self._wait = _SOON if better > doubt else min(2 * self._wait, _LATE)
+        self._home, self._usual = None, max(goodput, goodput_there)
+        self._wait = _SOON if better > doubt else min(_SELDOMER * self._wait, _LATE)
         self._next_try = now + self._wait
         if better <= doubt:
             self._move(home, now)
-        elif self.connections > home:
-            self._upward, self._next_try = False, now  # which is upward again, at once
-            self._look_anew(now)
+        elif self.connections > home:  # as at first: the link has become another
+            self._climbing, self._before = True, (self.connections, goodput)
+            self._move(min(2 * self.connections, self._ceiling), now)
         elif self.connections > 1:  # further down, but measured against where it began
             self._home = (self.connections, max(goodput, goodput_there), doubt_there)
             self._move(max(1, self.connections - max(1, self.connections // 6)), now)
