@@ -237,6 +237,40 @@ def test_no_more_is_begun_than_may_be_lost() -> None:
     assert books.kept[-1].offset == LENGTH
 
 
+def test_what_is_safe_of_a_range_is_kept_before_the_range_ends() -> None:
+    books, most = Books(), 0
+
+    def work(attempt: Attempt) -> None:
+        nonlocal most
+        for position in range(attempt.start, attempt.end, MIB):
+            attempt.moved += MIB
+            attempt.safe[:] = [Span(attempt.start, position + MIB, 0)]
+            crew.keep_up()
+            most = max(most, position + MIB - (books.kept[-1].offset if books.kept else 0))
+
+    crew = crew_of(work, connections=1, unkept=4 * MIB, tuner=Steady(1, largest=16 * MIB))
+    crew.run(books.meter, books.kept.append)
+    assert books.kept[-1].offset == LENGTH
+    assert any(extent.offset % (16 * MIB) for extent in books.kept[:-1])
+    assert most <= 5 * MIB
+
+
+def test_who_waits_for_what_is_kept_hears_that_it_shall_stop() -> None:
+    books, control = Books(), Control()
+
+    def work(attempt: Attempt) -> None:
+        attempt.safe[:] = [Span(attempt.start, attempt.end, 0)]
+        crew.keep_up()
+
+    def keep(extent: Extent) -> None:
+        control.stop(Stop.PAUSE)
+        raise Stopped(Stop.PAUSE)
+
+    crew = crew_of(work, control=control, unkept=0)
+    with pytest.raises(Stopped):
+        crew.run(books.meter, keep)
+
+
 def test_a_fault_of_our_own_is_not_tried_again() -> None:
     books = Books()
 

@@ -59,7 +59,8 @@ class Crew:
     """Carries ranges by `work`, which is called in several threads at once.
 
     `extent`: what is safe already, with its CRC. `unkept`: bytes that may be safe before they are
-    kept, where whoever dies loses what is not kept; None: no matter how many. `cut`: where a range
+    kept, where whoever dies loses what is not kept, which is kept of ranges under way, too; None:
+    no matter how many, and ranges are kept when they end. `cut`: where a range
     ends, of a start and about how many bytes; None: anywhere. `in_order`: each of the `missing`
     ranges is carried from its first byte to its last, by one connection at a time.
     """
@@ -134,6 +135,16 @@ class Crew:
         if self._failure is not None:
             raise Halted
 
+    def keep_up(self) -> None:
+        """For `work` to call when more is safe: waits while too much is not kept, as `check`."""
+        self.check()
+        with self._changed:
+            if self._is_behind(by=0.5):  # half of it comes while the other one is kept
+                self._changed.notify_all()
+            while self._is_behind():
+                self._changed.wait(_LOOK)
+                self.check()
+
     def _goes_on(self) -> bool:
         """Wait a moment; False at the end."""
         with self._changed:
@@ -146,9 +157,29 @@ class Crew:
             self._failure = self._failure or error
             self._changed.notify_all()
 
+    def _safe(self) -> Extent:
+        """What is safe; where nothing else keeps it, of ranges that are under way, too."""
+        extent = self.extent
+        for span in self._on_the_way():
+            extent = extent.add(span)
+        return extent
+
+    def _on_the_way(self) -> list[Span]:
+        """What is safe of ranges that are under way, where we are the ones who keep it."""
+        if self._unkept is None:
+            return []
+        return [span for each in self._working for span in list(each.safe)]
+
+    def _is_behind(self, by: float = 1.0) -> bool:
+        """Whether more is safe and not kept than may be, or than that share of it."""
+        if self._unkept is None:
+            return False
+        under_way = sum(span.end - span.start for span in self._on_the_way())
+        return self.extent.total + under_way - self._kept > by * self._unkept
+
     def _keep(self, keep: Callable[[Extent], None]) -> None:
         with self._changed:
-            extent = self.extent
+            extent = self._safe()
         if extent.total != self._kept:
             keep(extent)
             with self._changed:
@@ -202,7 +233,7 @@ class Crew:
     def _has_room(self, now: float) -> bool:
         self._benched = [due for due in self._benched if due > now]
         most = 1 if self._row > 1 else self._tuner.connections
-        if self._unkept is not None and self.extent.total - self._kept > self._unkept:
+        if self._is_behind():
             return False
         return len(self._working) + len(self._benched) < most
 

@@ -25,14 +25,12 @@ from towpath.client.peer import Peer, expect
 from towpath.client.progress import Meter
 from towpath.client.resume import RANGES, Marker
 from towpath.client.retry import Patience
-from towpath.client.tuning import BRITTLE, MIB, MOST, Tuner
+from towpath.client.tuning import MIB, MOST, SWIFT, Tuner
 from towpath.client.wire import Answer
 from towpath.core.ranges import Extent, Span
 from towpath.errors import BadAnswer, Cut, StateConflict
 
-_CHUNK = BRITTLE // 2  # bytes: what is not kept yet and what is under way are lost with the process
-_ALONE = BRITTLE  # the same where one connection goes alone
-_UNKEPT = 3 * _ALONE  # bytes that are here and not kept yet, at most: with _ALONE four such chunks
+_UNKEPT = 24 * MIB  # bytes that are here and not kept yet, at most: they are lost with the process
 _CODED = 3  # connections of a coded object, so that four of its chunks are lost at most
 _UNWRITABLE = "The file cannot be written."
 
@@ -61,12 +59,13 @@ class ParallelDownload:
         self._marker = marker
         self._length = marker.note.length or 0
         self._coded = peer.coded(marker.note.url)
-        self._most, largest, swift = connections or MOST, _CHUNK, _ALONE
-        self._unkept = min(self._most * largest, _UNKEPT)
-        if self._coded is not None:
+        self._most, self._unkept = connections or MOST, _UNKEPT
+        if self._coded is None:
+            self._tuner = Tuner(self._most, swift=SWIFT)
+        else:
             self._most = min(self._most, self._coded.readers, _CODED)
-            self._unkept = largest = swift = max(MIB, self._coded.longest)
-        self._tuner = Tuner(self._most, largest=largest, swift=swift)
+            self._unkept = max(MIB, self._coded.longest)
+            self._tuner = Tuner(self._most, largest=self._unkept)
 
     def run(self, patience: Patience) -> tuple[int, int | None]:
         """Bring all of it; the CRC64NVME of what came, and the one that the server announces.
@@ -89,14 +88,10 @@ class ParallelDownload:
             patience=patience,
             control=self._control,
             unkept=self._unkept,
-            cut=self._cut if self._coded is None else self._coded.cut,
+            cut=None if self._coded is None else self._coded.cut,
         )
         self._crew.run(self._meter, self._keep)
         return self._crew.extent.crc, announced
-
-    def _cut(self, start: int, about: int) -> int:
-        """Where a range ends: several are shorter, so that no more is lost with all of them."""
-        return start + min(about, _ALONE if self._tuner.connections == 1 else _CHUNK)
 
     def _prepare(self) -> Extent:
         """What is here already; a file that we did not leave so has nothing."""
@@ -142,7 +137,7 @@ class ParallelDownload:
                 position, crc = position + len(view), crc64nvme(view, crc)
                 attempt.moved += len(view)
                 attempt.safe[:] = [Span(attempt.start, position, crc)]
-                self._crew.check()
+                self._crew.keep_up()
 
     def _blocks(self, attempt: Attempt) -> Generator[memoryview, None, None]:
         """The bytes of a range, each block of them written."""
