@@ -2,7 +2,8 @@
 
 Rules: one JSON text an operation, with a checksum over all of it; what does not check out is never
 guessed at: ChunkMetadataCorruptError. Only chunks that are durable stand in it. The truth about
-bytes is the ledger's or the server's: a checkpoint that is behind costs nothing.
+bytes is the ledger's, the server's, or the part's that a download writes: a checkpoint that is
+behind makes nothing be sent again.
 """
 
 from __future__ import annotations
