@@ -313,14 +313,13 @@ class StreamingManager:
     def cancel_operation(
         self, operation_id: str, cleanup: bool = True, notify_user: bool = False
     ) -> bool:
-        """End it; false if it had ended, or could not be cleaned up.
+        """End it; false if it had ended, or could not be cleaned up. Raises NotFound.
 
         `cleanup`: every part and row of it goes, and what was there before stands again.
         `notify_user`: webhooks hear of it even if the settings tell them only of other events;
-        events and the callback tell it in any case.
+        events and the callback tell it in any case. A damaged checkpoint is removed.
         """
-        crew = self._opening.crew()
-        return crew.cancel(crew.find(operation_id), cleanup=cleanup, tell=notify_user)
+        return self._opening.crew().cancel(operation_id, cleanup=cleanup, tell=notify_user)
 
     def cleanup_completed_operations(self) -> int:
         """Forget the operations that are complete; return how many. Documents stay."""
@@ -340,7 +339,8 @@ class StreamingManager:
         """Forget operations of which nothing was heard for so many days; return how many.
 
         By default `checkpoint_retention_days`. `delete_checkpoints`: they cannot be resumed then,
-        and parts of unfinished ones go; `delete_metadata`: they are not listed any more.
+        and parts of unfinished ones go; `delete_metadata`: they are not listed any more. One that
+        keeps its checkpoint can be resumed by its id, and is listed again then.
         """
         days = self._opening.retention_days if retention_days is None else retention_days
         return self._opening.crew().sweep(

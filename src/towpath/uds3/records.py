@@ -54,6 +54,7 @@ class Record:
     level: int = 0  # of zstd; 0: its chunks are not compressed
     sealed: bool = False  # its chunks are encrypted
     keys: str = ""  # in process: what the record of its keys is called
+    listed: bool = True  # else it is found by its id alone
     document_id: str = ""
     transferred: int = 0
     resumed_from: int = 0  # byte that this run began at
@@ -152,7 +153,7 @@ def read(data: bytes, operation_id: str) -> Record:
         corrupt = ChunkMetadataCorruptError(
             f"What is written down about the operation {operation_id} is damaged.",
             why=f"{error}.",
-            todo="Start the upload anew; what arrived of it is removed when its time is over.",
+            todo=f"Call cancel_operation({operation_id!r}) to remove it, and begin anew.",
         )
         corrupt.operation_id = operation_id
         raise corrupt from error
@@ -195,6 +196,10 @@ class Checkpoints(Protocol):
         """Keep it, also if the power fails; it replaces what was there, or nothing does."""
         ...
 
+    def written_at(self, operation_id: str) -> float | None:
+        """When it was kept, in seconds since 1970; None if there is none."""
+        ...
+
     def remove(self, operation_id: str) -> None:
         """Forget it; one that is not there is fine."""
         ...
@@ -219,6 +224,12 @@ class FolderCheckpoints:
     def write(self, operation_id: str, data: bytes) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(self._path(operation_id), data)
+
+    def written_at(self, operation_id: str) -> float | None:
+        try:
+            return self._path(operation_id).stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     def remove(self, operation_id: str) -> None:
         self._path(operation_id).unlink(missing_ok=True)
