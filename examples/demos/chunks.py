@@ -10,12 +10,12 @@ from datetime import datetime
 from sample import arguments, check, manager, place, sample
 
 from towpath.uds3 import (
+    Percent,
     StreamingOperation,
     calculate_chunk_size,
     calculate_optimal_chunk_size,
     format_bytes,
 )
-from towpath.uds3.operations import Percent
 
 
 def main() -> None:

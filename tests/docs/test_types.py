@@ -26,6 +26,27 @@ WRONG_OPERATION = """\
 from towpath.uds3 import StreamingManager
 manager = StreamingManager(data="x", compress_chunks="yes")
 key: int = manager.upload_file("x", "y")
+manager.upload_file("x", "y", lambda: None)
+"""
+CALLBACKS = """\
+from datetime import datetime
+from towpath.uds3 import Percent, StreamingManager, StreamingOperation, StreamingProgress
+from towpath.uds3 import UnifiedDatabaseStrategy
+
+def show(percent: float) -> None: ...
+def look(progress: StreamingProgress) -> None: ...
+def name(percent: Percent) -> str:
+    return f"{percent:.1f}% at {percent.bytes_per_second} of {percent.progress.total_bytes}"
+def both(percent: float, operation: StreamingOperation) -> None: ...
+def either(percent: float, operation: StreamingOperation | None = None) -> None: ...
+
+manager = StreamingManager(data="x")
+for told in (show, look, name, both, either):
+    manager.upload_file("a", "b", told)
+manager.upload_file("a", "b", lambda p: print(f"{p:.1f}%", p.estimated_time_remaining))
+manager.download_file("a", "b", lambda p, o: print(p, datetime.now() - o.created_at))
+strategy = UnifiedDatabaseStrategy(manager=manager)
+strategy.upload_large_file("a", "b", progress_callback=lambda p: print(p.is_complete))
 """
 FOLDERS = sorted({path.parent for path in (ROOT / "examples").rglob("*.py")})
 UNTYPED = re.compile(r"^(?:from|import) django\b", re.MULTILINE)  # it has no types of its own
@@ -92,6 +113,13 @@ def test_mypy_accepts_the_examples_of_the_pages(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
+def test_mypy_accepts_every_kind_of_callback(tmp_path: Path) -> None:
+    (tmp_path / "callbacks.py").write_text(CALLBACKS)
+    checked = mypy(tmp_path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_mypy_accepts_the_programs_in_examples(folder: Path, tmp_path: Path) -> None:
     untyped = folder not in typed_folders()
@@ -106,7 +134,7 @@ def test_only_the_example_for_django_is_without_types() -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("text", "errors"), [(WRONG, 3), (WRONG_OPERATION, 2)])
+@pytest.mark.parametrize(("text", "errors"), [(WRONG, 3), (WRONG_OPERATION, 3)])
 def test_mypy_sees_an_example_that_is_wrong(tmp_path: Path, text: str, errors: int) -> None:
     (tmp_path / "wrong.py").write_text(text)
     checked = mypy(tmp_path)
@@ -141,6 +169,7 @@ def test_pyright_accepts_every_example_and_sees_those_that_are_wrong(tmp_path: P
     write_blocks(tmp_path)
     for folder in typed_folders():
         copied(folder, tmp_path / folder.name)
+    (tmp_path / "callbacks.py").write_text(CALLBACKS)
     (tmp_path / "wrong.py").write_text(WRONG)
     (tmp_path / "demos" / "wrong_too.py").write_text(WRONG_OPERATION)
     checked = pyright(tmp_path)
@@ -148,5 +177,6 @@ def test_pyright_accepts_every_example_and_sees_those_that_are_wrong(tmp_path: P
     places = {
         Path(line.strip().partition(" - error:")[0]).name.rpartition(":")[0] for line in errors
     }
-    wrong = {"wrong.py:3", "wrong.py:4", "wrong.py:5", "wrong_too.py:2", "wrong_too.py:3"}
+    wrong = {f"wrong.py:{line}" for line in (3, 4, 5)}
+    wrong |= {f"wrong_too.py:{line}" for line in (2, 3, 4)}
     assert places == wrong, checked.stdout + checked.stderr

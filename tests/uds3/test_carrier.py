@@ -9,7 +9,7 @@ import pytest
 from towpath import errors
 from towpath.uds3 import ChecksumMismatchError, NetworkError, StreamingTimeoutError
 from towpath.uds3.carrier import Rules
-from towpath.uds3.errors import kind_of
+from towpath.uds3.errors import kind_of, words_of
 
 DEFAULT = ("NetworkError", "TimeoutError", "ChecksumMismatchError")
 
@@ -88,6 +88,11 @@ def test_an_error_goes_by_a_word(error: Exception, kind: str) -> None:
     else:
         with pytest.raises(type(error)):
             rules().wait(error, 1)
+
+
+def test_one_word_alone_is_not_its_letters() -> None:
+    assert words_of("NetworkError") == words_of(["NetworkError"]) == {"NetworkError"}
+    assert words_of(TimeoutError) == words_of((TimeoutError,)) == {"TimeoutError"}
 
 
 def test_other_names_may_be_tried_again_too() -> None:

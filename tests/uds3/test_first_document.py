@@ -11,6 +11,7 @@ import pytest
 from tests.uds3.conftest import MIB, Make, same, write
 from towpath.uds3 import (
     OperationStatus,
+    Percent,
     StreamingManager,
     StreamingProgress,
     StreamingStatus,
@@ -18,7 +19,6 @@ from towpath.uds3 import (
     calculate_optimal_chunk_size,
     create_streaming_manager,
 )
-from towpath.uds3.operations import Percent
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ NAMES = {
     "NetworkError",
     "OperationStatus",
     "OperationType",
+    "Percent",
+    "ProgressCallback",
     "SMALL_CHUNK_SIZE",
     "SagaRollbackRequired",
     "StreamingManager",

@@ -104,6 +104,34 @@ def test_without_its_row_an_old_operation_goes_on_from_its_checkpoint(
     assert again.resume_upload(key)["resumed_from_chunk"] >= 2
 
 
+def test_without_its_row_an_operation_is_listed_again_when_it_goes_on(
+    make: Make, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, key = interrupted(make, large)
+    later(monkeypatch, days=6)
+    assert manager.cleanup_old_operations(5, delete_checkpoints=False) == 1
+    assert manager.cleanup_old_operations(5, delete_checkpoints=False) == 0
+    again = make(chunk_size_mb=1, cleanup_completed=False)
+    for each in (manager, again):
+        assert each.list_operations() == []
+        assert each.list_active_operations() == []
+        assert each.get_operation(key).status.value == "paused"
+    assert again.resume_upload(key)
+    assert [each.operation_id for each in again.list_operations()] == [key]
+
+
+def test_what_is_not_listed_is_removed_when_its_time_is_over(
+    local: Make, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, key = interrupted(local, large)
+    later(monkeypatch, days=8)
+    assert manager.cleanup_old_operations(5, delete_checkpoints=False) == 1
+    assert manager.cleanup_old_operations(7) == 1
+    with pytest.raises(errors.NotFound):
+        manager.get_operation(key)
+    assert stored_uploads(tmp_path) == []
+
+
 def test_what_is_too_old_is_removed_when_a_manager_begins(
     local: Make, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

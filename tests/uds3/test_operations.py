@@ -97,13 +97,18 @@ def test_progress_as_a_mapping_can_be_written_as_json() -> None:
 
 
 def test_a_percent_is_a_number_that_knows_the_progress() -> None:
-    percent = Percent(progress())
+    made = progress()
+    percent = Percent(made)
     assert f"{percent:.1f}%" == "25.0%"
     assert percent.progress_percent == 25.0
     assert (percent.current_chunk, percent.bytes_per_second) == (1, 10.0)
+    assert isinstance(percent, StreamingProgress)
+    assert percent.progress == made
+    assert percent.to_dict() == made.to_dict()
+    assert {percent: "a key"}[percent] == "a key"
     assert (percent.is_complete, percent.estimated_time_remaining) == (False, 15.0)
     with pytest.raises(AttributeError):
-        percent.nothing  # noqa: B018 - looking at it is the test
+        percent.nothing  # type: ignore[attr-defined] # noqa: B018 - looking at it is the test
 
 
 @pytest.mark.parametrize(

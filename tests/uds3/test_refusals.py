@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import threading
@@ -216,3 +217,35 @@ def test_a_folder_where_the_file_shall_be_is_refused_at_the_start(
     with pytest.raises(errors.Malformed):
         manager.download_file("taken/x.pdf", folder)
     assert [path.name for path in folder.rglob("*")] == ["x.pdf"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"chunk_size_mb": 0},
+        {"chunk_size_mb": "10"},
+        {"chunk_size_mb": math.nan},
+        {"max_retries": -1},
+        {"timeout_seconds": 0},
+        {"timeout_seconds": None},
+        {"retry_delay_seconds": -1},
+        {"checkpoint_retention_days": -1},
+        {"parallel_chunks": 0},
+    ],
+    ids=str,
+)
+def test_a_number_that_cannot_be_is_refused_by_its_name(given: dict[str, Any]) -> None:
+    (name,) = given
+    with pytest.raises(errors.SettingsError, match=name.removesuffix("_mb")):
+        StreamingManager(**given)
+
+
+def test_a_horizon_beyond_all_time_keeps_everything_and_one_ahead_of_it_is_refused(
+    local: Make, paper: Path
+) -> None:
+    manager = local(checkpoint_retention_days=math.inf)
+    assert manager.upload_large_file(paper, "kept.pdf")
+    assert manager.cleanup_old_operations(10**9) == 0
+    with pytest.raises(errors.SettingsError, match="retention_days cannot be -1"):
+        manager.cleanup_old_operations(-1)
+    assert len(manager.list_operations()) == 1

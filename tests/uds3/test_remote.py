@@ -74,6 +74,26 @@ def test_a_download_that_is_cut_goes_on(
     assert same(paper, tmp_path / "copy")
 
 
+def test_the_first_look_at_a_download_is_tried_again_too(
+    fake: FakeServer, manager: StreamingManager, paper: Path, tmp_path: Path
+) -> None:
+    assert manager.upload_large_file(paper, "down.pdf")
+    fake.fail("GET", "status", status=503)
+    fake.fail("GET", "cut")
+    result = manager.download_large_file("down.pdf", tmp_path / "copy")
+    assert result, result["error"]
+    assert same(paper, tmp_path / "copy")
+
+
+def test_a_download_that_is_not_there_is_not_looked_for_again(
+    fake: FakeServer, manager: StreamingManager, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        manager.download_large_file("folder/gone.pdf", tmp_path / "copy")
+    asked = [target for method, target, _ in fake.requests if method == "GET"]
+    assert len([target for target in asked if "gone.pdf" in target]) == 1
+
+
 def test_a_server_that_asks_to_wait_is_not_asked_sooner(
     fake: FakeServer, manager: StreamingManager, paper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 from towpath.client import Client
+from towpath.client.records import milliseconds
 from towpath.errors import NotFound
 from towpath.uds3.records import SHELF, id_of, name_of
 
@@ -33,6 +34,12 @@ class ClientCheckpoints:
     def write(self, operation_id: str, data: bytes) -> None:
         name = name_of(operation_id)
         self._client.upload(BytesIO(data), name, on_conflict="replace").result()
+
+    def written_at(self, operation_id: str) -> float | None:
+        try:
+            return milliseconds(self._client.stat(name_of(operation_id)).updated_at) / 1000
+        except NotFound:
+            return None
 
     def remove(self, operation_id: str) -> None:
         try:

@@ -12,7 +12,7 @@ import logging
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -31,6 +31,7 @@ from towpath.uds3.errors import ChunkMetadataCorruptError, SagaRollbackRequired,
 from towpath.uds3.live import Live
 from towpath.uds3.operations import OperationStatus, OperationType, now
 from towpath.uds3.records import Checkpoints, Record, read, unknown, write
+from towpath.uds3.sizes import DEFAULT_CHUNK_SIZE
 
 _log = logging.getLogger(__name__)
 
@@ -82,9 +83,14 @@ class Crew:
             return fresh
 
     def all(self) -> list[Live]:
-        """Every operation, those of earlier processes too, oldest first."""
+        """Every operation that is listed, those of earlier processes too, oldest first."""
+        return [live for live in self._kept()[0] if live.record.listed]
+
+    def _kept(self) -> tuple[list[Live], list[str]]:
+        """Every operation, oldest first, and the ids of those whose checkpoints are damaged."""
         with self._guard:
             found = dict(self._lives)
+        damaged = []
         for operation_id in self._checkpoints.all():
             if operation_id not in found:
                 try:
@@ -93,7 +99,9 @@ class Crew:
                     continue
                 except (ChunkMetadataCorruptError, OSError) as error:
                     _log.warning("An operation is left out: %s", error)
-        return sorted(found.values(), key=lambda live: live.record.created_at)
+                    if isinstance(error, ChunkMetadataCorruptError):
+                        damaged.append(operation_id)
+        return sorted(found.values(), key=lambda live: live.record.created_at), damaged
 
     def _written(self, operation_id: str) -> Live:
         """An operation that nobody carries here."""
@@ -123,7 +131,7 @@ class Crew:
             for name, fact in facts.items():
                 setattr(record, name, fact)
             self._forget_oldest()
-            record.status, record.error = OperationStatus.PENDING, None
+            record.status, record.error, record.listed = OperationStatus.PENDING, None, True
             self._lives[record.operation_id] = live
             live.future = self._pool.submit(self._carry, live, restart)
 
@@ -146,8 +154,13 @@ class Crew:
         self._stop(live, Wish.PAUSE)
         return live.is_mine or live.record.status is OperationStatus.PAUSED
 
-    def cancel(self, live: Live, *, cleanup: bool, tell: bool) -> bool:
-        """End it; false if it had ended. `cleanup`: nothing of it stays."""
+    def cancel(self, operation_id: str, *, cleanup: bool, tell: bool) -> bool:
+        """End it; false if it had ended. `cleanup`: nothing of it stays. Raises NotFound."""
+        try:
+            live = self.find(operation_id)
+        except ChunkMetadataCorruptError:
+            self._remove_damaged(operation_id, cleanup=cleanup, tell=tell)
+            return True
         live.cleans, live.tells = cleanup, tell
         if live.is_running:
             self._stop(live, Wish.CANCEL)
@@ -165,21 +178,63 @@ class Crew:
                     self.carrier.undo(live.record, tell=False)
             self._checkpoints.remove(live.record.operation_id)
         if record:
+            if not checkpoint:
+                self._hide(live.record)
             with self._guard:
                 self._lives.pop(live.record.operation_id, None)
 
+    def _hide(self, record: Record) -> None:
+        """List it no more, though its checkpoint stays."""
+        record.listed = False
+        if self._checkpoints.read(record.operation_id) is not None:
+            self._checkpoints.write(record.operation_id, write(record))
+
+    def _remove_damaged(self, operation_id: str, *, cleanup: bool, tell: bool) -> None:
+        """Remove a checkpoint that nobody can read, and what is found by the id alone."""
+        if cleanup:
+            known = Record(
+                operation_id=operation_id,
+                kind=OperationType.UPLOAD,
+                path="",
+                address="",
+                chunk_size=DEFAULT_CHUNK_SIZE,
+                level=1,  # it may have been coded: what goes with that goes, too
+                key=operation_id,
+            )
+            with contextlib.suppress(StateConflict):  # it is complete: its document stands
+                self.carrier.undo(known, tell=tell)
+        self._checkpoints.remove(operation_id)
+
     def sweep(self, days: float, *, checkpoints: bool, records: bool) -> int:
         """Forget what nothing was heard of for so many days; return how many operations."""
+        if not (checkpoints or records):
+            return 0
         horizon, count = now() - timedelta(days=days), 0
-        for live in self.all() if checkpoints or records else ():
-            if not live.is_running and live.record.updated_at <= horizon:
-                try:
-                    self.forget(live, checkpoint=checkpoints, record=records)
-                except (TowpathError, OSError) as error:
-                    _log.warning("%s stays for now: %s", live.record.operation_id, error)
+        lives, damaged = self._kept()
+        for each in (*lives, *(damaged if checkpoints else ())):
+            try:
+                if isinstance(each, Live):
+                    count += self._swept(each, horizon, checkpoint=checkpoints, record=records)
                 else:
-                    count += 1
+                    count += self._swept_damaged(each, horizon)
+            except (TowpathError, OSError) as error:
+                name = each.record.operation_id if isinstance(each, Live) else each
+                _log.warning("%s stays for now: %s", name, error)
         return count
+
+    def _swept(self, live: Live, horizon: datetime, *, checkpoint: bool, record: bool) -> bool:
+        forgotten = not (checkpoint or live.record.listed)
+        if forgotten or live.is_running or live.record.updated_at > horizon:
+            return False
+        self.forget(live, checkpoint=checkpoint, record=record)
+        return True
+
+    def _swept_damaged(self, operation_id: str, horizon: datetime) -> bool:
+        written_at = self._checkpoints.written_at(operation_id)
+        if written_at is None or written_at > horizon.timestamp():
+            return False
+        self._remove_damaged(operation_id, cleanup=True, tell=False)
+        return True
 
     def _stop(self, live: Live, wish: Wish) -> None:
         """Ask it to stop, and wait until it has."""

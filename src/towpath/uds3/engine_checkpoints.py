@@ -22,6 +22,9 @@ class EngineCheckpoints:
     def write(self, operation_id: str, data: bytes) -> None:
         self._objects.write(name_of(operation_id), data)
 
+    def written_at(self, operation_id: str) -> float | None:
+        return self._objects.written_at(name_of(operation_id))
+
     def remove(self, operation_id: str) -> None:
         self._objects.remove(name_of(operation_id))
 

@@ -6,6 +6,8 @@ Rules: each is one of towpath.errors, too; whichever ends an operation carries `
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from towpath.errors import (
     DigestMismatch,
     Interrupted,
@@ -89,6 +91,14 @@ def kind_of(error: BaseException) -> str:
     if isinstance(error, passing) or (isinstance(error, TransferError) and error.retryable):
         return NETWORK
     return type(error).__name__
+
+
+def words_of(
+    kinds: str | type[BaseException] | Iterable[str | type[BaseException]],
+) -> frozenset[str]:
+    """The words of `retry_on_errors`: one alone is meant as it is, and not as its letters."""
+    several = [kinds] if isinstance(kinds, (str, type)) else kinds
+    return frozenset(each if isinstance(each, str) else each.__name__ for each in several)
 
 
 def named(error: BaseException) -> BaseException:

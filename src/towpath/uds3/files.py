@@ -1,7 +1,8 @@
 """Bytes that come out: into a file of this machine, a `.part` of it first, its name at last.
 
 Rules: the final name never stands for bytes that were not checked; what was there before stands
-until then. Memory holds one block.
+until then. What a `.part` has is kept: up to the checkpoint by its word, beyond it where it is the
+same as the document. Memory holds one block of each.
 """
 
 from __future__ import annotations
@@ -101,15 +102,19 @@ def fetch(origin: Origin, job: Job) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(part, "r+b" if resumes and part.exists() else "w+b", buffering=0) as file:  # noqa: PTH123
         handle = file.fileno()
-        start = min(record.transferred, os.fstat(handle).st_size) if resumes else 0
-        os.ftruncate(handle, start)
-        record.resumed_from = record.transferred = at = start
-        job.moved()
+        size = os.fstat(handle).st_size
+        start = min(record.transferred, size) if resumes else 0
         value = _prefix(part, start, job.control)
-        with closing(origin.read(start, origin.length)) as reading:
+        at, value = _same(origin, handle, start, min(size, origin.length), value, job.control)
+        os.ftruncate(handle, at)
+        os.fsync(handle)
+        record.resumed_from = record.transferred = at
+        job.save()  # which document it is, is known before there is a byte of it
+        job.moved()
+        with closing(origin.read(at, origin.length)) as reading:
             for block in reading:
                 job.control.check()
-                _write(handle, block, at)
+                write_at(handle, block, at)
                 value, at = crc(block, value), at + len(block)
                 if at - record.transferred >= record.chunk_size:
                     os.fsync(handle)
@@ -130,7 +135,7 @@ def place(origin: Origin, target: Path, part: Path, control: Control) -> None:
         with closing(origin.read(0, origin.length)) as reading:
             for block in reading:
                 control.check()
-                _write(file.fileno(), block, at)
+                write_at(file.fileno(), block, at)
                 value, at = crc(block, value), at + len(block)
         _require(at == origin.length and origin.crc in (None, value), part, str(target))
         os.fsync(file.fileno())
@@ -157,7 +162,22 @@ def _prefix(part: Path, end: int, control: Control) -> int:
     return value
 
 
-def _write(handle: int, block: memoryview, at: int) -> None:
+def _same(
+    origin: Origin, handle: int, start: int, end: int, value: int, control: Control
+) -> tuple[int, int]:
+    """How far a part is the document, from `start` to `end` at most; the CRC64NVME up to there."""
+    at = start
+    with closing(origin.read(start, end)) as reading:
+        for block in reading:
+            control.check()
+            if os.pread(handle, len(block), at) != block:
+                break
+            value, at = crc(block, value), at + len(block)
+    return at, value
+
+
+def write_at(handle: int, block: memoryview, at: int) -> None:
+    """Write all of it there."""
     while block:
         count = os.pwrite(handle, block, at)
         block, at = block[count:], at + count

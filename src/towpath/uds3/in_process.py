@@ -109,12 +109,12 @@ class EngineCarrier:
             return
         placed = record.address.startswith(FILE)
         if record.key:
-            self._give_up(record, placed=placed, tell=tell)
+            self._give_up(record, tell=tell)
         if placed:  # last: a part that cannot be removed keeps nothing else here
             target = file_of(record.address, in_process=True)
             remove_file(part_of(target, record.operation_id))
 
-    def _give_up(self, record: Record, *, placed: bool, tell: bool) -> None:
+    def _give_up(self, record: Record, *, tell: bool) -> None:
         """Remove what the engine has of an upload. Raises StateConflict."""
         try:
             self._house.call(
@@ -123,7 +123,8 @@ class EngineCarrier:
         except NotFound:  # it never was, or is gone
             tell = False
         except StateConflict:  # it is an object; without a name nobody has seen it yet
-            if not placed:
+            upload = self._house.service.ledger.get(Upload, record.key)
+            if upload is None or upload.name is not None:
                 raise
             with suppress(NotFound):  # it stands in its place already
                 self._house.call(self._shelf.discard(ANONYMOUS, record.key))

@@ -25,7 +25,7 @@ from towpath.uds3.operations import (
     StreamingProgress,
     StreamingResult,
     now,
-    takes_operation,
+    with_operation,
 )
 from towpath.uds3.records import Record
 
@@ -57,8 +57,7 @@ class Live:
         self.is_clean = False  # nothing of it is left
         self.future: Future[None] | None = None
         self.thread: int | None = None
-        self._callback = callback
-        self._with_operation = callback is not None and takes_operation(callback)
+        self._callback = None if callback is None else with_operation(callback)
         self._rate = Rate()
         self._looked, self._counted = time.monotonic(), 0
         self._kept, self._free = 0, 0.0  # chunks in the checkpoint; when the next may be written
@@ -104,12 +103,8 @@ class Live:
         """Call the callback."""
         if self._callback is None:
             return
-        percent = Percent(self.progress())
         try:
-            if self._with_operation:
-                self._callback(percent, self.record.operation())
-            else:
-                self._callback(percent)
+            self._callback(Percent(self.progress()), self.record.operation())
         except Exception:  # noqa: BLE001 - a stranger's code; nothing of it may end a transfer
             _log.exception("The progress callback of %s failed.", self.record.operation_id)
 

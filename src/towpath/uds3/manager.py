@@ -19,7 +19,7 @@ from towpath.errors import NotFound, TowpathError
 from towpath.uds3.carrier import Rules, check_algorithm
 from towpath.uds3.coding import codec_of
 from towpath.uds3.crew import Terms, otherwise
-from towpath.uds3.errors import CHECKSUM, NETWORK, TIMEOUT
+from towpath.uds3.errors import CHECKSUM, NETWORK, TIMEOUT, words_of
 from towpath.uds3.live import Live, failure
 from towpath.uds3.opening import Location, Metadata, Opening, Place, at_least, cannot_be
 from towpath.uds3.operations import (
@@ -79,6 +79,7 @@ class StreamingManager:
         if checkpoint_storage not in ("local", "database"):
             raise cannot_be("checkpoint_storage", checkpoint_storage, '"local" or "database"')
         threads = max_concurrent_operations or thread_pool_size
+        size = chunk_size or int(at_least(0.0, "chunk_size_mb", chunk_size_mb) * MB)
         self._opening = Opening(
             Place(
                 url=url or (None if data is not None else surroundings.variable("TOWPATH_URL")),
@@ -88,12 +89,10 @@ class StreamingManager:
             ),
             Rules(
                 max_retries=at_least(0, "max_retries", max_retries),
-                retry_delay=retry_delay_seconds,
-                timeout=timeout_seconds,
+                retry_delay=at_least(0.0, "retry_delay_seconds", retry_delay_seconds),
+                timeout=at_least(0.001, "timeout_seconds", timeout_seconds),
                 exponential=exponential_backoff,
-                retry_on=frozenset(
-                    each if isinstance(each, str) else each.__name__ for each in retry_on_errors
-                ),
+                retry_on=words_of(retry_on_errors),
                 parallel=at_least(1, "parallel_chunks", parallel_chunks),
                 operations=at_least(1, "thread_pool_size", threads),
             ),
@@ -109,7 +108,7 @@ class StreamingManager:
                 key=encryption_key,
             ),
             algorithm=check_algorithm(checksum_algorithm) if verify_checksums else None,
-            chunk_size=at_least(1, "chunk_size", chunk_size or int(chunk_size_mb * MB)),
+            chunk_size=at_least(1, "chunk_size", size),
             retention_days=checkpoint_retention_days,
             in_database=checkpoint_storage == "database",
         )
@@ -313,14 +312,13 @@ class StreamingManager:
     def cancel_operation(
         self, operation_id: str, cleanup: bool = True, notify_user: bool = False
     ) -> bool:
-        """End it; false if it had ended, or could not be cleaned up.
+        """End it; false if it had ended, or could not be cleaned up. Raises NotFound.
 
         `cleanup`: every part and row of it goes, and what was there before stands again.
         `notify_user`: webhooks hear of it even if the settings tell them only of other events;
-        events and the callback tell it in any case.
+        events and the callback tell it in any case. A damaged checkpoint is removed.
         """
-        crew = self._opening.crew()
-        return crew.cancel(crew.find(operation_id), cleanup=cleanup, tell=notify_user)
+        return self._opening.crew().cancel(operation_id, cleanup=cleanup, tell=notify_user)
 
     def cleanup_completed_operations(self) -> int:
         """Forget the operations that are complete; return how many. Documents stay."""
@@ -340,9 +338,10 @@ class StreamingManager:
         """Forget operations of which nothing was heard for so many days; return how many.
 
         By default `checkpoint_retention_days`. `delete_checkpoints`: they cannot be resumed then,
-        and parts of unfinished ones go; `delete_metadata`: they are not listed any more.
+        and parts of unfinished ones go; `delete_metadata`: they are not listed any more. One that
+        keeps its checkpoint can be resumed by its id, and is listed again then.
         """
-        days = self._opening.retention_days if retention_days is None else retention_days
+        days = self._opening.days(retention_days)
         return self._opening.crew().sweep(
             days, checkpoints=delete_checkpoints, records=delete_metadata
         )

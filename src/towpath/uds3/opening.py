@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from towpath.client import surroundings
@@ -31,6 +31,9 @@ from towpath.uds3.records import FolderCheckpoints, Record, is_id, source_of
 
 Location = str | os.PathLike[str]
 Metadata = Mapping[str, Any]
+N = TypeVar("N", int, float)
+
+_LONGEST = 36_500.0  # days that anything is kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,7 @@ class Opening:
     ) -> None:
         """`algorithm` of checksums; `in_database`: records are kept beside the documents."""
         self.rules = rules
-        self.retention_days = retention_days
+        self._retention_days = _days("checkpoint_retention_days", retention_days)
         self._place = place
         self._terms = terms
         self._codec = codec
@@ -86,7 +89,7 @@ class Opening:
                 kept = carrier.checkpoints if self._in_database else local
                 crew = Crew(carrier, kept, self._terms, self.rules.operations)
                 try:
-                    crew.sweep(self.retention_days, checkpoints=True, records=True)
+                    crew.sweep(self._retention_days, checkpoints=True, records=True)
                 except BaseException:
                     crew.close(waits=False)
                     raise
@@ -100,6 +103,10 @@ class Opening:
             crew, self._open = self._open, None
         if crew is not None:
             crew.close(waits=waits)
+
+    def days(self, asked: float | None) -> float:
+        """For how long operations are kept, if nobody asks for another time."""
+        return self._retention_days if asked is None else _days("retention_days", asked)
 
     def new_upload(
         self,
@@ -183,16 +190,25 @@ class Opening:
         settings = replace(
             settings,
             data=settings.data.absolute(),  # the working folder may change
-            lifetime=max(settings.lifetime, self.retention_days * 86400.0),
+            lifetime=max(settings.lifetime, self._retention_days * 86400.0),
         )
         return EngineCarrier(house.enter(settings), self.rules, self._codec.keys)
 
 
-def at_least(least: int, name: str, value: int) -> int:
-    """The value. Raises SettingsError if it is less."""
-    if value < least:
+def at_least(least: N, name: str, value: N) -> N:
+    """The value. Raises SettingsError if it is less, or no number."""
+    try:
+        is_enough = value >= least  # NaN is not
+    except TypeError:
+        is_enough = False
+    if not is_enough:
         raise cannot_be(name, value, f"{least} or more")
     return value
+
+
+def _days(name: str, value: float) -> float:
+    """The days, a hundred years at most. Raises SettingsError if they are fewer than none."""
+    return min(at_least(0.0, name, value), _LONGEST)
 
 
 def cannot_be(name: str, value: object, wanted: str) -> SettingsError:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from importlib import import_module
-from typing import Any, Self
+from typing import Any, Self, cast
 
 
 class OperationType(StrEnum):
@@ -119,25 +119,24 @@ class StreamingProgress:
         return found
 
 
-class Percent(float):
-    """The progress in percent, which also has every attribute of the StreamingProgress."""
-
-    progress: StreamingProgress
+class Percent(float, StreamingProgress):
+    """The progress in percent: a number, and the StreamingProgress itself."""
 
     def __new__(cls, progress: StreamingProgress) -> Self:
         """The percent of a progress."""
-        made = super().__new__(cls, progress.progress_percent)
-        made.progress = progress
-        return made
+        return super().__new__(cls, progress.progress_percent)
+
+    def __init__(self, progress: StreamingProgress) -> None:
+        super().__init__(**{one.name: getattr(progress, one.name) for one in fields(progress)})
 
     def __reduce__(self) -> tuple[type[Self], tuple[StreamingProgress]]:
         """For copies and pickles: they are made from the progress, as this one is."""
         return type(self), (self.progress,)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the progress has
-        if name == "progress":
-            raise AttributeError(name)
-        return getattr(self.progress, name)
+    @property
+    def progress(self) -> StreamingProgress:
+        """The progress, without the number."""
+        return StreamingProgress(**{one.name: getattr(self, one.name) for one in fields(self)})
 
 
 class StreamingResult(Mapping[str, Any]):
@@ -167,8 +166,10 @@ class StreamingResult(Mapping[str, Any]):
         return f"StreamingResult({self._values!r})"
 
 
-ProgressCallback = Callable[..., object]
-"""Takes (percent), or (percent, operation); the percent is a `Percent`."""
+PercentCallback = Callable[[Percent], object]
+OperationCallback = Callable[[Percent, StreamingOperation], object]
+ProgressCallback = PercentCallback | OperationCallback
+"""Takes (percent), or (percent, operation)."""
 
 
 def takes_operation(callback: ProgressCallback) -> bool:
@@ -181,6 +182,14 @@ def takes_operation(callback: ProgressCallback) -> bool:
         return True
     places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(each.kind in places for each in parameters) >= 2
+
+
+def with_operation(callback: ProgressCallback) -> OperationCallback:
+    """A callback of two that calls this one with as much as it takes."""
+    if takes_operation(callback):
+        return cast("OperationCallback", callback)
+    alone = cast("PercentCallback", callback)
+    return lambda percent, _: alone(percent)
 
 
 _FIRST_DOCUMENT = (

@@ -2,7 +2,8 @@
 
 Rules: one JSON text an operation, with a checksum over all of it; what does not check out is never
 guessed at: ChunkMetadataCorruptError. Only chunks that are durable stand in it. The truth about
-bytes is the ledger's or the server's: a checkpoint that is behind costs nothing.
+bytes is the ledger's, the server's, or the part's that a download writes: a checkpoint that is
+behind makes nothing be sent again.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Record:
     level: int = 0  # of zstd; 0: its chunks are not compressed
     sealed: bool = False  # its chunks are encrypted
     keys: str = ""  # in process: what the record of its keys is called
+    listed: bool = True  # else it is found by its id alone
     document_id: str = ""
     transferred: int = 0
     resumed_from: int = 0  # byte that this run began at
@@ -151,7 +153,7 @@ def read(data: bytes, operation_id: str) -> Record:
         corrupt = ChunkMetadataCorruptError(
             f"What is written down about the operation {operation_id} is damaged.",
             why=f"{error}.",
-            todo="Start the upload anew; what arrived of it is removed when its time is over.",
+            todo=f"Call cancel_operation({operation_id!r}) to remove it, and begin anew.",
         )
         corrupt.operation_id = operation_id
         raise corrupt from error
@@ -194,6 +196,10 @@ class Checkpoints(Protocol):
         """Keep it, also if the power fails; it replaces what was there, or nothing does."""
         ...
 
+    def written_at(self, operation_id: str) -> float | None:
+        """When it was kept, in seconds since 1970; None if there is none."""
+        ...
+
     def remove(self, operation_id: str) -> None:
         """Forget it; one that is not there is fine."""
         ...
@@ -218,6 +224,12 @@ class FolderCheckpoints:
     def write(self, operation_id: str, data: bytes) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(self._path(operation_id), data)
+
+    def written_at(self, operation_id: str) -> float | None:
+        try:
+            return self._path(operation_id).stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     def remove(self, operation_id: str) -> None:
         self._path(operation_id).unlink(missing_ok=True)

@@ -109,11 +109,14 @@ class ClientCarrier:
         client = self._client(record.chunk_size, job.parallel)
         insist_on_place(Path(record.path), "destination_path")  # a client would write into a folder
         Path(record.path).parent.mkdir(parents=True, exist_ok=True)
-        name = self._found(client, record.address)
         result = self._carry(
             job,
             lambda restart: client.download(
-                name, record.path, overwrite=True, restart=restart, keys=self._keys
+                self._found(client, record.address),
+                record.path,
+                overwrite=True,
+                restart=restart,
+                keys=self._keys,
             ),
         )
         record.transferred = record.total = result.length
@@ -196,9 +199,9 @@ class ClientCarrier:
         record, restart, failures, best = job.record, job.restart, 0, -1
         while True:
             job.control.check()
-            transfer = start(restart)
-            restart = False
             try:
+                transfer = start(restart)
+                restart = False
                 return _carried(job, transfer)
             except Exception as error:  # noqa: BLE001 - `wait` raises what is not to be tried again
                 job.control.check()

@@ -67,6 +67,13 @@ class SmallObjects:
         except NotFound:  # nothing to forget
             return
 
+    def written_at(self, name: str) -> float | None:
+        """When that was written, in seconds since 1970; None if it is not there."""
+        try:
+            return self._house.call(self._shelf.stat(ANONYMOUS, name))[0].updated_at / 1000
+        except NotFound:
+            return None
+
     def all(self, prefix: str) -> Iterator[str]:
         """The names that begin so."""
         after: str | None = None
