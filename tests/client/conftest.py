@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import towpath
+from tests.client.awaited import Either, awaited
 from tests.client.coding import MIXED, another
 from tests.client.fake import FakeServer, serving
 from towpath.client.peer import Peer
@@ -54,6 +55,13 @@ def carry(request: pytest.FixtureRequest, server: FakeServer, state: Path) -> Ca
     return run
 
 
+@pytest.fixture(params=[awaited, towpath.Client], ids=["asyncio", "blocking"])
+def either(request: pytest.FixtureRequest) -> Either:
+    """Either client; both look like the blocking one."""
+    side: Either = request.param
+    return side
+
+
 @pytest.fixture
 def big(tmp_path: Path) -> Path:
     """A file of a few blocks whose bytes do not repeat."""
@@ -69,9 +77,13 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(real: Server, state: Path) -> Iterator[towpath.Client]:
-    with another(real, state) as client:
+def client(real: Server, state: Path, either: Either) -> Iterator[towpath.Client]:
+    """Either client; what it left at the server is gone when the next test begins."""
+    with another(real, state, either) as client:
         yield client
+        for each in list(client.names()):
+            with suppress(towpath.errors.NotFound):  # its record went with a file
+                client.remove(each.path)
 
 
 @pytest.fixture
