@@ -18,6 +18,7 @@ from towpath.client.peer import Peer
 from towpath.testing.server import Server
 
 Carry = Callable[..., Any]
+LARGE = 40_000_000  # bytes
 
 
 @pytest.fixture
@@ -67,6 +68,14 @@ def big(tmp_path: Path) -> Path:
     """A file of a few blocks whose bytes do not repeat."""
     path = tmp_path / "big.bin"
     path.write_bytes(sample(5_000_001))
+    return path
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file of which some is still to be sent when a test looks."""
+    path = tmp_path / "large.bin"
+    path.write_bytes(sample(LARGE))
     return path
 
 
@@ -125,3 +134,8 @@ def mixed(tmp_path: Path) -> Path:
 def sample(size: int) -> bytes:
     """Bytes that differ wherever one looks."""
     return Random(size).randbytes(size)
+
+
+async def received(server: FakeServer, count: int) -> None:
+    """Return when so many bytes of bodies have come in."""
+    await asyncio.to_thread(server.wait_for, count)

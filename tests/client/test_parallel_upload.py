@@ -104,7 +104,7 @@ def test_a_server_that_is_near_gets_four_connections_and_long_chunks(
             patch.setattr("towpath.client.tuning._UNBOUND", 0)
             assert client.upload(large, "near/").result().verified
     assert wire.opened == 4
-    assert sorted(puts(heard)[:4]) == [0, MIB, 2 * MIB, 3 * MIB]
+    assert sorted(puts(heard))[:4] == [0, MIB, 2 * MIB, 3 * MIB]
     assert len(puts(heard)) <= 12  # of 20 MiB that are left each takes its share
 
 
