@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from tests.client.awaited import Either
 from towpath import errors
 from towpath.client import Client, coded
 from towpath.client.peer import Peer, expect
@@ -32,8 +34,8 @@ WAYS: dict[str, tuple[str, tuple[Locks, ...], tuple[Opens, ...]]] = {
 }
 
 
-def another(server: Server, state: Path) -> Client:
-    return Client(server.url, state_dir=state, chunk_size=CHUNK, timeout=10)
+def another(server: Server, state: Path, side: Either = Client) -> AbstractContextManager[Client]:
+    return side(server.url, state_dir=state, chunk_size=CHUNK, timeout=10)
 
 
 def fetch(peer: Peer, name: str) -> bytes:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 import towpath
+from tests.client.awaited import Either, awaited
 from tests.client.coding import MIXED, another
 from tests.client.fake import FakeServer, serving
 from towpath.client.peer import Peer
 from towpath.testing.server import Server
 
 Carry = Callable[..., Any]
+LARGE = 40_000_000  # bytes
 
 
 @pytest.fixture
@@ -54,11 +56,26 @@ def carry(request: pytest.FixtureRequest, server: FakeServer, state: Path) -> Ca
     return run
 
 
+@pytest.fixture(params=[awaited, towpath.Client], ids=["asyncio", "blocking"])
+def either(request: pytest.FixtureRequest) -> Either:
+    """Either client; both look like the blocking one."""
+    side: Either = request.param
+    return side
+
+
 @pytest.fixture
 def big(tmp_path: Path) -> Path:
     """A file of a few blocks whose bytes do not repeat."""
     path = tmp_path / "big.bin"
     path.write_bytes(sample(5_000_001))
+    return path
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file of which some is still to be sent when a test looks."""
+    path = tmp_path / "large.bin"
+    path.write_bytes(sample(LARGE))
     return path
 
 
@@ -69,9 +86,13 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(real: Server, state: Path) -> Iterator[towpath.Client]:
-    with another(real, state) as client:
+def client(real: Server, state: Path, either: Either) -> Iterator[towpath.Client]:
+    """Either client; what it left at the server is gone when the next test begins."""
+    with another(real, state, either) as client:
         yield client
+        for each in list(client.names()):
+            with suppress(towpath.errors.NotFound):  # its record went with a file
+                client.remove(each.path)
 
 
 @pytest.fixture
@@ -113,3 +134,8 @@ def mixed(tmp_path: Path) -> Path:
 def sample(size: int) -> bytes:
     """Bytes that differ wherever one looks."""
     return Random(size).randbytes(size)
+
+
+async def received(server: FakeServer, count: int) -> None:
+    """Return when so many bytes of bodies have come in."""
+    await asyncio.to_thread(server.wait_for, count)

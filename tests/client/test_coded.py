@@ -346,8 +346,8 @@ def test_files_that_stand_open_keep_nobody_from_going_on(
 def test_an_encrypted_file_is_not_opened_without_its_key(client: Client, mixed: Path) -> None:
     client.upload(mixed, "shut", encrypt=[KEY]).result()
     for keys in ([], [OTHER]):
-        with pytest.raises(errors.WrongKey):
-            client.open("shut", keys=keys)
+        with pytest.raises(errors.WrongKey), client.open("shut", keys=keys) as file:
+            file.read(1)
         with pytest.raises(errors.WrongKey):
             next(client.blocks("shut", keys=keys))
     with pytest.raises(errors.Malformed, match="cannot be encrypted"):

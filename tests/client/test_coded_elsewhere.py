@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.client.awaited import Either
 from tests.client.coding import CHUNK, KEY, ME, MIXED, WORDS, another, stopped
 from towpath import errors
 from towpath.client import Client, UploadResult, coded, coded_elsewhere, elsewhere
@@ -24,6 +25,12 @@ PACKED: dict[str, Any] = {"compress": "auto"}
 def _small_files_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coded_elsewhere, "PARALLEL_FROM", len(MIXED))
     monkeypatch.setattr(elsewhere, "_LEFT_ALONE", -3600.0)
+
+
+@pytest.fixture
+def either() -> Either:
+    """One is enough: what is found at the server does not depend on who asks."""
+    return Client
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.client.awaited import Either
 from tests.web.ranging import Ranger
 from tests.web.running import House, Served
 from tests.web.tokens import token, write_tokens
@@ -32,6 +33,7 @@ from towpath.testing.wire import Wire, threaded
 
 MIB = 1 << 20
 AVERAGE = CUTS["v1-256k"].average
+ONE_SIDE = pytest.mark.parametrize("either", [Client], ids=["blocking"])  # where both cost much
 LITTLE = 64 * 1024  # bytes on the wire, in both directions, when nothing is to be sent
 
 
@@ -43,10 +45,11 @@ class Place:
     wire: Wire
     folder: Path
     name: str
+    side: Either
 
-    def client(self, **more: Any) -> Client:
+    def client(self, **more: Any) -> AbstractContextManager[Client]:
         url = "http://{}:{}".format(*self.wire.address)
-        return Client(url, state_dir=self.folder / "state", **more)
+        return self.side(url, state_dir=self.folder / "state", **more)
 
     def put(self, data: bytes, name: str = "", **more: Any) -> tuple[UploadResult, int]:
         """Upload these bytes as the file; the result, and what went over the wire."""
@@ -79,15 +82,16 @@ class Place:
 
 
 @pytest.fixture
-def place(direct: Served, tmp_path: Path) -> Iterator[Place]:
+def place(direct: Served, tmp_path: Path, either: Either) -> Iterator[Place]:
     with threaded(Wire(*direct.address)) as wire:
-        yield Place(direct, wire, tmp_path, f"delta/{tmp_path.name}")
+        yield Place(direct, wire, tmp_path, f"delta/{tmp_path.name}", either)
 
 
 def sample(size: int, seed: int) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
+@ONE_SIDE
 def test_of_one_byte_in_the_middle_three_chunks_travel_at_most(place: Place) -> None:
     data = sample(32 * MIB, 1)
     _, first = place.put(data)
@@ -115,6 +119,7 @@ def test_of_a_file_that_is_there_nothing_is_sent(place: Place) -> None:
         assert place.get(name) == data
 
 
+@ONE_SIDE
 def test_a_file_that_plain_put_brought_is_known_too(place: Place) -> None:
     data = sample(2 * MIB, 3)
     place.put(data, delta=False)
@@ -124,6 +129,7 @@ def test_a_file_that_plain_put_brought_is_known_too(place: Place) -> None:
     assert place.get() == new
 
 
+@ONE_SIDE
 @pytest.mark.parametrize("change", ["begin", "end", "cut", "swap", "none of it", "empty"])
 def test_what_arrives_is_the_file_whatever_has_changed(place: Place, change: str) -> None:
     data = sample(4 * MIB, 4)
@@ -141,6 +147,7 @@ def test_what_arrives_is_the_file_whatever_has_changed(place: Place, change: str
     assert result.sent_bytes <= (len(new) if change == "none of it" else len(new) // 2)
 
 
+@ONE_SIDE
 def test_without_being_told_to_replace_both_are_kept(place: Place) -> None:
     data = sample(2 * MIB, 6)
     place.put(data)
@@ -152,6 +159,7 @@ def test_without_being_told_to_replace_both_are_kept(place: Place) -> None:
     assert place.get() == data
 
 
+@ONE_SIDE
 def test_after_a_cut_it_goes_on_where_it_was(place: Place) -> None:
     data = sample(12 * MIB, 7)
     place.put(data[: 8 * MIB])
@@ -184,6 +192,7 @@ def test_an_upload_that_was_left_is_taken_up_by_another_process(place: Place) ->
     assert place.get() == data
 
 
+@ONE_SIDE
 def test_what_is_given_up_leaves_nothing(place: Place) -> None:
     data = sample(16 * MIB, 9)
     place.put(data[: 8 * MIB])
@@ -200,6 +209,7 @@ def test_what_is_given_up_leaves_nothing(place: Place) -> None:
     assert place.get() == data[: 8 * MIB]
 
 
+@ONE_SIDE
 def test_a_file_that_changed_since_is_begun_anew(place: Place) -> None:
     data = sample(16 * MIB, 10)
     path = place.folder / "file"
@@ -216,6 +226,7 @@ def test_a_file_that_changed_since_is_begun_anew(place: Place) -> None:
         assert left.id not in {upload.id for upload in client.uploads()}
 
 
+@ONE_SIDE
 def test_a_base_that_goes_meanwhile_is_done_without(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +325,7 @@ def test_a_server_that_is_killed_amid_copies_is_waited_for(
     assert result.sent_bytes <= 6 * AVERAGE
 
 
+@ONE_SIDE
 def test_a_client_that_is_killed_is_followed_by_one_that_sends_the_rest(place: Place) -> None:
     data = sample(16 * MIB, 16)
     place.put(data[: 8 * MIB])

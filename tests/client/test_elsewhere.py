@@ -49,7 +49,7 @@ def other(tmp_path: Path, original: Path) -> Path:
 def left(running: Server, original: Path, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """The name of an upload of which one machine sent a part."""
     name = f"left/{tmp_path.name}"
-    lane = Plan(up=Lane(rate=12 * MIB))
+    lane = Plan(up=Lane(rate=5 * MIB))  # so that it is not over before it is paused
     with (
         threaded(Wire("127.0.0.1", running.port, plan=lambda _: lane)) as wire,
         Client(f"http://127.0.0.1:{wire.port}", state_dir=tmp_path / "first") as client,

@@ -13,6 +13,7 @@ from random import Random
 
 import pytest
 
+from tests.client.awaited import Either
 from tests.client.fake import FakeServer
 from towpath import errors
 from towpath.client import BlockingTransfer, Client, UploadResult
@@ -77,9 +78,11 @@ def paths(heard: Overheard, method: str) -> list[str]:
     return [each.path for each in heard.requests if each.method == method]
 
 
-def paused(url: str, state: Path, source: Path, name: str, count: int) -> Note:
+def paused(
+    url: str, state: Path, source: Path, name: str, count: int, side: Either = Client
+) -> Note:
     """An upload that stopped after so many bytes, as it is remembered."""
-    with Client(url, state_dir=state, connections=4) as client:
+    with side(url, state_dir=state, connections=4) as client:
         transfer = client.upload(source, name)
         some(transfer, count)
         transfer.pause()
@@ -88,12 +91,12 @@ def paused(url: str, state: Path, source: Path, name: str, count: int) -> Note:
 
 
 def test_a_large_file_goes_in_parts_and_is_verified(
-    running: Server, large: Path, tmp_path: Path
+    running: Server, large: Path, tmp_path: Path, either: Either
 ) -> None:
-    with way(running) as (wire, heard, url), Client(url, state_dir=tmp_path / "state") as client:
-        up = client.upload(large, "parts/").result()
+    with way(running) as (wire, heard, url), either(url, state_dir=tmp_path / "state") as client:
+        up = client.upload(large, f"{tmp_path.name}/").result()
         assert (up.length, up.sent_bytes, up.verified) == (SIZE, SIZE, True)
-        assert up.name == "parts/large.bin"
+        assert up.name == f"{tmp_path.name}/large.bin"
         assert wire.opened >= 2
         assert len(paths(heard, "POST")) == 1 + PARTS + 1  # ranges, the parts, all of them joined
         assert len(set(paths(heard, "PATCH"))) == PARTS
@@ -114,19 +117,21 @@ def test_each_part_is_sent_in_order_by_one_connection_at_a_time(
         assert places == sorted(set(places))
 
 
-def test_one_connection_needs_no_parts(running: Server, large: Path, tmp_path: Path) -> None:
+def test_one_connection_needs_no_parts(
+    running: Server, large: Path, tmp_path: Path, either: Either
+) -> None:
     with (
         way(running) as (_, heard, url),
-        Client(url, state_dir=tmp_path / "state", connections=1) as client,
+        either(url, state_dir=tmp_path / "state", connections=1) as client,
     ):
         assert client.upload(large, "one/").result().verified
     assert [each.method for each in heard.requests if each.method != "GET"] == ["POST", "PATCH"]
 
 
 def test_a_server_that_joins_no_uploads_gets_one(
-    server: FakeServer, large: Path, tmp_path: Path
+    server: FakeServer, large: Path, tmp_path: Path, either: Either
 ) -> None:
-    with Client(server.url, state_dir=tmp_path / "state") as client:
+    with either(server.url, state_dir=tmp_path / "state") as client:
         assert client.upload(large).result().verified
     asked = [request[:2] for request in server.requests if request[0] != "GET"]
     assert asked[:3] == [
@@ -138,10 +143,10 @@ def test_a_server_that_joins_no_uploads_gets_one(
 
 
 def test_connections_that_break_cost_no_more_than_their_chunks(
-    running: Server, large: Path, tmp_path: Path
+    running: Server, large: Path, tmp_path: Path, either: Either
 ) -> None:
     with way(running, breaking(1, Lane(), 0.2)) as (wire, heard, url):
-        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+        with either(url, state_dir=tmp_path / "state", connections=4) as client:
             up = client.upload(large, "breaking/").result()
         cuts = sum("reset at byte" in event.what for event in wire.events)
         assert cuts >= 1
@@ -151,15 +156,15 @@ def test_connections_that_break_cost_no_more_than_their_chunks(
 
 
 def test_after_a_pause_another_process_sends_only_what_is_missing(
-    running: Server, large: Path, tmp_path: Path
+    running: Server, large: Path, tmp_path: Path, either: Either
 ) -> None:
     with way(running, slow) as (wire, heard, url):
-        note = paused(url, tmp_path / "state", large, "paused/", 10 * MIB)
+        note = paused(url, tmp_path / "state", large, "paused/", 10 * MIB, either)
         assert (note.dialect, note.length, len(note.parts)) == ("joined", SIZE, PARTS)
         assert [(start, end) for start, end, _ in note.parts][-1][1] == SIZE
         wire.plan = lambda _: Plan()
         parts = len(paths(heard, "POST")) - 1
-        with Client(url, state_dir=tmp_path / "state") as client:
+        with either(url, state_dir=tmp_path / "state") as client:
             up = client.resume(note).result()
         assert 0 < up.resumed_from < SIZE
         assert up.sent_bytes <= SIZE - up.resumed_from
@@ -270,10 +275,12 @@ def test_a_restart_removes_the_parts_and_sends_the_file_as_it_is_now(
             assert left_of(note, client) == []
 
 
-def test_cancelling_terminates_the_parts(running: Server, large: Path, tmp_path: Path) -> None:
+def test_cancelling_terminates_the_parts(
+    running: Server, large: Path, tmp_path: Path, either: Either
+) -> None:
     with (
         way(running, slow) as (_, _, url),
-        Client(url, state_dir=tmp_path / "state", connections=4) as client,
+        either(url, state_dir=tmp_path / "state", connections=4) as client,
     ):
         transfer = client.upload(large, "cancelled/")
         some(transfer, 4 * MIB)
@@ -303,10 +310,10 @@ def test_a_taken_name_is_treated_as_asked(running: Server, large: Path, tmp_path
 
 
 def test_bytes_that_turn_out_wrong_are_removed(
-    running: Server, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    running: Server, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, either: Either
 ) -> None:
     monkeypatch.setattr("towpath.client.joined_upload.crc64nvme", lambda view, before: before + 1)
-    with Client(running.url, state_dir=tmp_path / "state") as client:
+    with either(running.url, state_dir=tmp_path / "state") as client:
         with pytest.raises(errors.DigestMismatch):
             client.upload(large, "wrong/").result()
         assert list(client.names("wrong/")) == []

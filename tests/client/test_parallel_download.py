@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from tests.client.awaited import Either
 from towpath.client import BlockingTransfer, Client, DownloadResult
 from towpath.client.parallel_download import ParallelDownload
 from towpath.client.resume import Notebook
@@ -55,12 +56,12 @@ def gets(heard: Overheard) -> int:
 
 
 def test_a_large_object_comes_by_many_connections_and_is_verified(
-    running: Server, tmp_path: Path
+    running: Server, tmp_path: Path, either: Either
 ) -> None:
     far = Plan(up=Lane(latency=0.06))
     with (
         way(running, lambda _: far) as (wire, heard, url),
-        Client(url, state_dir=tmp_path / "state") as client,
+        either(url, state_dir=tmp_path / "state") as client,
     ):
         down = client.download("big.bin", tmp_path / "x").result()
     assert (down.length, down.received_bytes, down.verified) == (SIZE, SIZE, True)
@@ -107,20 +108,22 @@ def test_what_one_connection_brings_is_not_far_ahead_of_what_is_kept(
     assert kept[-1] == SIZE
 
 
-def test_one_connection_means_in_order(running: Server, tmp_path: Path) -> None:
+def test_one_connection_means_in_order(running: Server, tmp_path: Path, either: Either) -> None:
     with (
         way(running) as (_, heard, url),
-        Client(url, state_dir=tmp_path / "state", connections=1) as client,
+        either(url, state_dir=tmp_path / "state", connections=1) as client,
     ):
         assert client.download("big.bin", tmp_path / "x").result().verified
     assert gets(heard) == 1
 
 
-def test_an_address_comes_by_many_connections_too(running: Server, tmp_path: Path) -> None:
+def test_an_address_comes_by_many_connections_too(
+    running: Server, tmp_path: Path, either: Either
+) -> None:
     far = Plan(up=Lane(latency=0.06))
     with (
         way(running, lambda _: far) as (_, heard, url),
-        Client(url, state_dir=tmp_path / "state") as client,
+        either(url, state_dir=tmp_path / "state") as client,
     ):
         address = url + client.stat("big.bin").href
         assert client.download(address, tmp_path / "x").result().verified
@@ -129,13 +132,13 @@ def test_an_address_comes_by_many_connections_too(running: Server, tmp_path: Pat
 
 
 def test_connections_that_break_cost_no_more_than_their_chunks(
-    running: Server, tmp_path: Path
+    running: Server, tmp_path: Path, either: Either
 ) -> None:
     def plan(number: int) -> Plan:
         return Plan(down=Lane(fault=Fault.RESET, at=5 * MIB)) if number < 4 else Plan()
 
     with way(running, plan) as (wire, _, url):
-        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+        with either(url, state_dir=tmp_path / "state", connections=4) as client:
             assert client.download("big.bin", tmp_path / "x").result().verified
         cuts = sum("reset at byte" in event.what for event in wire.events)
         assert cuts >= 1
@@ -144,10 +147,10 @@ def test_connections_that_break_cost_no_more_than_their_chunks(
 
 
 def test_another_client_goes_on_with_the_ranges_that_are_missing(
-    running: Server, tmp_path: Path
+    running: Server, tmp_path: Path, either: Either
 ) -> None:
     with way(running, lambda _: Plan(down=Lane(rate=4 * MIB))) as (wire, _, url):
-        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+        with either(url, state_dir=tmp_path / "state", connections=4) as client:
             transfer = client.download("big.bin", tmp_path / "x")
             some(transfer, 12 * MIB)
             transfer.pause()
@@ -155,7 +158,7 @@ def test_another_client_goes_on_with_the_ranges_that_are_missing(
         assert note.dialect == "ranges"
         assert 0 < note.offset == sum(end - start for start, end, _ in note.spans) < SIZE
         wire.plan = lambda _: Plan()
-        with Client(url, state_dir=tmp_path / "state") as client:
+        with either(url, state_dir=tmp_path / "state") as client:
             down = client.download("big.bin", tmp_path / "x").result()
     assert (down.resumed_from, down.received_bytes) == (note.offset, SIZE - note.offset)
     assert down.verified

@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from tests.client.awaited import Either
 from tests.client.fake import FakeServer
 from towpath import errors
 from towpath.client import BlockingTransfer, Client, UploadResult, parallel_words
@@ -71,12 +72,12 @@ def some(transfer: BlockingTransfer[UploadResult], count: int) -> None:
 
 
 def test_a_large_file_goes_by_many_connections_and_is_verified(
-    running: Server, large: Path, tmp_path: Path
+    running: Server, large: Path, tmp_path: Path, either: Either
 ) -> None:
     far = Plan(up=Lane(latency=0.06))
     with (
         way(running, lambda _: far) as (wire, heard, url),
-        Client(url, state_dir=tmp_path / "state") as client,
+        either(url, state_dir=tmp_path / "state") as client,
     ):
         up = client.upload(large, "many/").result()
         assert (up.length, up.sent_bytes, up.verified) == (SIZE, SIZE, True)
@@ -103,30 +104,34 @@ def test_a_server_that_is_near_gets_four_connections_and_long_chunks(
             patch.setattr("towpath.client.tuning._UNBOUND", 0)
             assert client.upload(large, "near/").result().verified
     assert wire.opened == 4
-    assert sorted(puts(heard)[:4]) == [0, MIB, 2 * MIB, 3 * MIB]
+    assert sorted(puts(heard))[:4] == [0, MIB, 2 * MIB, 3 * MIB]
     assert len(puts(heard)) <= 12  # of 20 MiB that are left each takes its share
 
 
-def test_one_connection_means_in_order_by_tus(running: Server, large: Path, tmp_path: Path) -> None:
+def test_one_connection_means_in_order_by_tus(
+    running: Server, large: Path, tmp_path: Path, either: Either
+) -> None:
     with (
         way(running) as (_, heard, url),
-        Client(url, state_dir=tmp_path / "state", connections=1) as client,
+        either(url, state_dir=tmp_path / "state", connections=1) as client,
     ):
         assert client.upload(large, "one/").result().verified
     assert [each.method for each in heard.requests if each.method != "GET"] == ["POST", "PATCH"]
 
 
-def test_a_small_file_goes_by_one_connection(running: Server, tmp_path: Path) -> None:
+def test_a_small_file_goes_by_one_connection(
+    running: Server, tmp_path: Path, either: Either
+) -> None:
     (tmp_path / "small").write_bytes(bytes(MIB))
-    with way(running) as (_, heard, url), Client(url, state_dir=tmp_path / "state") as client:
+    with way(running) as (_, heard, url), either(url, state_dir=tmp_path / "state") as client:
         client.upload(tmp_path / "small", "small/").result()
     assert puts(heard) == []
 
 
 def test_a_server_that_knows_no_ranges_gets_tus(
-    server: FakeServer, large: Path, tmp_path: Path
+    server: FakeServer, large: Path, tmp_path: Path, either: Either
 ) -> None:
-    with Client(server.url, state_dir=tmp_path / "state") as client:
+    with either(server.url, state_dir=tmp_path / "state") as client:
         assert client.upload(large).result().verified
     asked = [request[:2] for request in server.requests if request[0] != "GET"]
     assert asked[:3] == [
@@ -138,10 +143,10 @@ def test_a_server_that_knows_no_ranges_gets_tus(
 
 
 def test_connections_that_break_cost_no_more_than_their_chunks(
-    running: Server, large: Path, tmp_path: Path
+    running: Server, large: Path, tmp_path: Path, either: Either
 ) -> None:
     with way(running, breaking(1, Lane(), 0.2)) as (wire, heard, url):
-        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+        with either(url, state_dir=tmp_path / "state", connections=4) as client:
             up = client.upload(large, "breaking/").result()
         cuts = sum("reset at byte" in event.what for event in wire.events)
         assert cuts >= 1
@@ -151,11 +156,11 @@ def test_connections_that_break_cost_no_more_than_their_chunks(
 
 
 def test_after_a_pause_only_what_is_missing_is_sent(
-    running: Server, large: Path, tmp_path: Path
+    running: Server, large: Path, tmp_path: Path, either: Either
 ) -> None:
     slow = Plan(up=Lane(rate=4 * MIB))
     with way(running, lambda _: slow) as (wire, _, url):
-        with Client(url, state_dir=tmp_path / "state", connections=4) as client:
+        with either(url, state_dir=tmp_path / "state", connections=4) as client:
             transfer = client.upload(large, "paused/", metadata={"case": "1"})
             some(transfer, 10 * MIB)
             transfer.pause()
@@ -163,7 +168,7 @@ def test_after_a_pause_only_what_is_missing_is_sent(
         (note,) = Notebook(tmp_path / "state").all()
         assert (note.dialect, note.length) == ("ranges", SIZE)
         wire.plan = lambda _: Plan()
-        with Client(url, state_dir=tmp_path / "state") as client:  # as another process would
+        with either(url, state_dir=tmp_path / "state") as client:  # as another process would
             up = client.resume(note).result()
         assert 0 < up.resumed_from < SIZE
         assert up.sent_bytes <= SIZE - up.resumed_from
@@ -202,7 +207,7 @@ def test_after_a_pause_it_is_told_what_the_server_has_of_a_chunk_that_was_cut(
 
 @pytest.mark.usefixtures("one_chunk")
 def test_a_pause_does_not_wait_for_a_server_that_says_nothing(
-    running: Server, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    running: Server, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, either: Either
 ) -> None:
     monkeypatch.setattr("towpath.client.parallel_upload._SOON", 0.2)
 
@@ -211,7 +216,7 @@ def test_a_pause_does_not_wait_for_a_server_that_says_nothing(
 
     with (
         way(running, plan) as (wire, _, url),
-        Client(url, state_dir=tmp_path / "state") as client,
+        either(url, state_dir=tmp_path / "state") as client,
     ):
         transfer = client.upload(large, "silent/")
         some(transfer, 6 * MIB)
@@ -303,11 +308,11 @@ def test_a_restart_sends_the_file_as_it_is_now(running: Server, tmp_path: Path) 
 
 
 def test_cancelling_removes_the_upload_from_the_server(
-    running: Server, large: Path, tmp_path: Path
+    running: Server, large: Path, tmp_path: Path, either: Either
 ) -> None:
     with (
         way(running, lambda _: Plan(up=Lane(rate=2 * MIB))) as (_, _, url),
-        Client(url, state_dir=tmp_path / "state", connections=4) as client,
+        either(url, state_dir=tmp_path / "state", connections=4) as client,
     ):
         transfer = client.upload(large, "cancelled/")
         some(transfer, 4 * MIB)
@@ -318,11 +323,11 @@ def test_cancelling_removes_the_upload_from_the_server(
 
 
 def test_an_upload_that_the_server_lost_begins_anew(
-    running: Server, large: Path, tmp_path: Path
+    running: Server, large: Path, tmp_path: Path, either: Either
 ) -> None:
     with (
         way(running, lambda _: Plan(up=Lane(rate=4 * MIB))) as (wire, heard, url),
-        Client(url, state_dir=tmp_path / "state", connections=4) as client,
+        either(url, state_dir=tmp_path / "state", connections=4) as client,
     ):
         transfer = client.upload(large, "vanished/")
         some(transfer, 4 * MIB)
@@ -366,8 +371,8 @@ def test_a_far_server_gets_more_connections(running: Server, tmp_path: Path) -> 
 
 
 def test_the_threads_of_a_transfer_end_with_it(
-    running: Server, large: Path, tmp_path: Path
+    running: Server, large: Path, tmp_path: Path, either: Either
 ) -> None:
-    with Client(running.url, state_dir=tmp_path / "state") as client:
+    with either(running.url, state_dir=tmp_path / "state") as client:
         client.upload(large, "threads/").result()
     assert not [each for each in threading.enumerate() if each.name == "towpath-carrier"]

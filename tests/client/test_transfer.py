@@ -11,25 +11,13 @@ from typing import Any
 import pytest
 
 import towpath
-from tests.client.conftest import sample
+from tests.client.conftest import LARGE, received, sample
 from tests.client.fake import FakeServer
 from towpath import errors
 from towpath.client import AsyncClient, BlockingTransfer, Client, Progress, Transfer, UploadResult
 from towpath.client.resume import Notebook
 
-SIZE = 40_000_000
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    path = tmp_path / "large.bin"
-    path.write_bytes(sample(SIZE))
-    return path
-
-
-async def received(server: FakeServer, count: int) -> None:
-    await asyncio.to_thread(server.wait_for, count)
 
 
 async def test_pausing_stops_the_bytes_and_resuming_sends_the_rest(
@@ -45,7 +33,7 @@ async def test_pausing_stops_the_bytes_and_resuming_sends_the_rest(
         server.release.set()
         await transfer.resume()
         result = await transfer
-    assert (server.received, result.verified) == (SIZE, True)
+    assert (server.received, result.verified) == (LARGE, True)
     assert result.resumed_from >= 2_000_000
 
 
@@ -105,7 +93,7 @@ async def test_an_error_in_the_context_pauses_and_keeps_the_state(
     async with AsyncClient(server.url, state_dir=state) as client:
         (note,) = await client.unfinished()
         assert (await client.resume(note)).resumed_from >= 2_000_000
-    assert server.received == SIZE
+    assert server.received == LARGE
 
 
 async def test_leaving_the_context_waits_for_what_is_under_way(
@@ -149,7 +137,7 @@ async def test_a_slow_reader_sees_the_newest_progress_and_always_the_last(
                 await transfer.wait()  # meanwhile the others pass by
         assert [progress.state for progress in seen] == ["queued", "complete"]
     assert seen[-1].percent == 100
-    assert seen[-1].transferred_bytes == seen[-1].sent_bytes == SIZE
+    assert seen[-1].transferred_bytes == seen[-1].sent_bytes == LARGE
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -1,27 +1,15 @@
 """A transfer in a `with` block: what becomes of it when that is left."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.client.conftest import sample
+from tests.client.conftest import received
 from tests.client.fake import FakeServer
 from towpath import errors
 from towpath.client import AsyncClient, Client, Transfer
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    path = tmp_path / "large.bin"
-    path.write_bytes(sample(40_000_000))
-    return path
-
-
-async def received(server: FakeServer, count: int) -> None:
-    await asyncio.to_thread(server.wait_for, count)
 
 
 async def test_leaving_a_transfer_waits_for_it_and_raises_what_ended_it(

@@ -37,7 +37,9 @@ RUNS = [
         id="node",
         marks=[
             pytest.mark.interop,
-            pytest.mark.skipif(NODE is None, reason="node is not installed"),
+            pytest.mark.skipif(
+                NODE is None, reason="LOUD: the example in Node has sent nothing: install Node"
+            ),
         ],
     ),
 ]

@@ -161,7 +161,9 @@ def test_a_server_that_joins_nothing_is_sent_a_large_file_by_one_connection(
     large: Path, tmp_path: Path
 ) -> None:
     if not shutil.which("node") or not (HERE / "node_modules").exists():
-        pytest.skip("needs Node and make setup-node")
+        pytest.skip(
+            "LOUD: no file went to a server that joins nothing: install Node, make setup-node"
+        )
     heard = Overheard()
     with (
         Server(tmp_path / "data", command=joins_not) as server,

@@ -23,9 +23,12 @@ SLOWLY = 60e6  # bytes a second
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed"),
     pytest.mark.skipif(
-        not (HERE / "node_modules").exists(), reason="make setup-node was not called"
+        shutil.which("node") is None, reason="LOUD: tus-js-client has sent nothing: install Node"
+    ),
+    pytest.mark.skipif(
+        not (HERE / "node_modules").exists(),
+        reason="LOUD: tus-js-client has sent nothing: install Node, then call make setup-node",
     ),
 ]
 

@@ -29,8 +29,11 @@ PATIENCE = 90.0
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.timeout(120),  # a browser starts slowly on a machine that does much else
-    pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed"),
-    pytest.mark.skipif(not MODULES.exists(), reason="make setup-node was not called"),
+    pytest.mark.skipif(BROWSER is None, reason="LOUD: Uppy has sent nothing: install chromium"),
+    pytest.mark.skipif(
+        not MODULES.exists(),
+        reason="LOUD: Uppy has sent nothing: install Node, then call make setup-node",
+    ),
 ]
 
 

@@ -155,7 +155,7 @@ NODE = {
 @pytest.mark.timeout(120)
 def test_the_suite_runs_on_another_server_and_finds_what_is_known_of_it(tmp_path: Path) -> None:
     if not shutil.which("node") or not (HERE.parent / "interop/node_modules").exists():
-        pytest.skip("needs Node and make setup-node")
+        pytest.skip("LOUD: no other server was examined: install Node, then call make setup-node")
     with Server(tmp_path / "data", command=node_serve) as server:
         found = failed(tus.run(f"{server.url}/files"))
     assert found.keys() == NODE.keys(), found

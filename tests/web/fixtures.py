@@ -5,6 +5,7 @@ A plugin, not a conftest, since tests of other people's clients use it too.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     kept = House(Path(tmp_path_factory.mktemp("house")))
     yield kept
     kept.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_stays() -> Iterator[None]:
+    """A test that fails leaves nothing open, for which another one would be blamed."""
+    yield
+    if running := sys.modules.get("tests.web.running"):  # as above
+        running.hang_up()
 
 
 @pytest.fixture(params=["direct", "plain", "granian", "tls"])

@@ -31,7 +31,14 @@ from towpath.settings import load
 from towpath.testing.server import free_port
 
 PATIENCE = 20.0  # seconds that anything may take before a test fails
+_connected: list[socket.socket] = []  # by tests that have not ended
 KINDS = ("direct", "plain", "granian", "tls")
+
+
+def hang_up() -> None:
+    """Close what a test has connected; one that failed may have left it open."""
+    while _connected:
+        _connected.pop().close()
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,11 @@ class Served:
         """A connection, through TLS if that is what it speaks."""
         line = socket.create_connection(self.address, timeout=PATIENCE)
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.trust is None:
-            return line
-        context = ssl.create_default_context(cafile=self.trust)
-        return context.wrap_socket(line, server_hostname="127.0.0.1")
+        if self.trust is not None:
+            context = ssl.create_default_context(cafile=self.trust)
+            line = context.wrap_socket(line, server_hostname="127.0.0.1")
+        _connected.append(line)
+        return line
 
     def files(self) -> dict[str, bytes]:
         """Every file of the store with its content."""

@@ -8,7 +8,6 @@ what becomes of them then is the server's affair, since some servers go on readi
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from bisect import bisect_right
@@ -19,15 +18,13 @@ from typing import TYPE_CHECKING, TypeVar
 from towpath.client import words
 from towpath.client.beginning import tus_metadata
 from towpath.client.blocks import crc64nvme
-from towpath.client.control import Control
 from towpath.client.dial import split
-from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew, TooWide
-from towpath.client.peer import Peer, Reply, expect
+from towpath.client.peer import Reply, expect
 from towpath.client.persist import persist
-from towpath.client.progress import Direction, Meter
+from towpath.client.progress import Direction
 from towpath.client.results import Arrived
-from towpath.client.resume import JOINED, Marker, Note, Notebook, Source
+from towpath.client.resume import JOINED, Marker, Note
 from towpath.client.retry import Patience, longest_making
 from towpath.client.tuning import BRITTLE, MOST, Tuner
 from towpath.client.watched import Watched
@@ -44,7 +41,7 @@ from towpath.errors import (
 )
 
 if TYPE_CHECKING:
-    from towpath.client.upload import UploadTask
+    from towpath.client.upload import Errand
 
 MOST_PARTS = 64
 SMALLEST_PART = 8 * 1024 * 1024  # bytes: some stores join no smaller ones
@@ -68,35 +65,25 @@ class _Part:
 
 
 class JoinedUpload:
-    """One file on its way. `file` is open, and `source` is its state as it was opened."""
+    """One file on its way."""
 
-    def __init__(
-        self,
-        task: UploadTask,
-        peer: Peer,
-        notebook: Notebook,
-        control: Control,
-        meter: Meter,
-        memory: Memory,
-        file: io.FileIO,
-        source: Source,
-    ) -> None:
-        self._task = task
-        self._peer = peer
-        self._notebook = notebook
-        self._control = control
-        self._meter = meter
-        self._memory = memory
-        self._source = source
-        self._watched = Watched(file, task.path, source, memory)
-        self._files = peer.address("files/")
+    def __init__(self, errand: Errand) -> None:
+        self._task = errand.task
+        self._peer = errand.peer
+        self._notebook = errand.notebook
+        self._control = errand.control
+        self._meter = errand.meter
+        self._memory = errand.memory
+        self._source = errand.source
+        self._watched = Watched(errand.file, self._task.path, self._source, self._memory)
+        self._files = self._peer.address("files/")
         self._noting = threading.Lock()  # the note has many writers
         self._parts: list[_Part] = []
         self._extent = Extent()  # what the server has and we know the CRC of
         self._begun = False
-        self._check = control.check
-        self._most = task.connections or MOST
-        self._tuner = Tuner(self._most, largest=task.chunk_size or BRITTLE)
+        self._check = self._control.check
+        self._most = self._task.connections or MOST
+        self._tuner = Tuner(self._most, largest=self._task.chunk_size or BRITTLE)
 
     def run(self, note: Note | None, patience: Patience) -> Arrived | None:
         """Carry it through; None if the server cannot join uploads.

@@ -8,7 +8,6 @@ it before an upload is created, and stays as it was until the upload ends.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,20 +15,18 @@ from typing import TYPE_CHECKING
 from towpath.client import words
 from towpath.client.beginning import new_note
 from towpath.client.blocks import Blocks, crc64nvme
-from towpath.client.control import Control
-from towpath.client.memory import Memory
 from towpath.client.ordered_words import Tus, spoken, spoken_in
-from towpath.client.peer import Peer, Reply, expect
-from towpath.client.progress import Meter, TransferState
+from towpath.client.peer import Reply, expect
+from towpath.client.progress import TransferState
 from towpath.client.results import Arrived
-from towpath.client.resume import Marker, Note, Notebook, Source
+from towpath.client.resume import Marker, Note, Source
 from towpath.client.retry import Patience
 from towpath.client.words import Fields, Standing
 from towpath.errors import BadAnswer, Cut, Expired, NotFound, SourceChanged, TowpathError
 
 if TYPE_CHECKING:
     from towpath.client.ordered_words import Rufh
-    from towpath.client.upload import UploadTask
+    from towpath.client.upload import Errand
 
 _GONE = (NotFound, Expired)
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
@@ -38,28 +35,18 @@ _SMALLEST_CHUNK = 1024 * 1024
 
 
 class OrderedUpload:
-    """One file on its way. `file` is open, and `source` is its state as it was opened."""
+    """One file on its way."""
 
-    def __init__(
-        self,
-        task: UploadTask,
-        peer: Peer,
-        notebook: Notebook,
-        control: Control,
-        meter: Meter,
-        memory: Memory,
-        file: io.FileIO,
-        source: Source,
-    ) -> None:
-        self._task = task
-        self._peer = peer
-        self._notebook = notebook
-        self._control = control
-        self._meter = meter
-        self._memory = memory
-        self._file = file
-        self._source = source
-        self._chunk = task.chunk_size
+    def __init__(self, errand: Errand) -> None:
+        self._task = errand.task
+        self._peer = errand.peer
+        self._notebook = errand.notebook
+        self._control = errand.control
+        self._meter = errand.meter
+        self._memory = errand.memory
+        self._file = errand.file
+        self._source = errand.source
+        self._chunk = self._task.chunk_size
         self._dialect: Tus | Rufh = Tus()
         self._marker: Marker | None = None
         self._known: tuple[int, int | None] = (0, 0)  # offset, CRC64NVME of what lies before it

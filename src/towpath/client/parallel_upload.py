@@ -7,7 +7,6 @@ it has of the chunks that were cut; more than it says is never told.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -17,15 +16,13 @@ from typing import TYPE_CHECKING, TypeVar
 from towpath.client import parallel_words as words
 from towpath.client.beginning import new_note
 from towpath.client.blocks import crc64nvme
-from towpath.client.control import Control, Stop, Stopped
+from towpath.client.control import Stop, Stopped
 from towpath.client.elsewhere import FINGERPRINT
-from towpath.client.memory import Memory
 from towpath.client.parallel import Attempt, Crew, TooWide
-from towpath.client.peer import Peer, Reply, expect
+from towpath.client.peer import Reply, expect
 from towpath.client.persist import persist
-from towpath.client.progress import Meter
 from towpath.client.results import Arrived
-from towpath.client.resume import RANGES, Marker, Note, Notebook, Source
+from towpath.client.resume import RANGES, Marker, Note
 from towpath.client.retry import Patience, longest_making
 from towpath.client.tuning import LARGEST, MOST, NEAR, SWIFT, Tuner
 from towpath.client.watched import Watched
@@ -43,7 +40,7 @@ from towpath.errors import (
 from towpath.protocol.ranges.told import Told
 
 if TYPE_CHECKING:
-    from towpath.client.upload import UploadTask
+    from towpath.client.upload import Errand
 
 _FRESH_STARTS = 3  # uploads that may vanish on the server before we give up
 _SEALING_SECONDS = 0.2  # between two looks at an upload that the store makes an object of
@@ -53,36 +50,26 @@ T = TypeVar("T")
 
 
 class ParallelUpload:
-    """One file on its way. `file` is open, and `source` is its state as it was opened."""
+    """One file on its way."""
 
-    def __init__(
-        self,
-        task: UploadTask,
-        peer: Peer,
-        notebook: Notebook,
-        control: Control,
-        meter: Meter,
-        memory: Memory,
-        file: io.FileIO,
-        source: Source,
-    ) -> None:
-        self._task = task
-        self._peer = peer
-        self._notebook = notebook
-        self._control = control
-        self._meter = meter
-        self._memory = memory
-        self._source = source
-        self._watched = Watched(file, task.path, source, memory)
+    def __init__(self, errand: Errand) -> None:
+        self._task = errand.task
+        self._peer = errand.peer
+        self._notebook = errand.notebook
+        self._control = errand.control
+        self._meter = errand.meter
+        self._memory = errand.memory
+        self._source = errand.source
+        self._watched = Watched(errand.file, self._task.path, self._source, self._memory)
         self._extent = Extent()  # what the server acknowledged and we know the CRC of
         self._begun = False
         self._done: Told | None = None  # as the answer to the last range told it
-        self._check = control.check
-        self._most = task.connections or MOST
+        self._check = self._control.check
+        self._most = self._task.connections or MOST
         self._tuner = Tuner(
             self._most,
-            largest=task.chunk_size or LARGEST,
-            swift=0 if task.chunk_size else SWIFT,
+            largest=self._task.chunk_size or LARGEST,
+            swift=0 if self._task.chunk_size else SWIFT,
             near=NEAR,
         )
 

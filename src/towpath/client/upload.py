@@ -56,6 +56,19 @@ class UploadTask(NamedTuple):
     fingerprint: str = ""  # what it is known by on another machine
 
 
+class Errand(NamedTuple):
+    """One file to be carried, by whichever way, and all that it takes."""
+
+    task: UploadTask
+    peer: Peer
+    notebook: Notebook
+    control: Control
+    meter: Meter
+    memory: Memory
+    file: io.FileIO  # open
+    source: Source  # the state of the file as it was opened
+
+
 class Upload:
     """One upload on its way. `run` may be called again after it stopped."""
 
@@ -149,19 +162,20 @@ class Upload:
         """By many connections, if that is wanted and the server knows how; else by one."""
         begun = None if note is None else note.dialect
         many = note is None and self._task.connections != 1 and self._source.size >= PARALLEL_FROM
+        errand = Errand(
+            self._task,
+            self._peer,
+            self._notebook,
+            self._control,
+            self._meter,
+            self._memory,
+            file,
+            self._source,
+        )
         for way, dialect in _ways():
             if way is not OrderedUpload and not many and begun != dialect:
                 continue
-            arrived = way(
-                self._task,
-                self._peer,
-                self._notebook,
-                self._control,
-                self._meter,
-                self._memory,
-                file,
-                self._source,
-            ).run(note, patience)
+            arrived = way(errand).run(note, patience)
             if arrived is not None:
                 return arrived
         raise AssertionError("the last way is for every server")  # pragma: no cover
