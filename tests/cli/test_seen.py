@@ -34,6 +34,8 @@ SEEN: dict[str, list[tuple[str, ...]]] = {
         ("put", "notes.txt", "papers/notes.txt", "--on-conflict", "fail"),
         ("put", "missing.txt", "photos/", "to/", "--parallel", "1"),
         ("put", "missing.txt"),
+        ("put", "--files-from", "list.txt", "listed/"),
+        ("put", "--files-from", "list.txt", "photos"),
         ("put", "notes.txt", "--retries", "0", *NOWHERE),
     ],
     "get": [
@@ -106,7 +108,11 @@ def screen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Screen:
     here = tmp_path / "desk"
     (here / "photos" / "may").mkdir(parents=True)
     monkeypatch.chdir(here)
-    for name, text in (("notes.txt", "dear all\n"), ("photos/may/one.jpg", "1" * 2000)):
+    for name, text in (
+        ("notes.txt", "dear all\n"),
+        ("photos/may/one.jpg", "1" * 2000),
+        ("list.txt", "photos/may/one.jpg\n\nmissing.txt\n"),
+    ):
         Path(name).write_text(text)
         os.utime(name, (1_700_000_000, 1_700_000_000))
     Path("photos/newest").symlink_to("may/one.jpg")

@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _QUEUE = {"detach", "priority", "at", "dry_run"}
-_FILES = {"paths", "dest", "meta", "on_conflict", "restart", "delta", "preserve", "no_verify"}
+_FILES = {
+    "paths",
+    "files_from",
+    "from0",
+    "dest",
+    "meta",
+    "on_conflict",
+    "restart",
+    "delta",
+    "preserve",
+    "no_verify",
+}
 _CHOICE = {"include", "exclude", "links", "update", "checksum"}  # of what is queued
 _KEYS = ("key_file", "recipient", "passphrase_file")  # which nobody has to be asked for
 _CODING = {"compress", "encrypt", *_KEYS}
