@@ -36,6 +36,8 @@ SEEN: dict[str, list[tuple[str, ...]]] = {
         ("put", "missing.txt"),
         ("put", "--files-from", "list.txt", "listed/"),
         ("put", "--files-from", "list.txt", "photos"),
+        ("put", "notes.txt", "proven/", "--verify"),
+        ("put", "notes.txt", "proven/", "--verify", "--detach"),
         ("put", "notes.txt", "--retries", "0", *NOWHERE),
     ],
     "get": [

@@ -22,6 +22,7 @@ from towpath.cli.named import insist_on_names
 from towpath.cli.options import Caller, Size, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.queue_put import detach, is_detached, queue_options
+from towpath.cli.read_back import check_proof, proof_options, read_back
 from towpath.cli.same import same_options
 from towpath.cli.select import LINKS, Found, Named, Selecting, Walk, rules_given, selection_options
 from towpath.cli.unsent import Unsent
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 @many_options
 @click.option("--chunk-size", type=Size(), help="Bytes of one request at most; by default as fits.")
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
-@click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@proof_options
 @limit_option
 @queue_options
 @sealing_options
@@ -92,6 +93,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         retries=said["retries"],
         compress="auto" if said["compress"] else "no",
         encrypt=locks(said, caller.output),
+        proves=said["verify"],
     )
     walk = Walk(rules_given(said["include"], said["exclude"]), said["links"])
     if said["dry_run"] or detached:
@@ -114,7 +116,7 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
         jobs = iter([_stdin(said["name"] or sources.dest or "", keep)])
     else:
-        jobs = _jobs(_wanted(unsent, walk, sources), keep)
+        jobs = _jobs(_wanted(unsent, walk, sources, proves=keep.proves), keep)
     code = carry(
         client,
         jobs,
@@ -147,6 +149,7 @@ def _sources(caller: Caller, paths: tuple[str, ...], said: dict[str, Any]) -> _S
     words = once(words, dest, caller.output.say)
     stdin = "-" in words
     _check_stdin(words, dest, said, stdin=stdin)
+    check_proof(said, stdin=stdin)
     if dest is not None and not stdin and not said["dest"] and Path(dest).is_dir():
         caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
     if listed:
@@ -191,6 +194,7 @@ class Sending(NamedTuple):
     retries: int
     compress: str
     encrypt: Sequence[Locks]
+    proves: bool  # by reading back
 
 
 def metadata(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -208,8 +212,9 @@ def _jobs(files: Iterator[Found], keep: Sending) -> Iterator[Job]:
     for found in files:
         keep.caller.output.record("begin", direction="upload", path=found.path)
         small = found.link is not None or (found.size is not None and found.size <= SMALL)
+        proof = read_back(found.path, keep.encrypt) if keep.proves and not found.link else None
         begin = _begin(found, keep)
-        yield Job(found.path, begin, lambda result: str(result.name), small=small)
+        yield Job(found.path, begin, lambda result: str(result.name), small=small, proof=proof)
 
 
 def _unsent(client: Client, keep: Sending, *, later: bool = False) -> Unsent:
@@ -227,12 +232,15 @@ def _unsent(client: Client, keep: Sending, *, later: bool = False) -> Unsent:
     )
 
 
-def _wanted(unsent: Unsent, walk: Walk, sources: _Sources) -> Iterator[Found]:
+def _wanted(
+    unsent: Unsent, walk: Walk, sources: _Sources, *, proves: bool = False
+) -> Iterator[Found]:
     """The files to send; those that are left out are told at the end."""
     yield from unsent.of(walk, sources.named, several=sources.several)
     if unsent.same:
         what = "it" if unsent.same == 1 else "them"
-        unsent.output.say(f"{unsent.same} left out: the server has {what}.")
+        unproven = " These were not read back: `towpath verify` does that." if proves else ""
+        unsent.output.say(f"{unsent.same} left out: the server has {what}.{unproven}")
     for text in walk.told():
         unsent.output.say(text)
 

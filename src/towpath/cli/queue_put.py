@@ -49,6 +49,7 @@ _KEPT = _FILES | _CHOICE | _CODING | _WAYS | _REACH
 _SHOWN = {"as_json", "debug", "name"}  # say nothing of the upload itself
 _WHY = {
     "passphrase_env": "the queue outlives this shell. Name a file: --passphrase-file",
+    "verify": "nobody waits to hear of it. Later `towpath verify NAME PATH` compares",
     "progress": "`towpath transfers` shows how far files of the queue are",
 }
 
