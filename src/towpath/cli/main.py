@@ -37,7 +37,7 @@ COMMANDS = {
     "link": ("towpath.cli.link:link", "Make an address that needs no token."),
     "hash": ("towpath.cli.digests:hash_files", "Print digests of files here."),
     "verify": ("towpath.cli.digests:verify", "Hold a file against the server's digest."),
-    "transfers": ("towpath.cli.resume:transfers", "List what is not finished."),
+    "transfers": ("towpath.cli.transfers:transfers", "List or watch what is not finished."),
     "resume": ("towpath.cli.resume:resume", "Go on with transfers that stopped."),
     "pause": ("towpath.cli.queue:pause", "Pause uploads of the queue."),
     "cancel": ("towpath.cli.queue:cancel", "Give uploads up, here and on the server."),
@@ -51,12 +51,14 @@ COMMANDS = {
     "login": ("towpath.cli.login:login", "Keep a token for a server."),
     "logout": ("towpath.cli.login:logout", "Forget the token for a server."),
     "config": ("towpath.cli.config:config", "Show and change settings."),
-    "token": ("towpath.cli.token:token", "Make tokens for a server."),
+    "token": ("towpath.cli.token:token", "Make, list and revoke tokens of a server."),
     "ledger": ("towpath.cli.ledger:ledger", "Look after a server's ledger."),
     "completion": ("towpath.cli.completion:completion", "Print a shell's completion script."),
     "man": ("towpath.cli.man:man", "Print or write manual pages."),
     "version": ("towpath.cli.version:version", "Show versions."),
 }
+# the words of other programs for the same -> what it is here
+ALIASES = {"upload": "put", "ps": "transfers"}
 
 
 class Lazy(click.Group):
@@ -66,6 +68,7 @@ class Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
@@ -73,18 +76,30 @@ class Lazy(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - the table says so
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """An alias is called what it stands for: so it has that one's settings and messages."""
+        first, *rest = args
+        return super().resolve_command(ctx, [ALIASES.get(first, first), *rest])
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names come from the table alone: no command is imported to be completed."""
         from click.shell_completion import CompletionItem
 
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        found = [name for name in COMMANDS if name.startswith(incomplete)]
-        return [CompletionItem(name, help=COMMANDS[name][1]) for name in found]
+        known = (*COMMANDS, *ALIASES) if incomplete else COMMANDS
+        found = [name for name in known if name.startswith(incomplete)]
+        return [
+            CompletionItem(name, help=COMMANDS[ALIASES.get(name, name)][1]) for name in found
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        with formatter.section("Aliases"):
+            formatter.write_dl([(name, meant) for name, meant in ALIASES.items()])
 
 
 class Kept(dict[str, Any]):
