@@ -101,6 +101,7 @@ def test_a_command_is_completed_without_importing_any(environment: dict[str, str
     )
     assert set(ran.stdout.split()) <= {
         "towpath.cli",
+        "towpath.cli.aliases",
         "towpath.cli.main",
         "towpath.cli.exits",
         "towpath.cli.output",

@@ -9,7 +9,8 @@ import click
 import pytest
 
 from tests.cli.conftest import SNAPSHOTS, Run
-from towpath.cli.main import ALIASES, cli
+from towpath.cli.aliases import ALIASES
+from towpath.cli.main import cli
 
 Snapshot = Callable[[str, str], None]
 
@@ -42,7 +43,7 @@ def test_no_help_is_kept_of_a_command_that_is_gone() -> None:
 
 @pytest.mark.parametrize("alias", ALIASES)
 def test_an_alias_is_the_command_that_it_stands_for(run: Run, alias: str) -> None:
-    assert run(alias, "-h").out == run(ALIASES[alias], "-h").out
+    assert run(*alias.split(), "-h").out == run(*ALIASES[alias].split(), "-h").out
 
 
 @pytest.mark.parametrize("command", EVERY)

@@ -16,7 +16,8 @@ from tests.cli.conftest import Run
 from tests.cli.queueing import Runner
 from tests.cli.test_resume import stopped
 from tests.client.coding import stop_after
-from tests.client.fake import FakeServer, Upload
+from tests.client.fake import FakeServer
+from tests.client.fake_facts import Upload
 from tests.web.running import Served
 from towpath.cli.standing import Standing
 from towpath.cli.transfers import _Drawn

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from towpath.cli.aliases import ALIASES, Aliased
 from towpath.cli.exits import INTERRUPTED, USAGE
 from towpath.cli.output import Output
 
@@ -57,18 +58,15 @@ COMMANDS = {
     "man": ("towpath.cli.man:man", "Print or write manual pages."),
     "version": ("towpath.cli.version:version", "Show versions."),
 }
-# the words of other programs for the same -> what it is here
-ALIASES = {"upload": "put", "ps": "transfers"}
 
 
-class Lazy(click.Group):
+class Lazy(Aliased):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
@@ -76,24 +74,15 @@ class Lazy(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - the table says so
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """An alias is called what it stands for: so it has that one's settings and messages."""
-        first, *rest = args
-        return super().resolve_command(ctx, [ALIASES.get(first, first), *rest])
-
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names come from the table alone: no command is imported to be completed."""
         from click.shell_completion import CompletionItem
 
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        known = (*COMMANDS, *ALIASES) if incomplete else COMMANDS
-        found = [name for name in known if name.startswith(incomplete)]
-        return [
-            CompletionItem(name, help=COMMANDS[ALIASES.get(name, name)][1]) for name in found
-        ]
+        others = [name for name in ALIASES if " " not in name and incomplete]
+        found = [name for name in (*COMMANDS, *others) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=COMMANDS[ALIASES.get(name, name)][1]) for name in found]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

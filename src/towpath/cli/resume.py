@@ -15,7 +15,6 @@ from towpath.cli.exits import OK
 from towpath.cli.keyfiles import Again, resuming_options
 from towpath.cli.options import (
     Caller,
-    caller_options,
     limit_option,
     many_options,
     transfer_options,

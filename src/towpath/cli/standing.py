@@ -99,9 +99,7 @@ def of_note(note: Note, notebook: Notebook) -> Standing:
         "created_at": rfc3339(note.created_at),
         "updated_at": rfc3339(note.updated_at),
     }
-    return Standing(
-        "transfer", note.id, note.direction, done, note.length, " -> ".join(way), facts
-    )
+    return Standing("transfer", note.id, note.direction, done, note.length, " -> ".join(way), facts)
 
 
 def on_server(client: Client, url: str) -> Iterator[Standing]:
