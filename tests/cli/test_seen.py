@@ -27,6 +27,13 @@ Snapshot = Callable[[str, str], None]
 Start = Callable[..., "subprocess.Popen[str]"]
 NOWHERE = ("--url", "http://127.0.0.1:1")
 LATER = ("--detach", "--at", "2099-01-01T00:00")
+OLD = """[[token]]
+id = "0a1b2c3d"
+sha256 = "00"
+tenant = "acme"
+subject = "ci"
+created = "2026-11-21T08:00:00Z"
+"""
 SEEN: dict[str, list[tuple[str, ...]]] = {
     "put": [
         ("put", "notes.txt", "papers/"),
@@ -101,9 +108,10 @@ SEEN: dict[str, list[tuple[str, ...]]] = {
         ("token", "new", "tokens.toml", "--subject", "me"),
         ("token", "new", "notes.txt", "--subject", "me"),
         ("token", "new", "tokens.toml"),
-        ("token", "list", "tokens.toml"),
+        ("token", "list", "old.toml"),
         ("token", "list", "notes.txt"),
-        ("token", "revoke", "tokens.toml", "nobody"),
+        ("token", "revoke", "old.toml", "nobody"),
+        ("token", "revoke", "old.toml", "0a1b2c3d"),
     ],
     "ledger": [("ledger", "rebuild", "--data", "photos"), ("ledger", "rebuild", "--data", "no")],
     "completion": [("completion", "fish"), ("completion", "tcsh")],
@@ -122,6 +130,7 @@ def screen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Screen:
         ("notes.txt", "dear all\n"),
         ("photos/may/one.jpg", "1" * 2000),
         ("list.txt", "photos/may/one.jpg\n\nmissing.txt\n"),
+        ("old.toml", OLD),
     ):
         Path(name).write_text(text)
         os.utime(name, (1_700_000_000, 1_700_000_000))
