@@ -98,7 +98,7 @@ SEEN: dict[str, list[tuple[str, ...]]] = {
         ("config", "path"),
         ("config", "path", "here"),
         ("config", "init"),
-        ("config", "init"),
+        ("config", "init", "--force"),
         ("config", "show"),
         ("config", "show", "--origin"),
         ("config", "show", "here"),
