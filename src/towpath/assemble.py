@@ -35,7 +35,7 @@ from towpath.web.documents import Documents, Terms
 from towpath.web.edge import Edge, edge_of, sharing_of
 from towpath.web.events import Events
 from towpath.web.files import Files
-from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback, read_tokens
+from towpath.web.gate import Gate, LoopbackGate, TokenGate, is_loopback
 from towpath.web.limits import WireLimits
 from towpath.web.links import own_keys, read_keys
 from towpath.web.local_socket import LocalSocket
@@ -51,6 +51,7 @@ from towpath.web.server import server as make_server
 from towpath.web.service import Service
 from towpath.web.single import Single
 from towpath.web.streaming import Streaming
+from towpath.web.token_file import TokenFile
 
 WARNING = "warning"
 """How what /readyz tells of a part begins if it works and will soon not."""
@@ -189,7 +190,7 @@ def terms_of(settings: Settings) -> Terms:
 def gate_of(settings: Settings) -> Gate:
     """Who is let in. Raises SettingsError when that would be everybody from everywhere."""
     if settings.tokens is not None:
-        return TokenGate(read_tokens(settings.tokens))
+        return TokenGate(TokenFile(settings.tokens))
     local, shared = settings.unix_socket is not None, sharing(settings)
     if not local and not is_loopback(settings.host) and not settings.anonymous_anywhere:
         raise SettingsError(

@@ -78,7 +78,11 @@ def test_bash_completes_with_the_script(run: Run, tmp_path: Path) -> None:
 def test_commands_and_options_are_completed(environment: dict[str, str]) -> None:
     assert completed("towpath ", 1) == list(COMMANDS)
     assert completed("towpath l", 1) == [name for name in COMMANDS if name.startswith("l")]
+    assert completed("towpath up", 1) == ["upload"]
     assert "--on-conflict" in completed("towpath put --on", 2)
+    assert "--on-conflict" in completed("towpath upload --on", 2)
+    assert "--files-from" in completed("towpath put --fi", 2)
+    assert kinds("towpath put --files-from f", 3) == {"file"}
     assert completed("towpath put --progress ", 3) == ["auto", "bar", "plain", "json", "none"]
     assert completed("towpath token n", 2) == ["new"]
     for command in ("put", "hash", "verify name"):  # the shell itself knows files
@@ -97,6 +101,7 @@ def test_a_command_is_completed_without_importing_any(environment: dict[str, str
     )
     assert set(ran.stdout.split()) <= {
         "towpath.cli",
+        "towpath.cli.aliases",
         "towpath.cli.main",
         "towpath.cli.exits",
         "towpath.cli.output",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.client.fake import FakeServer, serving
+from towpath.cli.stored import SETTINGS
 
 Snapshot = Callable[[str, str], None]
 
@@ -117,3 +119,32 @@ def test_no_secret_is_shown_or_taken_from_the_command_line(
     assert ":secret" not in out
     assert "tow_secret" not in out
     assert "http://***@proxy.invalid:3128" in out
+
+
+def test_a_new_settings_file_has_every_setting_and_changes_none(run: Run) -> None:
+    before = run("config", "show", "--origin").out
+    path = Path(run("config", "init").out.strip())
+    text = path.read_text()
+    assert run("config", "show", "--origin").out == before
+    chosen = re.sub(r"(?m)^# (\w+ = (?!\"\"))", r"\1", text)  # every default that says something
+    path.write_text(chosen)
+    origins = {each["name"]: each["origin"] for each in run("config", "--json").records("setting")}
+    assert (origins["parallel"], origins["progress"]) == ("config.toml", "config.toml")
+    assert all(f"# {name} = " in text for name in SETTINGS)
+
+
+def test_a_settings_file_is_replaced_only_by_force(run: Run) -> None:
+    run("config", "set", "parallel", "7")
+    ran = run("config", "init")
+    assert (ran.code, "add --force" in ran.err) == (8, True)
+    assert run("config", "get", "parallel").out == "7\n"
+    assert run("config", "init", "--force").code == 0
+    assert run("config", "get", "parallel").out == "4\n"
+
+
+def test_values_are_shown_with_and_without_their_origin(run: Run) -> None:
+    run("config", "set", "parallel", "7")
+    assert "\nparallel    7\n" in run("config", "show").out
+    assert "config.toml" not in run("config", "show").out
+    assert "config.toml" in run("config", "show", "--origin").out
+    assert run("config", "show", "--origin").out == run("config").out

@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import click
 import pytest
 
-from tests.cli.conftest import Run
-from towpath.cli.main import COMMANDS
+from tests.cli.conftest import SNAPSHOTS, Run
+from towpath.cli.aliases import ALIASES
+from towpath.cli.main import cli
 
 Snapshot = Callable[[str, str], None]
 
@@ -19,18 +21,32 @@ def test_the_help_names_every_command(run: Run, snapshot: Snapshot) -> None:
     snapshot("help", ran.out)
 
 
-INNER = (
-    "config get",
-    "config set",
-    "config unset",
-    "config path",
-    "keys new",
-    "keys wrap",
-    "token new",
-)
+def inside(command: click.Command, *names: str) -> Iterator[str]:
+    """Every command below this one, groups too, by its words."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield " ".join((*names, name))
+            yield from inside(inner, *names, name)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *INNER])
+EVERY = list(inside(cli))
+
+
+def test_no_help_is_kept_of_a_command_that_is_gone() -> None:
+    kept = {path.stem for path in SNAPSHOTS.glob("help-*.txt")}
+    assert kept == {f"help-{command.replace(' ', '-')}" for command in EVERY}
+    assert {"ledger rebuild", "token list", "config init"} <= {*EVERY}
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_an_alias_is_the_command_that_it_stands_for(run: Run, alias: str) -> None:
+    assert run(*alias.split(), "-h").out == run(*ALIASES[alias].split(), "-h").out
+
+
+@pytest.mark.parametrize("command", EVERY)
 def test_each_command_explains_itself(run: Run, snapshot: Snapshot, command: str) -> None:
     ran = run(*command.split(), "-h")
     assert (ran.code, ran.err) == (0, "")
@@ -38,8 +54,9 @@ def test_each_command_explains_itself(run: Run, snapshot: Snapshot, command: str
 
 
 def test_no_option_takes_a_secret(run: Run) -> None:
-    for command in COMMANDS:
-        assert not re.search(r"--(token|password|secret)\b(?!-file|s)", run(command, "-h").out)
+    for command in EVERY:
+        help_text = run(*command.split(), "-h").out
+        assert not re.search(r"--(token|password|secret)\b(?!-file|s)", help_text)
 
 
 def test_the_version_is_said_both_ways(run: Run) -> None:

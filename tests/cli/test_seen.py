@@ -27,6 +27,13 @@ Snapshot = Callable[[str, str], None]
 Start = Callable[..., "subprocess.Popen[str]"]
 NOWHERE = ("--url", "http://127.0.0.1:1")
 LATER = ("--detach", "--at", "2099-01-01T00:00")
+OLD = """[[token]]
+id = "0a1b2c3d"
+sha256 = "00"
+tenant = "acme"
+subject = "ci"
+created = "2026-11-21T08:00:00Z"
+"""
 SEEN: dict[str, list[tuple[str, ...]]] = {
     "put": [
         ("put", "notes.txt", "papers/"),
@@ -34,6 +41,10 @@ SEEN: dict[str, list[tuple[str, ...]]] = {
         ("put", "notes.txt", "papers/notes.txt", "--on-conflict", "fail"),
         ("put", "missing.txt", "photos/", "to/", "--parallel", "1"),
         ("put", "missing.txt"),
+        ("put", "--files-from", "list.txt", "listed/"),
+        ("put", "--files-from", "list.txt", "photos"),
+        ("put", "notes.txt", "proven/", "--verify"),
+        ("put", "notes.txt", "proven/", "--verify", "--detach"),
         ("put", "notes.txt", "--retries", "0", *NOWHERE),
     ],
     "get": [
@@ -86,12 +97,21 @@ SEEN: dict[str, list[tuple[str, ...]]] = {
         ("config", "unset", "colour"),
         ("config", "path"),
         ("config", "path", "here"),
+        ("config", "init"),
+        ("config", "init", "--force"),
+        ("config", "show"),
+        ("config", "show", "--origin"),
+        ("config", "show", "here"),
         ("config", "--colour"),
     ],
     "token": [
         ("token", "new", "tokens.toml", "--subject", "me"),
         ("token", "new", "notes.txt", "--subject", "me"),
         ("token", "new", "tokens.toml"),
+        ("token", "list", "old.toml"),
+        ("token", "list", "notes.txt"),
+        ("token", "revoke", "old.toml", "nobody"),
+        ("token", "revoke", "old.toml", "0a1b2c3d"),
     ],
     "ledger": [("ledger", "rebuild", "--data", "photos"), ("ledger", "rebuild", "--data", "no")],
     "completion": [("completion", "fish"), ("completion", "tcsh")],
@@ -106,7 +126,12 @@ def screen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Screen:
     here = tmp_path / "desk"
     (here / "photos" / "may").mkdir(parents=True)
     monkeypatch.chdir(here)
-    for name, text in (("notes.txt", "dear all\n"), ("photos/may/one.jpg", "1" * 2000)):
+    for name, text in (
+        ("notes.txt", "dear all\n"),
+        ("photos/may/one.jpg", "1" * 2000),
+        ("list.txt", "photos/may/one.jpg\n\nmissing.txt\n"),
+        ("old.toml", OLD),
+    ):
         Path(name).write_text(text)
         os.utime(name, (1_700_000_000, 1_700_000_000))
     Path("photos/newest").symlink_to("may/one.jpg")
@@ -226,6 +251,9 @@ def test_what_a_person_sees_of_wait_and_transfers(
     runner.wait_for(alive=False)
     screen.run("transfers")
     screen.run("transfers", *NOWHERE)
+    screen.run("transfers", gone)
+    screen.run("transfers", "fff")
+    screen.run("transfers", "--watch")
     snapshot("seen-transfers", screen.text())
     after = Screen(Path.cwd().parent)
     after.run("wait")

@@ -99,3 +99,9 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_password(
     ran = run("ls")
     assert (ran.code, "The proxy at proxy.invalid cannot be used." in ran.err) == (2, True)
     assert "secret" not in ran.err
+
+
+def test_a_timetable_has_an_option_of_its_own_name(run: Run) -> None:
+    ran = run("put", "x", "--limit-schedule", "25:00,1M")
+    assert (ran.code, "Invalid value for '--limit'" in ran.err) == (2, True), ran.err
+    assert run("put", "missing", "--limit-schedule", "08:00,512k 23:00,off").code == 4

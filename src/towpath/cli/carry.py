@@ -7,6 +7,7 @@ does not stop the others; an interruption pauses all and says how to go on.
 from __future__ import annotations
 
 import queue
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +17,8 @@ from towpath.cli.exits import LIMIT, OK, PARTLY, TEMPORARY, UNREACHABLE
 from towpath.cli.interrupt import Halt, interruptible
 from towpath.cli.output import Output
 from towpath.cli.show import Show
-from towpath.errors import TowpathError
+from towpath.client.progress import Direction
+from towpath.errors import DigestMismatch, TowpathError
 
 if TYPE_CHECKING:
     from towpath.client import BlockingTransfer, Client, DownloadResult, Progress, UploadResult
@@ -41,7 +43,8 @@ _ANEW = (
 class Job(NamedTuple):
     """A transfer to come. `label`: what people see; `data`: what its result prints.
 
-    `small`: it goes in one request, which waits more than it works.
+    `small`: it goes in one request, which waits more than it works. `proof`: a transfer that
+    proves its result, which counts only after that.
     """
 
     label: str
@@ -49,6 +52,7 @@ class Job(NamedTuple):
     data: Callable[[Any], str]
     resumable: bool = True
     small: bool = False
+    proof: Callable[[Any], Begin] | None = None
 
 
 class Tally:
@@ -58,6 +62,7 @@ class Tally:
         self.done = 0
         self.bytes = 0
         self.verified = True
+        self.proven = True
         self.failed = 0
         self.codes: set[int] = set()  # of those that failed
 
@@ -113,6 +118,7 @@ def carry(
         speed = f" ({size(tally.bytes / seconds)}/s)" if tally.bytes and seconds >= 1 else ""
         files = "1 file" if tally.done == 1 else f"{tally.done} files"
         proof = ", verified" if tally.verified else ", not verified"
+        proof = ", read back and compared" if tally.proven else proof
         output.say(f"{files}, {size(tally.bytes)} in {duration(seconds)}{speed}{proof}.")
     failed = tally.failed + missed()
     if tally.done + failed > 1 or output.as_json:
@@ -133,6 +139,7 @@ class _Crew:
         self._news: queue.SimpleQueue[tuple[int, Progress]] = queue.SimpleQueue()
         self._active: dict[int, tuple[Job, BlockingTransfer[Any]]] = {}
         self._taken = 0  # places for small ones, of those that are under way
+        self._unproven: dict[int, Result] = {}  # what is read back now
         self._told: set[int] = set()  # of whose beginning something was said
         self._all_began = False
 
@@ -168,7 +175,14 @@ class _Crew:
 
     def paused(self) -> None:
         """Say how to go on with what was stopped, and with what was not begun."""
-        for job, transfer in self._active.values():
+        for number, (job, transfer) in self._active.items():
+            if number in self._unproven:
+                name = self._unproven[number].name
+                self._output.say(
+                    f"{job.label} is on the server, but was not read back to its end. That does:"
+                    f" towpath verify --read {shlex.quote(name)}"
+                )
+                continue
             if transfer.progress.state.is_final:
                 continue  # done just now
             if _is_remembered(transfer.id):
@@ -179,12 +193,12 @@ class _Crew:
         if not self._all_began:
             self._output.say("If there is more to carry, run this command again.")
 
-    def _begin(self, number: int, job: Job) -> None:
-        def news(progress: Progress) -> None:
-            self._news.put((number, progress))
+    def _news_of(self, number: int) -> News:
+        return lambda progress: self._news.put((number, progress))
 
+    def _begin(self, number: int, job: Job) -> None:
         try:
-            self._active[number] = job, job.begin(self._client, news)
+            self._active[number] = job, job.begin(self._client, self._news_of(number))
             self._taken += _size_of(job)
         except TowpathError as error:
             self._tally.fail(self._output.error(error, about=job.label))
@@ -199,17 +213,25 @@ class _Crew:
         if progress.begun_anew and number not in self._told:
             self._told.add(number)
             self._output.say(_ANEW.format(job.label))
-        self._show.update(job.label, progress)
+        proving = number in self._unproven
+        self._show.update(f"{job.label} (reading back)" if proving else job.label, progress)
         if not progress.state.is_final:
             return
         try:
             result: Result = transfer.result()
+            if job.proof is not None and not proving:
+                self._active[number] = job, job.proof(result)(self._client, self._news_of(number))
+                self._unproven[number] = result
+                return
         except TowpathError as error:
-            code = self._output.error(error, about=job.label)
+            told = error.__cause__ if isinstance(error.__cause__, DigestMismatch) else error
+            code = self._output.error(told, about=job.label)
             self._tally.fail(code)
             if code in _GO_ON and _is_remembered(transfer.id):
                 self._output.say(f"What got through is kept: towpath resume {transfer.id}")
         else:
+            result = self._unproven.get(number, result)
+            self._tally.proven = self._tally.proven and proving
             self._tally.done += 1
             self._tally.bytes += result.length
             self._tally.verified = self._tally.verified and result.verified
@@ -217,10 +239,13 @@ class _Crew:
                 self._output.say(_TWICE.format(job.label))
             self._output.line(job.data(result))
             if self._output.as_json:
-                self._output.record("result", direction=progress.direction, **result.to_dict())
+                direction = Direction.UPLOAD if proving else progress.direction
+                read = {"read_back": True} if proving else {}
+                self._output.record("result", direction=direction, **result.to_dict(), **read)
         del self._active[number]
         self._taken -= _size_of(job)
         self._told.discard(number)
+        self._unproven.pop(number, None)
 
 
 def _size_of(job: Job) -> int:

@@ -18,9 +18,10 @@ from towpath.cli.stored import (
     config_file,
     read_settings,
     servers,
+    write_whole,
 )
 from towpath.client.surroundings import state_folder, token, variable
-from towpath.errors import NotFound
+from towpath.errors import NameConflict, NotFound
 
 _PASSWORD = re.compile(r"(?<=://)[^/@]+(?=@)")
 
@@ -37,12 +38,62 @@ def config(context: click.Context, as_json: bool) -> None:
         return
     output = context.find_object(Output) or Output()
     output.as_json = output.as_json or as_json
+    _show(output, origins=True)
+
+
+@config.command("show")
+@click.option("--origin", "origins", is_flag=True, help="Also where each comes from.")
+@output_options
+def show(output: Output, origins: bool) -> None:
+    """Show every setting and its value.
+
+    With --origin as `towpath config` alone: a variable of the environment, the settings file, or
+    the default. Secrets are named, never shown.
+    """
+    _show(output, origins=origins)
+
+
+@config.command("init")
+@click.option("--force", is_flag=True, help="Replace the file that is there.")
+@output_options
+def init(output: Output, force: bool) -> None:
+    """Write a settings file in which every setting stands, as a comment.
+
+    A file that is there is left alone.
+    """
+    file = config_file()
+    if file.exists() and not force:
+        raise NameConflict(
+            f"{file} exists.", why="It may hold settings.", todo="To replace it, add --force."
+        )
+    write_whole(file, _template())
+    output.record("folder", name="settings", path=str(file))
+    output.line(str(file))
+
+
+def _template() -> str:
+    """Every setting as a comment, with what it means."""
+    lines = ["# Settings of the towpath command. A line counts without its #.", ""]
+    for name, setting in SETTINGS.items():
+        named = f"; {setting.variable} counts before this" if setting.variable else ""
+        number = isinstance(setting.kind, click.IntRange)
+        default = setting.default if number else f'"{setting.default}"'
+        lines += [f"# {setting.meaning}{named}", f"# {name} = {default}", ""]
+    return "\n".join(lines)
+
+
+def _show(output: Output, *, origins: bool) -> None:
+    """All settings, one a line."""
     rows = [(name, *found(name)) for name in SETTINGS]
     rows.append(("token", *_token(rows[0][1])))
     widest = max(len(value) for _, value, _ in rows)
     for name, value, origin in rows:
-        output.record("setting", name=name, value=value or None, origin=origin)
-        output.line(f"{name:<11} {value or '-':<{min(widest, 44)}}  {origin}")
+        where = {"origin": origin} if origins else {}
+        output.record("setting", name=name, value=value or None, **where)
+        shown = f"{value or '-':<{min(widest, 44)}}  {origin}" if origins else value or "-"
+        output.line(f"{name:<11} {shown}")
+    if not origins:
+        return
     for what, folder in (("settings", config_file()), ("transfers", state_folder())):
         output.record("folder", name=what, path=str(folder))
         output.line(f"{what:<11} {folder}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from towpath.cli.aliases import ALIASES, Aliased
 from towpath.cli.exits import INTERRUPTED, USAGE
 from towpath.cli.output import Output
 
@@ -37,7 +38,7 @@ COMMANDS = {
     "link": ("towpath.cli.link:link", "Make an address that needs no token."),
     "hash": ("towpath.cli.digests:hash_files", "Print digests of files here."),
     "verify": ("towpath.cli.digests:verify", "Hold a file against the server's digest."),
-    "transfers": ("towpath.cli.resume:transfers", "List what is not finished."),
+    "transfers": ("towpath.cli.transfers:transfers", "List or watch what is not finished."),
     "resume": ("towpath.cli.resume:resume", "Go on with transfers that stopped."),
     "pause": ("towpath.cli.queue:pause", "Pause uploads of the queue."),
     "cancel": ("towpath.cli.queue:cancel", "Give uploads up, here and on the server."),
@@ -51,7 +52,7 @@ COMMANDS = {
     "login": ("towpath.cli.login:login", "Keep a token for a server."),
     "logout": ("towpath.cli.login:logout", "Forget the token for a server."),
     "config": ("towpath.cli.config:config", "Show and change settings."),
-    "token": ("towpath.cli.token:token", "Make tokens for a server."),
+    "token": ("towpath.cli.token:token", "Make, list and revoke tokens of a server."),
     "ledger": ("towpath.cli.ledger:ledger", "Look after a server's ledger."),
     "completion": ("towpath.cli.completion:completion", "Print a shell's completion script."),
     "man": ("towpath.cli.man:man", "Print or write manual pages."),
@@ -59,7 +60,7 @@ COMMANDS = {
 }
 
 
-class Lazy(click.Group):
+class Lazy(Aliased):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -79,12 +80,15 @@ class Lazy(click.Group):
 
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        found = [name for name in COMMANDS if name.startswith(incomplete)]
-        return [CompletionItem(name, help=COMMANDS[name][1]) for name in found]
+        others = [name for name in ALIASES if " " not in name and incomplete]
+        found = [name for name in (*COMMANDS, *others) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=COMMANDS[ALIASES.get(name, name)][1]) for name in found]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        with formatter.section("Aliases"):
+            formatter.write_dl([(name, meant) for name, meant in ALIASES.items()])
 
 
 class Kept(dict[str, Any]):

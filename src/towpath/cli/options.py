@@ -61,6 +61,8 @@ class Rate(click.ParamType[str]):
 
 limit_option = click.option(
     "--limit",
+    "--limit-schedule",
+    "limit",
     envvar="TOWPATH_LIMIT",
     type=Rate(),
     metavar="RATE",

@@ -7,7 +7,7 @@ that was asked for, and never round in a circle.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,13 +16,15 @@ import click
 from towpath.cli.carry import Begin, Job, News, at_once, carry
 from towpath.cli.destination import once, split_destination
 from towpath.cli.exits import among
+from towpath.cli.files_from import List, check_list, list_options
 from towpath.cli.keyfiles import CODING, locks, sealing_options
 from towpath.cli.named import insist_on_names
 from towpath.cli.options import Caller, Size, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_uploads
 from towpath.cli.queue_put import detach, is_detached, queue_options
+from towpath.cli.read_back import check_proof, proof_options, read_back
 from towpath.cli.same import same_options
-from towpath.cli.select import LINKS, Found, Selecting, Walk, rules_given, selection_options
+from towpath.cli.select import LINKS, Found, Named, Selecting, Walk, rules_given, selection_options
 from towpath.cli.unsent import Unsent
 from towpath.client.attributes import LINK, attributes_of
 from towpath.client.whole import SMALL
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Selecting)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH... [DEST]", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="PATH... [DEST]", type=click.Path())
+@list_options
 @click.option("--to", "dest", help="The destination, where PATH... [DEST] would be ambiguous.")
 @click.option("--name", help="What to call what comes on stdin (PATH is -).")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Kept with the upload.")
@@ -58,7 +61,7 @@ if TYPE_CHECKING:
 @many_options
 @click.option("--chunk-size", type=Size(), help="Bytes of one request at most; by default as fits.")
 @click.option("--retries", type=click.IntRange(0), default=10, show_default=True, help="In a row.")
-@click.option("--no-verify", is_flag=True, help="Compute and compare no checksums.")
+@proof_options
 @limit_option
 @queue_options
 @sealing_options
@@ -69,17 +72,13 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
 
     DEST is a name on the server; `folder/` keeps the files' own names. If it stops, the same
     command goes on where it was. Of folders, and of several files, what the server has is left
-    out. PATH may be - for stdin, with --name. With --delta a file replaces the one of its name,
-    and only what has changed is sent.
+    out. PATH may be - for stdin, with --name; --files-from takes the PATHs from a list. With
+    --delta a file replaces the one of its name, and only what has changed is sent.
     """
-    sources, dest = split_destination(paths, said["dest"])
-    insist_on_names(dest or "", said["name"] or "")
-    sources = once(sources, dest, caller.output.say)
+    sources = _sources(caller, paths, said)
     detached = is_detached(said)
     if said["delta"] and any(said[name] for name in CODING):
         raise click.UsageError("A file cannot be coded if only its changes are sent: no --delta.")
-    stdin = "-" in sources
-    _check_stdin(sources, dest, said, stdin=stdin)  # before a passphrase is asked for
     update = said["update"] or said["checksum"]
     keep = Sending(
         caller=caller,
@@ -94,12 +93,13 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         retries=said["retries"],
         compress="auto" if said["compress"] else "no",
         encrypt=locks(said, caller.output),
+        proves=said["verify"],
     )
     walk = Walk(rules_given(said["include"], said["exclude"]), said["links"])
     if said["dry_run"] or detached:
         with caller.client() as client:
             unsent = _unsent(client, keep, later=detached)
-            found = _wanted(unsent, walk, sources, dest)
+            found = _wanted(unsent, walk, sources)
             if said["dry_run"]:
                 return among(plan_uploads(caller, found), unsent.same)
             return among(detach(caller, found, keep, said), unsent.same)
@@ -112,13 +112,11 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         limit=said["limit"],
     )
     unsent = _unsent(client, keep)
-    if stdin:
+    if sources.stdin:
         caller.output.say("What comes on stdin is read once: if it stops, it cannot be resumed.")
-        jobs = iter([_stdin(said["name"] or dest or "", keep)])
+        jobs = iter([_stdin(said["name"] or sources.dest or "", keep)])
     else:
-        if dest is not None and not said["dest"] and Path(dest).is_dir():
-            caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
-        jobs = _jobs(_wanted(unsent, walk, sources, dest), keep)
+        jobs = _jobs(_wanted(unsent, walk, sources, proves=keep.proves), keep)
     code = carry(
         client,
         jobs,
@@ -127,6 +125,38 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
         parallel=said["parallel"],
     )
     return among(code, unsent.same)
+
+
+class _Sources(NamedTuple):
+    """What is uploaded. `several`: it may be more than one; `stdin`: it is what comes there."""
+
+    named: Iterable[Named]
+    dest: str | None
+    several: bool
+    stdin: bool = False
+
+
+def _sources(caller: Caller, paths: tuple[str, ...], said: dict[str, Any]) -> _Sources:
+    """What the words of the command line name. Raises UsageError for what makes no sense."""
+    check_list(paths, said)
+    listed = said["files_from"] is not None
+    words: list[str] = []
+    if listed:
+        dest = said["dest"] if said["dest"] is not None else next(iter(paths), None)
+    else:
+        words, dest = split_destination(paths, said["dest"])
+    insist_on_names(dest or "", said["name"] or "")
+    words = once(words, dest, caller.output.say)
+    stdin = "-" in words
+    _check_stdin(words, dest, said, stdin=stdin)
+    check_proof(said, stdin=stdin)
+    if dest is not None and not stdin and not said["dest"] and Path(dest).is_dir():
+        caller.output.say(f"{dest} is the destination; a folder to upload has no slash.")
+    if listed:
+        end = b"\0" if said["from0"] else b"\n"
+        names = List(said["files_from"], dest, end, caller.output.say)
+        return _Sources(names.named(), dest, several=True)
+    return _Sources((Named(word, dest) for word in words), dest, len(words) > 1, stdin)
 
 
 def _check_stdin(
@@ -164,6 +194,7 @@ class Sending(NamedTuple):
     retries: int
     compress: str
     encrypt: Sequence[Locks]
+    proves: bool  # by reading back
 
 
 def metadata(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -181,8 +212,9 @@ def _jobs(files: Iterator[Found], keep: Sending) -> Iterator[Job]:
     for found in files:
         keep.caller.output.record("begin", direction="upload", path=found.path)
         small = found.link is not None or (found.size is not None and found.size <= SMALL)
+        proof = read_back(found.path, keep.encrypt) if keep.proves and not found.link else None
         begin = _begin(found, keep)
-        yield Job(found.path, begin, lambda result: str(result.name), small=small)
+        yield Job(found.path, begin, lambda result: str(result.name), small=small, proof=proof)
 
 
 def _unsent(client: Client, keep: Sending, *, later: bool = False) -> Unsent:
@@ -200,12 +232,15 @@ def _unsent(client: Client, keep: Sending, *, later: bool = False) -> Unsent:
     )
 
 
-def _wanted(unsent: Unsent, walk: Walk, sources: list[str], dest: str | None) -> Iterator[Found]:
+def _wanted(
+    unsent: Unsent, walk: Walk, sources: _Sources, *, proves: bool = False
+) -> Iterator[Found]:
     """The files to send; those that are left out are told at the end."""
-    yield from unsent.of(walk, sources, dest)
+    yield from unsent.of(walk, sources.named, several=sources.several)
     if unsent.same:
         what = "it" if unsent.same == 1 else "them"
-        unsent.output.say(f"{unsent.same} left out: the server has {what}.")
+        unproven = " These were not read back: `towpath verify` does that." if proves else ""
+        unsent.output.say(f"{unsent.same} left out: the server has {what}.{unproven}")
     for text in walk.told():
         unsent.output.say(text)
 

@@ -7,7 +7,7 @@ itself, so it can be stopped at any time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from towpath.cli.options import Caller, caller_options, output_options
 from towpath.cli.output import Output
 from towpath.cli.queue_runner import queue_folder, rouse
 from towpath.cli.show import Show, show_for
+from towpath.cli.standing import Standing
 from towpath.client.progress import Direction, Progress, TransferState, rfc3339
 from towpath.client.queue import Job, Queue, Report, Wish, state_of
 from towpath.errors import NotFound, StateConflict, TransferError
@@ -157,8 +158,8 @@ def undone() -> set[str]:
     return {job.id for job in queue.jobs() if not queue.state(job).is_final}
 
 
-def show_jobs(output: Output, row: Callable[..., str]) -> None:
-    """List the queue, in the order of its turns."""
+def queued(output: Output) -> Iterator[Standing]:
+    """The queue, in the order of its turns; whoever works it off is started if nobody does."""
     queue = Queue(queue_folder())
     try:
         rouse(queue)
@@ -166,12 +167,16 @@ def show_jobs(output: Output, row: Callable[..., str]) -> None:
         output.error(error)
     for job in queue.jobs():
         report = queue.report(job)
-        output.record("job", **_facts(job, report))
-        total = job.size if report.total_bytes is None else report.total_bytes
-        what = f"{job.path} -> {report.name or job.name}"
-        output.line(row(job.id, state_of(job, report), report.transferred_bytes, total, what))
-        if remark := _remark(job, report):
-            output.line(f"{'':<14}{remark}")
+        yield Standing(
+            type="job",
+            id=job.id,
+            state=state_of(job, report),
+            done=report.transferred_bytes,
+            total=job.size if report.total_bytes is None else report.total_bytes,
+            what=f"{job.path} -> {report.name or job.name}",
+            facts=_facts(job, report),
+            remark=_remark(job, report),
+        )
 
 
 def select(

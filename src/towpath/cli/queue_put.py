@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _QUEUE = {"detach", "priority", "at", "dry_run"}
-_FILES = {"paths", "dest", "meta", "on_conflict", "restart", "delta", "preserve", "no_verify"}
+_FILES = {
+    "paths",
+    "files_from",
+    "from0",
+    "dest",
+    "meta",
+    "on_conflict",
+    "restart",
+    "delta",
+    "preserve",
+    "no_verify",
+}
 _CHOICE = {"include", "exclude", "links", "update", "checksum"}  # of what is queued
 _KEYS = ("key_file", "recipient", "passphrase_file")  # which nobody has to be asked for
 _CODING = {"compress", "encrypt", *_KEYS}
@@ -38,6 +49,7 @@ _KEPT = _FILES | _CHOICE | _CODING | _WAYS | _REACH
 _SHOWN = {"as_json", "debug", "name"}  # say nothing of the upload itself
 _WHY = {
     "passphrase_env": "the queue outlives this shell. Name a file: --passphrase-file",
+    "verify": "nobody waits to hear of it. Later `towpath verify NAME PATH` compares",
     "progress": "`towpath transfers` shows how far files of the queue are",
 }
 

@@ -133,6 +133,17 @@ class Found(NamedTuple):
     size: int | None = None
 
 
+class Named(NamedTuple):
+    """What a command was told to send: a path here, and the name or `folder/` that it is to get.
+
+    `error`: why it cannot be sent; then nothing else is looked at.
+    """
+
+    path: str
+    dest: str | None
+    error: TowpathError | None = None
+
+
 class Walk:
     """Finds the files below what was named on the command line, in the order of their names.
 

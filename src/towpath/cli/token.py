@@ -1,6 +1,7 @@
 """`towpath token`: secrets for callers of a server.
 
-Rules: a secret is printed once and kept nowhere; the tokens file holds only its hash.
+Rules: a secret is printed once and kept nowhere; the tokens file holds only its hash. A server that
+runs looks at its file before each answer, so what is written here counts at once.
 """
 
 from __future__ import annotations
@@ -8,27 +9,39 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
+import tempfile
+import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from towpath.cli.aliases import Aliased
 from towpath.cli.options import output_options
 from towpath.cli.output import Output
-from towpath.errors import SettingsError
+from towpath.client.progress import rfc3339
+from towpath.errors import NotFound, SettingsError
 
 SCOPES = ("read", "write", "list", "remove")
 
 
-@click.group()
+_FILE = click.argument("file", type=click.Path(dir_okay=False))
+
+
+@click.group(cls=Aliased)
 def token() -> None:
-    """Make tokens for the callers of a server."""
+    """Make, list and revoke tokens for the callers of a server.
+
+    They are in a file, which the server is given with --tokens and follows while it runs.
+    """
 
 
 @token.command()
-@click.argument("file", type=click.Path(dir_okay=False))
+@_FILE
 @click.option("--subject", required=True, help="Who it is for.")
 @click.option("--tenant", default="default", show_default=True, help="Whose objects it sees.")
 @click.option(
@@ -43,7 +56,10 @@ def token() -> None:
 def new(
     output: Output, file: str, subject: str, tenant: str, scopes: tuple[str, ...], prefix: str
 ) -> None:
-    """Print a new token, and add its hash to the tokens FILE of a server."""
+    """Print a new token, and add its hash to the tokens FILE of a server.
+
+    `towpath token create` is the same.
+    """
     token_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     entry = {
         "id": token_id,
@@ -52,12 +68,121 @@ def new(
         "subject": subject,
         "scopes": list(scopes or SCOPES),
         "prefix": prefix,
+        "created": rfc3339(time.time()),
     }
     append(Path(file), entry)
     text = f"tow_{token_id}_{secret}"
     output.line(text)
     output.record("token", token=text, **{k: v for k, v in entry.items() if k != "sha256"})
     output.say(f"It will not be shown again. {file} has its hash; hand the line to {subject}.")
+
+
+@token.command("list")
+@_FILE
+@output_options
+def list_all(output: Output, file: str) -> None:
+    """List the tokens in FILE: id, subject, tenant, what each allows, and when it was made.
+
+    No secret is in the file, so none can be shown. A token has no end: revoke it.
+    """
+    for entry in _entries(Path(file))[1]:
+        told: dict[str, Any] = {name: entry.get(name) for name in ("id", "subject", "tenant")}
+        told["scopes"] = entry.get("scopes", list(SCOPES))
+        told |= {"prefix": entry.get("prefix", ""), "created": entry.get("created")}
+        output.record("token", **told)
+        day = str(told["created"] or "-")[:10]
+        scopes = ",".join(told["scopes"])
+        line = f"{told['id']:<8}  {told['subject']:<12}  {told['tenant']:<10}  {day:<10}  {scopes}"
+        output.line(f"{line}  {told['prefix']}".rstrip())
+
+
+@token.command()
+@_FILE
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@output_options
+def revoke(output: Output, file: str, ids: tuple[str, ...]) -> None:
+    """Take tokens out of FILE, by their ids: whoever shows one is not known any more.
+
+    A server that runs knows it at the next request.
+    """
+    path = Path(os.path.realpath(file))
+    text, entries = _entries(path)
+    known = {str(entry.get("id")): str(entry.get("subject")) for entry in entries}
+    for token_id in ids:
+        if token_id not in known:
+            raise NotFound(
+                f"There is no token {token_id} in {file}.",
+                why="None was revoked.",
+                todo=f"`towpath token list {file}` lists their ids.",
+            )
+    rest = [entry for entry in entries if entry.get("id") not in ids]
+    _replace(path, _without(text, ids, rest, file))
+    for token_id in dict.fromkeys(ids):
+        output.record("revoked", id=token_id, subject=known[token_id])
+        output.say(f"Revoked {token_id}, which {known[token_id]} had.")
+
+
+def _entries(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """The text of a tokens file, and its tables. Raises SettingsError."""
+    try:
+        text = path.read_text("utf-8")
+        entries = tomllib.loads(text).get("token", [])
+        if not (isinstance(entries, list) and all(isinstance(one, dict) for one in entries)):
+            raise ValueError("It has no [[token]] tables")
+    except (OSError, ValueError) as error:
+        raise _unusable(path, error) from error
+    return text, entries
+
+
+def _without(text: str, ids: Sequence[str], rest: list[dict[str, Any]], file: str) -> str:
+    """The file without some of its tables, the rest as it was. Raises SettingsError."""
+    first, *blocks = re.split(r"(?m)^(?=[ \t]*\[)", text)
+    kept = [block for block in blocks if _id_of(block) not in ids]
+    left = "".join([first, *kept])
+    try:
+        as_meant = tomllib.loads(left).get("token", []) == rest
+    except tomllib.TOMLDecodeError:
+        as_meant = False
+    if not as_meant:
+        raise SettingsError(
+            f"{file} cannot be changed.",
+            why="It is written in a way that this command does not write.",
+            todo="Take the token out with an editor.",
+        )
+    return left
+
+
+def _id_of(block: str) -> str | None:
+    """The id of a [[token]] table; None if it is none."""
+    try:
+        (entry,) = tomllib.loads(block)["token"]
+    except (tomllib.TOMLDecodeError, KeyError, ValueError, TypeError):
+        return None
+    return str(entry.get("id"))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file whole; owner and permissions stay, since a server reads it."""
+    before = path.stat()
+    handle, beside = tempfile.mkstemp(prefix=".tokens-", dir=path.parent)  # made with mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            if (before.st_uid, before.st_gid) != (os.getuid(), os.getgid()):
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            os.fchmod(file.fileno(), before.st_mode & 0o777)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def _unusable(path: Path, error: Exception) -> SettingsError:
+    return SettingsError(
+        f"The tokens file {path} cannot be used.", why=f"{error}.", todo="Repair or move it."
+    )
 
 
 def append(path: Path, entry: Mapping[str, object]) -> None:
@@ -74,9 +199,7 @@ def append(path: Path, entry: Mapping[str, object]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"The tokens file {path} cannot be used.", why=f"{error}.", todo="Repair or move it."
-        ) from error
+        raise _unusable(path, error) from error
 
 
 def _toml(value: object) -> str:

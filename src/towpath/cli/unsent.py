@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +21,7 @@ from towpath.cli.listed import listed
 from towpath.cli.named import nameless
 from towpath.cli.output import Output
 from towpath.cli.same import is_as_new_as, is_same, there
-from towpath.cli.select import Found, Walk
+from towpath.cli.select import Found, Named, Walk
 from towpath.client.attributes import LINK
 from towpath.client.coded import NOTED
 from towpath.client.location import absolute, name_for
@@ -58,19 +58,22 @@ class Unsent:
     _blind: bool = False  # names cannot be seen
     _notes: dict[tuple[str, str], Note] | None = None  # of earlier runs, by path and name
 
-    def of(self, walk: Walk, sources: Sequence[str], dest: str | None) -> Iterator[Found]:
+    def of(self, walk: Walk, sources: Iterable[Named], *, several: bool) -> Iterator[Found]:
         """What is to be sent of `sources`; what is left out is counted.
 
         Of a file that is all there is, what it is called is printed as if it had been sent.
         """
-        asks = self.insists or len(sources) > 1 or not self.always
-        for source in sources:
+        asks = self.insists or several or not self.always
+        for source, dest, error in sources:
+            if error is not None:
+                yield Found(source, dest or "", error=error)
+                continue
             top = walk.top(source, dest)
             found = walk.files(source, dest)
             if top is not None and nameless(top) is None:
                 yield from self._below(found, f"{top}/")
             elif asks:
-                yield from self._alone(found, tells=len(sources) == 1 and not self.later)
+                yield from self._alone(found, tells=not several and not self.later)
             else:
                 yield from found
 

@@ -91,5 +91,17 @@ class Journal:
             file.write(said + _checked(said) if self._check else said)
 
 
+def sent(path: Path) -> int:
+    """Plain bytes of the chunks that left, at most, as the journal's size tells; 0 without one."""
+    try:
+        with path.open("rb") as file:
+            magic, _, chunk, _, _, length = _HEAD.unpack(file.read(_HEAD.size))
+            rows = os.fstat(file.fileno()).st_size - _HEAD.size - length - _CRC
+    except (FileNotFoundError, struct.error):
+        return 0
+    size = ROW.size + (_CRC if magic == _MAGIC else 0)
+    return int(max(rows, 0) // size * chunk)
+
+
 def _checked(row: bytes) -> bytes:
     return crc(memoryview(row)).to_bytes(_CRC, "big")

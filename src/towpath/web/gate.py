@@ -45,11 +45,19 @@ class Token:
     caller: Caller
 
 
+class Tokens(Protocol):
+    """Knows tokens by their ids."""
+
+    def get(self, key: str, /) -> Token | None:
+        """The token of that id, as it is now."""
+        ...
+
+
 class TokenGate:
     """Everybody shows a bearer token: tow_<id>_<secret> (RFC 6750 section 2.1)."""
 
-    def __init__(self, tokens: Mapping[str, Token]) -> None:
-        self._tokens = dict(tokens)
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
 
     def admit(self, fields: Mapping[str, str], peer: str | None = None) -> Caller:
         scheme, _, text = fields.get("authorization", "").partition(" ")
