@@ -17,8 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from towpath.cli.named import nameless
-from towpath.client.location import name_for
+from towpath.client.location import name_for, nameless
 from towpath.client.syncing_walk import RUN, in_order
 from towpath.errors import TowpathError, TransferError
 

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.cli.listed import listed
-from towpath.cli.named import nameless
 from towpath.cli.output import Output
 from towpath.cli.same import is_as_new_as, is_same, there
 from towpath.cli.select import Found, Walk
 from towpath.client.attributes import LINK
 from towpath.client.coded import NOTED
-from towpath.client.location import absolute, name_for
+from towpath.client.location import absolute, name_for, nameless
 from towpath.client.progress import Direction
 from towpath.client.resume import WHOLE, Note, Notebook
 from towpath.client.surroundings import state_folder

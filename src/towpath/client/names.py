@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from towpath.client.location import insist_on_name
 from towpath.client.peer import Peer, expect
 from towpath.client.records import LinkRecord
 from towpath.errors import BadAnswer
@@ -16,7 +17,7 @@ from towpath.errors import BadAnswer
 
 def move(peer: Peer, name: str, to: str, *, on_conflict: str = "") -> str:
     """Call `name` `to` instead; what it is called then. Raises NotFound, NameConflict."""
-    said = {"path": to, "on_conflict": on_conflict or None}
+    said = {"path": insist_on_name(to), "on_conflict": on_conflict or None}
     moved = tell(peer, "PATCH", peer.api("names", name), said).get("path")
     if not isinstance(moved, str):
         raise BadAnswer("The server did not say what the name is now.")

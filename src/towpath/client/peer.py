@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from towpath.client import words
 from towpath.client.dial import Dialer, Origin, split
+from towpath.client.location import insist_on_name
 from towpath.client.surroundings import Trust
 from towpath.client.throttle import FREE, Pace
 from towpath.client.wire import Answer, Connection
@@ -144,9 +145,13 @@ class Peer:
         return other
 
     def api(self, *segments: str, **query: object) -> str:
-        """A URL of the control API."""
-        path = "/".join(quote(segment, safe="/") for segment in segments)
-        known = {key: value for key, value in query.items() if value not in (None, "")}
+        """A URL of the control API. Raises Malformed for a name that is not UTF-8."""
+        path = "/".join(quote(insist_on_name(segment), safe="/") for segment in segments)
+        known = {
+            key: insist_on_name(str(value))
+            for key, value in query.items()
+            if value not in (None, "")
+        }
         return self.address(f"api/v1/{path}" + (f"?{urlencode(known)}" if known else ""))
 
     def open(

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import NamedTuple
 
+from towpath.client.location import nameless
 from towpath.client.syncing_choice import Choice
-from towpath.errors import Malformed, NameConflict, TowpathError, TransferError
+from towpath.errors import NameConflict, TowpathError, TransferError
 
 RUN = 20_000  # names that are sorted in memory
 
@@ -73,13 +74,13 @@ class Walk:
                 yield found
 
     def _file(self, name: str, path: str) -> Here | None:
+        if wrong := nameless(name, path):
+            self._fail(path, wrong)
+            return None
         try:
-            name.encode()
             stat = os.stat(path)  # noqa: PTH116 - one of many
         except FileNotFoundError:  # it went since its folder was read, or is a link to nothing
             return None
-        except UnicodeEncodeError:
-            self._fail(path, Malformed(f"{path!a} cannot be a name: it is not UTF-8."))
         except OSError as error:
             self.missed.append(name)
             self._fail(path, _unreadable(path, error))

@@ -79,11 +79,19 @@ def _metadata(metadata: Mapping[str, str]) -> str:
                 field=key,
                 why="A key is ASCII without spaces and commas.",
             )
-    pairs = (
-        f"{key} {base64.b64encode(value.encode()).decode()}" if value else key
+    return ",".join(
+        f"{key} {base64.b64encode(_utf8(key, value)).decode()}" if value else key
         for key, value in metadata.items()
     )
-    return ",".join(pairs)
+
+
+def _utf8(key: str, value: str) -> bytes:
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise errors.Malformed(
+            f"{value!a} cannot be sent as {key}: it is not UTF-8.", field=key
+        ) from error
 
 
 def chunk(offset: int, *, length: int | None = None) -> dict[str, str]:
