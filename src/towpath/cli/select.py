@@ -130,6 +130,7 @@ class Found(NamedTuple):
     link: str | None = None
     error: TowpathError | None = None
     size: int | None = None
+    anyway: bool = False  # it is sent even if the server has it
 
 
 class Walk:

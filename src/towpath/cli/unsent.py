@@ -71,7 +71,11 @@ class Unsent:
             elif asks:
                 yield from self._alone(found, tells=len(sources) == 1 and not self.later)
             else:
-                yield from found
+                yield from (each._replace(anyway=True) for each in found)
+
+    def known(self, found: Found) -> NameRecord | None:
+        """What the server has of one file, if that is the same."""
+        return self._same(self._named(_name(found)), found)
 
     def _alone(self, found: Iterator[Found], *, tells: bool) -> Iterator[Found]:
         """Files that were named themselves."""
@@ -80,7 +84,7 @@ class Unsent:
                 yield each
                 continue
             try:
-                known = self._same(self._named(_name(each)), each)
+                known = self.known(each)
             except TowpathError as error:
                 if self.insists:
                     raise
