@@ -67,7 +67,7 @@ class Walk:
             if not (self._choice.enters(name[:-1]) if is_folder else self._choice.takes(name)):
                 continue
             if twin:
-                self._fail(path, _same_name(path, os.path.join(folder, twin)))  # noqa: PTH118 - as above
+                self._fail(path, same_name(path, os.path.join(folder, twin)))  # noqa: PTH118 - as above
             elif is_folder:
                 stack.append((name, path, self._children(name, path)))
             elif found := self._file(name, path):
@@ -137,7 +137,8 @@ def _read_back(lines: Iterable[str]) -> Iterator[Named]:
         yield key, own
 
 
-def _same_name(path: str, other: str) -> NameConflict:
+def same_name(path: str, other: str) -> NameConflict:
+    """What is wrong with two files here that would be one on the server."""
     return NameConflict(
         f"{path!a} would have the same name on the server as {other!a}.",
         why="Both are spelled alike in Unicode's NFC form.",
