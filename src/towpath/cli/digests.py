@@ -120,7 +120,7 @@ def _facts(peer: Peer, name: str) -> dict[str, Any]:
     from towpath.client.peer import expect
     from towpath.core.digest import parse_digests
 
-    record = expect(peer.ask("GET", peer.api("names", name), again=True)).json()
+    record = expect(peer.ask("GET", peer.api("names", name), again=True), api=True).json()
     length, href = record.get("length"), record.get("href")
     if not isinstance(length, int) or not isinstance(href, str):
         raise BadAnswer("The server's answer lacks a field.")

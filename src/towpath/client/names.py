@@ -33,7 +33,7 @@ def link_to_read(
     filename: str = "",
 ) -> LinkRecord:
     """An address from which whoever has it reads the object. Raises NotFound, Forbidden."""
-    key = expect(peer.ask("GET", peer.api("names", name), again=True)).json().get("id")
+    key = expect(peer.ask("GET", peer.api("names", name), again=True), api=True).json().get("id")
     if not isinstance(key, str):
         raise BadAnswer("The server did not say which object that is.")
     said = {"seconds": seconds, "disposition": disposition or None, "filename": filename or None}
@@ -52,7 +52,7 @@ def tell(peer: Peer, method: str, url: str, said: Mapping[str, object]) -> dict[
     fields = {"Content-Type": "application/json"}
     with peer.open(method, url, fields, length=len(body)) as exchange:
         exchange.send(memoryview(body))
-        return expect(exchange.reply()).json()
+        return expect(exchange.reply(), api=True).json()
 
 
 def _link(peer: Peer, made: Mapping[str, Any]) -> LinkRecord:

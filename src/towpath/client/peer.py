@@ -21,7 +21,7 @@ from towpath.client.location import insist_on_name
 from towpath.client.surroundings import Trust
 from towpath.client.throttle import FREE, Pace
 from towpath.client.wire import Answer, Connection
-from towpath.errors import BadAnswer, Cut, SettingsError
+from towpath.errors import Cut, SettingsError
 
 if TYPE_CHECKING:
     from towpath.client.coded_object import CodedObject
@@ -54,7 +54,7 @@ class Reply(NamedTuple):
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise BadAnswer("The answer is not the JSON it should be.", todo="Is it a Towpath?")
+            raise words.stranger("Its answer is not the JSON that it should be.")
         return found
 
 
@@ -270,8 +270,11 @@ def _sendable(token: str | None) -> str | None:
     return token
 
 
-def expect(reply: Reply) -> Reply:
-    """The reply, if it is a success; else the error it stands for is raised."""
+def expect(reply: Reply, *, api: bool = False) -> Reply:
+    """The reply, if it is a success; else the error it stands for is raised.
+
+    `api`: it answers what only a Towpath server knows.
+    """
     if reply.ok:
         return reply
-    raise words.refusal(reply.status, reply.fields, reply.body)
+    raise words.refusal(reply.status, reply.fields, reply.body, api=api)
