@@ -175,7 +175,7 @@ def show_jobs(output: Output, row: Callable[..., str]) -> None:
         what = f"{job.path} -> {report.name or job.name}"
         output.line(row(job.id, state_of(job, report), report.transferred_bytes, total, what))
         if remark := _remark(job, report):
-            output.line(f"{'':<14}{remark}")
+            output.remark(remark, indent=14)
 
 
 def select(
