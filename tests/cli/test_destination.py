@@ -93,3 +93,28 @@ def test_a_destination_that_is_here_too_can_be_named(run: Run, server: FakeServe
     ran = run("put", "folder/a", "--to", "b")
     assert (ran.code, ran.out, "taken for" in ran.err) == (0, "b\n", False)
     assert bytes(server.named("b").data) == b"another a"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["put", "a", ""],
+        ["put", "a", "--to", ""],
+        ["put", ""],
+        ["put", "-", ""],
+        ["get", "a", ""],
+        ["get", "a", "--to", ""],
+        ["get", ""],
+    ],
+)
+def test_an_empty_word_is_refused(run: Run, server: FakeServer, words: list[str]) -> None:
+    ran = run(*words)
+    assert (ran.code, "An empty word names nothing" in ran.err) == (2, True)
+    assert not server.uploads
+
+
+def test_the_root_is_a_folder_with_one_slash(run: Run, server: FakeServer) -> None:
+    there = next(path.name for path in Path("/").iterdir() if path.is_file() or path.is_dir())
+    server.add(there, b"x")
+    ran = run("get", there, "/")
+    assert (ran.code, f" /{there} " in ran.err) == (8, True)

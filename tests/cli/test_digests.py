@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -125,3 +128,20 @@ def test_verify_tells_of_damage_that_the_server_found(run: Run, live: Served, fi
         ledger.commit()
     ran = run("verify", "scan.pdf")
     assert (ran.code, "[store-lost]" in ran.err) == (6, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are plainer elsewhere")
+@pytest.mark.skipif(not shutil.which("sha256sum"), reason="sha256sum is needed to read the list")
+@pytest.mark.parametrize("name", ["a\nb", "a\\b", "a\\nb", "plain", "a  b", "a\rb"])
+def test_hash_writes_lists_that_sha256sum_reads(run: Run, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text("x")
+    lines = run("hash", "-a", "sha-256", file).out
+    assert lines.count("\n") == 1
+    said = subprocess.run(
+        ["sha256sum", "--check", "--strict"],
+        input=lines.encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert said.returncode == 0, (lines, said)

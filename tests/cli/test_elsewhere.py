@@ -57,3 +57,14 @@ def test_of_an_encrypted_file_it_is_said_that_it_begins_anew(
     assert ran.code == 0, ran.err
     assert ran.err.count("an encrypted upload of it that began elsewhere") == 1
     assert "It is sent from its beginning; the other one expires." in ran.err
+
+
+def test_what_began_encrypted_and_is_not_now_is_said_in_words(
+    run: Run, here: Path, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 4)
+        run("put", "file", "--chunk-size", "64KiB", "--key-file", "key")
+    ran = run("put", "file")
+    assert (ran.code, "{" in ran.err) == (8, False)
+    assert "It has on-conflict keep-both and the metadata coding=sealed;" in ran.err

@@ -223,3 +223,30 @@ def test_a_dry_run_promises_no_file_that_cannot_be_read(
     ran = run("put", "photos", "--dry-run")
     assert (ran.code, ran.out.count(" -> "), "photos/one" in ran.out) == (3, 2, False)
     assert "one cannot be read. Permission denied." in ran.err
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"], ["--detach"]])
+def test_names_that_are_the_same_on_the_server_are_told_of(
+    run: Run, server: FakeServer, runner: Runner, tmp_path: Path, flags: list[str]
+) -> None:
+    folder = tmp_path / "texts"
+    for name in ("e\u0301", "\u00e9", "o\u0308/1", "\u00f6/2", "a"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    if len(list(folder.iterdir())) < 5:
+        pytest.skip("LOUD: names of one normalisation were not compared: the disk keeps one")
+    ran = run("put", folder, *flags)
+    assert (ran.code, len(ran.out.splitlines())) == (3, 3)
+    assert ran.err.count("would have the same name on the server as") == 2
+    told = run("put", folder, "--exclude", "e\u0301", "--exclude", "o\u0308/", "--dry-run")
+    assert told.code == 0
+
+
+def test_a_link_that_is_left_out_takes_no_name_from_a_file(
+    run: Run, server: FakeServer, tmp_path: Path
+) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "e\u0301").symlink_to("a")
+    (tmp_path / "texts" / "\u00e9").write_text("x")
+    assert run("put", tmp_path / "texts").code == 0
+    assert len(server.uploads) == 1

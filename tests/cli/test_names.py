@@ -114,3 +114,13 @@ def test_every_error_has_an_exit_code_and_the_documented_ones_have_theirs() -> N
     waiting = errors.TransferError("x")
     waiting.retryable = True
     assert exits.exit_code(waiting) == 5
+
+
+def test_stat_shows_what_meta_said_and_steers_no_terminal(
+    run: Run, server: FakeServer, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_text("x")
+    run("put", tmp_path / "a", "--meta", "case=42", "--meta", "k=x\nid: \x1b[31m\u202e")
+    lines = run("stat", "a").out.splitlines()
+    assert lines[-2:] == [r"meta:       case=42", r"meta:       k=x\nid: \x1b[31m\u202e"]
+    assert not [line for line in lines if "attempt" in line or "mtime" in line]

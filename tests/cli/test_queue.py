@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from tests.cli.conftest import Run
 from tests.cli.queueing import Runner
 from tests.client.fake import FakeServer
 from towpath.cli.stored import canonical, keep_token
+from towpath.client.progress import TransferState
+from towpath.client.queue import Job, Queue, Wish
 
 Start = Callable[..., "subprocess.Popen[str]"]
 SIZE = 20_000_000
@@ -333,3 +336,48 @@ def test_a_worker_that_cannot_start_is_told_and_the_job_is_kept(
     assert "nobody could be started" in listed.err
     (record,) = (runner.folder / "jobs").glob("*.json")
     record.unlink()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_came_to_the_server_after_it_was_queued_is_not_sent_again(
+    run: Run, server: FakeServer, runner: Runner, tmp_path: Path, folder: bool
+) -> None:
+    (tmp_path / "photos").mkdir()
+    file = tmp_path / "photos" / "one"
+    file.write_bytes(b"the bytes")
+    what = file.parent if folder else file
+    assert run("put", what).code == 0
+    server.fail("GET", "status", status=503)  # it is away when the file is queued
+    assert run("put", what, "--detach").out
+    ran = run("wait", "--json")
+    (job,) = ran.records("job")
+    assert (ran.code, job["state"], job["transferred_bytes"]) == (0, "complete", 9)
+    assert (server.received, len(server.uploads)) == (9, 1)
+
+
+def test_more_than_the_bytes_is_wanted_so_the_file_is_sent(
+    run: Run, server: FakeServer, runner: Runner, tmp_path: Path
+) -> None:
+    (tmp_path / "one").write_bytes(b"the bytes")
+    assert run("put", tmp_path / "one").code == 0
+    assert run("put", tmp_path / "one", "--detach", "--meta", "case=42").code == 0
+    assert run("wait", "--json").code == 0
+    assert len(server.uploads) == 2
+
+
+def test_what_ended_before_it_could_be_cancelled_is_not_called_cancelled(
+    run: Run, server: FakeServer, runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one").write_bytes(b"the bytes")
+    job = run("put", tmp_path / "one", "--detach", "--at", "2099-01-01T00:00").out.strip()
+    wish = Queue.wish
+
+    def late(queue: Queue, job: Job, wanted: Wish) -> None:
+        runner.kill()
+        queue.tell(replace(queue.report(job), state=TransferState.FAILED, error="It is broken."))
+        wish(queue, job, wanted)
+
+    monkeypatch.setattr(Queue, "wish", late)
+    ran = run("cancel", job)
+    assert (ran.code, "Cancelled" in ran.err) == (8, False)
+    assert f"{job} is not cancelled. It is failed: that came first." in ran.err.replace("\n", " ")

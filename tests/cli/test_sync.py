@@ -291,3 +291,45 @@ def test_all_that_failed_is_counted(
     monkeypatch.setattr(os, "scandir", closed)
     ran = sync(here, f":{top}")
     assert (ran.code, ran.err.count("towpath: "), "2 failed." in ran.err) == (3, 2, True)
+
+
+def test_a_dry_run_sums_up(sync: Sync, top: str, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    write(here, a="one", b="two", same="s")
+    sync(here, f":{top}")
+    write(here, a="another", c="new")
+    (here / "b").unlink()
+    ran = sync(here, f":{top}", "--delete", "--dry-run")
+    assert ran.err == "Would upload 2 files, 10 B, and remove 1; 1 the same.\n"
+    back = sync(f":{top}", here, "--dry-run")
+    assert back.err == "Would download 2 files, 6 B, and remove 0; 1 the same.\n"
+    (summed,) = sync(here, f":{top}", "--delete", "--dry-run", "--json").records("summary")
+    assert {key: summed[key] for key in ("failed", "planned", "bytes", "removed", "same")} == {
+        "failed": 0,
+        "planned": 2,
+        "bytes": 10,
+        "removed": 1,
+        "same": 1,
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="a file that cannot be sent")
+def test_a_dry_run_tells_of_files_that_cannot_be_read(sync: Sync, top: str, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    write(here, a="one")
+    (here / "b").symlink_to("/proc/version")  # has bytes, though its length is 0
+    ran = sync(here, f":{top}", "--dry-run")
+    assert (ran.code, ran.out) == (3, "upload    a\n")
+    assert "has bytes, though its length is 0" in ran.err
+    assert "Would upload 1 file, 3 B" in ran.err
+
+
+def test_a_dry_run_tells_of_links_that_lead_elsewhere(sync: Sync, top: str, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    write(here, a="one", b__c="two")
+    sync(here, f":{top}")
+    there.mkdir()
+    (there / "b").symlink_to(tmp_path)
+    ran = sync(f":{top}", there, "--dry-run")
+    assert (ran.code, ran.out) == (3, "download  a\n")
+    assert "is a link to somewhere else" in ran.err

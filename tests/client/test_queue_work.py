@@ -19,6 +19,7 @@ from towpath.client.queue import Job, Queue, Report, Wish
 from towpath.client.queue_work import Worker
 from towpath.client.resume import Notebook, transfer_id
 from towpath.client.throttle import Throttle
+from towpath.errors import NotFound, ServerUnreachable
 
 SIZE = 20_000_000
 
@@ -310,3 +311,66 @@ def test_the_same_holds_for_what_is_coded_or_sent_as_changes(
         assert [found.path for found in reader.names(name)] == [name]
     assert list(Notebook(yard.state).all()) == []
     assert not list(yard.state.rglob("*.chunks"))
+
+
+def test_what_the_server_has_by_then_is_not_sent(yard: Yard, server: FakeServer) -> None:
+    yard.add("a", size=1000)
+    job = yard.add("b", size=1000, checksum=True)
+    yard.run(known=lambda _, job: f"{job.name} (2)" if job.name == "b" else "")
+    assert yard.states() == {"a": "complete", "b": "complete"}
+    assert created(server) == ["a"]
+    report = yard.queue.report(job)
+    assert (report.name, report.verified, report.transferred_bytes) == ("b (2)", True, 1000)
+
+
+@pytest.mark.parametrize(
+    ("wish", "state"), [(Wish.PAUSE, "paused"), (Wish.CANCEL, "cancelled"), (Wish.RUN, "complete")]
+)
+def test_a_job_can_be_stopped_while_it_is_looked_for_at_the_server(
+    yard: Yard, server: FakeServer, wish: Wish, state: str
+) -> None:
+    looks, go_on = threading.Event(), threading.Event()
+
+    def look(_client: Client, job: Job) -> str:
+        looks.set()
+        assert job.name == "other" or go_on.wait(20)
+        return ""
+
+    job = yard.add("a", size=1000)
+    with yard.working(known=look):
+        assert looks.wait(20)
+        yard.add("other", size=1000)
+        yard.wait_until(lambda: yard.states()["other"] == "complete")
+        yard.queue.wish(job, wish)
+        if wish is Wish.RUN:
+            go_on.set()
+        yard.wait_until(lambda: yard.states()["a"] == state)
+        go_on.set()
+    assert sorted(created(server)) == (["a", "other"] if wish is Wish.RUN else ["other"])
+
+
+def test_a_server_that_cannot_be_looked_at_is_asked_again_later(
+    yard: Yard, server: FakeServer
+) -> None:
+    failures = iter([ServerUnreachable("Nobody answers.")])
+
+    def look(_client: Client, _job: Job) -> str:
+        for failure in failures:
+            raise failure
+        return ""
+
+    job = yard.add("a", size=1000)
+    yard.run(known=look)
+    assert (yard.states(), yard.queue.report(job).attempts) == ({"a": "complete"}, 1)
+
+
+def test_a_job_that_fails_while_it_is_cancelled_is_cancelled(
+    yard: Yard, server: FakeServer
+) -> None:
+    def look(_client: Client, job: Job) -> str:
+        yard.queue.wish(job, Wish.CANCEL)
+        raise NotFound("There is no file.")
+
+    yard.add("a", size=1000)
+    yard.run(known=look)
+    assert yard.states() == {"a": "cancelled"}

@@ -15,6 +15,7 @@ import click
 
 def split_destination(paths: Sequence[str], to: str | None) -> tuple[list[str], str | None]:
     """Sources and destination: the last of several is one if it ends in / or is no file here."""
+    insist_on_words(*paths, to=to)
     sources, dest = list(paths), to
     if to is None and sources[0] == "-" and len(sources) == 2:
         return ["-"], sources[1]
@@ -27,6 +28,12 @@ def split_destination(paths: Sequence[str], to: str | None) -> tuple[list[str], 
             f"There is no {dest} here to upload; to put several files into a folder, write {dest}/."
         )
     return sources, dest
+
+
+def insist_on_words(*words: str, to: str | None) -> None:
+    """Raise UsageError where one is empty, as that of a variable is that nobody has set."""
+    if "" in words or to == "":
+        raise click.UsageError("An empty word names nothing: say what to carry, and where to.")
 
 
 def once(sources: Sequence[str], dest: str | None, say: Callable[[str], None]) -> list[str]:

@@ -35,6 +35,7 @@ ALGORITHMS = ("crc64nvme", "sha-256", "sha-512", "sha", "md5", "crc32c", "crc32"
 _USUAL = ("crc64nvme", "sha-256")
 _BLOCK = 1024 * 1024
 _RETRIES = 10  # in a row
+_ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 
 
 @click.command("hash")
@@ -51,8 +52,8 @@ _RETRIES = 10  # in a row
 def hash_files(output: Output, paths: tuple[str, ...], algorithms: tuple[str, ...]) -> int:
     """Print digests of files here, as the server says them.
 
-    With one --algorithm a line is what sha256sum and its like print; with several the algorithm
-    stands before it.
+    With one --algorithm a line is what sha256sum and its like print and read; with several the
+    algorithm stands before it.
     """
     wanted = algorithms or _USUAL
     codes = []
@@ -64,7 +65,7 @@ def hash_files(output: Output, paths: tuple[str, ...], algorithms: tuple[str, ..
             continue
         output.record("digests", path=path, length=length, digests=found)
         for name, value in found.items():
-            output.line(f"{value}  {path}" if len(wanted) == 1 else f"{name:<9}  {value}  {path}")
+            output.line(_line(path, value if len(wanted) == 1 else f"{name:<9}  {value}"))
     return _code(codes, len(paths))
 
 
@@ -119,7 +120,7 @@ def _facts(peer: Peer, name: str) -> dict[str, Any]:
     from towpath.client.peer import expect
     from towpath.core.digest import parse_digests
 
-    record = expect(peer.ask("GET", peer.api("names", name), again=True)).json()
+    record = expect(peer.ask("GET", peer.api("names", name), again=True), api=True).json()
     length, href = record.get("length"), record.get("href")
     if not isinstance(length, int) or not isinstance(href, str):
         raise BadAnswer("The server's answer lacks a field.")
@@ -207,6 +208,12 @@ def _reading(path: str) -> Iterator[None]:
     except OSError as error:
         why = f"{error.strerror or os.strerror(error.errno or 0)}."
         raise TransferError(f"{path} cannot be read.", why=why) from error
+
+
+def _line(path: str, value: str) -> str:
+    """A file and its digest as sha256sum writes them: one line, whatever the file is called."""
+    escaped = path.translate(_ESCAPED)
+    return f"{value}  {path}" if escaped == path else f"\\{value}  {escaped}"
 
 
 def _code(codes: list[int], count: int) -> int:

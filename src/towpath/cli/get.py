@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.carry import Job, News, at_once, carry
+from towpath.cli.destination import insist_on_words
 from towpath.cli.keyfiles import opening_options, opens
 from towpath.cli.landing import Folder
 from towpath.cli.listed import listed
@@ -132,6 +133,7 @@ def _to_stdout(caller: Caller, names: list[str], said: dict[str, Any]) -> int:
 
 def split_path(names: tuple[str, ...], to: str | None) -> tuple[list[str], str]:
     """What to download, and where to."""
+    insist_on_words(*names, to=to)
     wanted = list(names)
     if to is not None:
         return wanted, to

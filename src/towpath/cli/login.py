@@ -91,7 +91,7 @@ def _check(caller: Caller, url: str, token: str) -> dict[str, Any]:
 
     peer = caller.peer(url, token=token)
     try:
-        told = expect(peer.ask("GET", peer.api("server"))).json().get("caller")
+        told = expect(peer.ask("GET", peer.api("server")), api=True).json().get("caller")
     finally:
         peer.done_with()
     if not isinstance(told, dict):  # a server that does not say it

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from towpath.errors import Malformed
+from towpath.client.location import nameless
 
 
 class ServerName(click.ParamType[str]):
@@ -31,12 +31,3 @@ def insist_on_names(*names: str) -> None:
     for name in names:
         if wrong := nameless(name):
             raise click.UsageError(wrong.what)
-
-
-def nameless(name: str, path: str = "") -> Malformed | None:
-    """Why it cannot be a name, as bytes of other encodings cannot; `path`: what was to get it."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return Malformed(f"{path or name!a} cannot be a name: it is not UTF-8.", field="name")
-    return None

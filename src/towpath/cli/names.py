@@ -10,8 +10,12 @@ from towpath.cli.amounts import size
 from towpath.cli.exits import OK, PARTLY
 from towpath.cli.named import SERVER_NAME
 from towpath.cli.options import Caller, caller_options
+from towpath.cli.output import printable
+from towpath.client.words import ATTEMPT
 from towpath.codec.beside import is_beside
 from towpath.errors import NotFound, TowpathError
+
+_OURS = {"name", "filename", "filetype", "mtime", "fingerprint", ATTEMPT}
 
 
 @click.command()
@@ -46,6 +50,7 @@ def stat(caller: Caller, name: str) -> None:
         "type": found.media_type or "unknown",
         "created": moment(found.created_at),
         "updated": moment(found.updated_at),
+        **({"modified": moment(found.modified_at)} if found.modified_at else {}),
         "version": str(found.version),
         **found.digests,
         "id": found.id,
@@ -53,8 +58,14 @@ def stat(caller: Caller, name: str) -> None:
             {"damaged": "yes: the stored bytes are not the ones that came"} if found.damaged else {}
         ),
     }
-    for key, value in rows.items():
-        caller.output.line(f"{key + ':':<11} {value}")
+    meta = [f"{key}={found.metadata[key]}" for key in sorted(found.metadata) if _is_told(key)]
+    for key, value in [*rows.items(), *(("meta", pair) for pair in meta)]:
+        caller.output.line(f"{key + ':':<11} {printable(value, lines=False)}")
+
+
+def _is_told(key: str) -> bool:
+    """Whether a key of metadata says something: not what other rows say, or clients need."""
+    return key not in _OURS and not key.startswith("towpath-")
 
 
 @click.command()

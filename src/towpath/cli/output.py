@@ -13,6 +13,7 @@ import sys
 import textwrap
 import traceback
 from contextlib import suppress
+from typing import TextIO
 
 from towpath.cli.exits import exit_code
 from towpath.errors import TowpathError, Unauthenticated
@@ -115,15 +116,24 @@ def printable(text: str, *, lines: bool = True) -> str:
     )
 
 
-def wrapped(text: str) -> str:
-    """A message whose lines end between words, as wide as the terminal of stderr."""
+def wrapped(text: str, stream: TextIO | None = None, indent: int = 0) -> str:
+    """A message whose lines end between words, as wide as the terminal: stderr's by default.
+
+    `indent`: columns before each line.
+    """
+    text = " " * indent + text
     try:
-        width = os.get_terminal_size(sys.stderr.fileno()).columns
+        width = os.get_terminal_size((stream or sys.stderr).fileno()).columns
     except (OSError, ValueError):  # it has no size
         width = 0
     if len(text) <= width or width < _NARROWEST:
         return text
     lines = textwrap.wrap(
-        text, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+        text,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
     )
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from towpath.cli.exits import ERROR, OK, PARTLY, TEMPORARY
+from towpath.cli.exits import CONFLICT, ERROR, OK, PARTLY, TEMPORARY, among
 from towpath.cli.interrupt import Halt, interruptible
 from towpath.cli.options import Caller, caller_options, output_options
 from towpath.cli.output import Output
@@ -52,10 +52,12 @@ def pause(output: Output, ids: tuple[str, ...], every: bool) -> int:
     for job in jobs:
         queue.wish(job, Wish.PAUSE)
     _until(queue, jobs, lambda state: state not in _RUNNABLE)
+    late = _too_late(output, queue, jobs, TransferState.PAUSED)
     for job in jobs:
-        output.record("paused", id=job.id, label=job.path)
-        output.say(f"Paused. Continue with: towpath resume {job.id}")
-    return OK
+        if job.id not in late:
+            output.record("paused", id=job.id, label=job.path)
+            output.say(f"Paused. Continue with: towpath resume {job.id}")
+    return among(CONFLICT, len(jobs) - len(late)) if late else OK
 
 
 @click.command()
@@ -80,10 +82,12 @@ def cancel(caller: Caller, ids: tuple[str, ...], every: bool) -> int:
     for job in jobs:
         queue.wish(job, Wish.CANCEL)
     _until(queue, jobs, lambda state: state.is_final)
+    late = _too_late(caller.output, queue, jobs, TransferState.CANCELLED)
     for job in jobs:
-        caller.output.record("cancelled", id=job.id, label=job.path)
-        caller.output.say(f"Cancelled {job.id}.")
-    return OK
+        if job.id not in late:
+            caller.output.record("cancelled", id=job.id, label=job.path)
+            caller.output.say(f"Cancelled {job.id}.")
+    return among(CONFLICT, len(jobs) - len(late)) if late else OK
 
 
 @click.command()
@@ -233,6 +237,21 @@ def _until(queue: Queue, jobs: list[Job], there: Callable[[TransferState], bool]
                     todo=_LIST,
                 )
             time.sleep(_LOOK)
+
+
+def _too_late(output: Output, queue: Queue, jobs: Iterable[Job], wanted: TransferState) -> set[str]:
+    """Tell of those that had ended in another way when they were asked; their ids."""
+    late = {}
+    for job in jobs:
+        if (state := _now(queue, job)) is not wanted:
+            late[job.id] = StateConflict(
+                f"{job.id} is not {wanted}.",
+                why=f"It is {state}: that came first.",
+                todo=_LIST,
+            )
+    for error in late.values():
+        output.error(error)
+    return set(late)
 
 
 def _now(queue: Queue, job: Job) -> TransferState:

@@ -83,7 +83,7 @@ def work(queue: Queue, halt: threading.Event) -> None:
                 _log.info("Process %d leaves: another one works.", os.getpid())
                 return
             connecting = partial(connect, queue.notebook)
-            Worker(queue, connecting, exit_code, locking=locking).run(halt)
+            Worker(queue, connecting, exit_code, locking=locking, known=known).run(halt)
 
 
 def connect(notebook: Notebook, job: Job, throttle: Throttle, lines: Lines) -> Client:
@@ -115,12 +115,43 @@ def connect(notebook: Notebook, job: Job, throttle: Throttle, lines: Lines) -> C
     )
 
 
+def known(client: Client, job: Job) -> str:
+    """What the file of a job is called on the server, if that has it; "" if it is to be sent.
+
+    Raises TowpathError if that cannot be seen, and has to be.
+    """
+    from towpath.cli.output import Output
+    from towpath.cli.select import Found
+    from towpath.cli.unsent import Unsent
+    from towpath.client.attributes import LINK
+
+    if not job.unless_there:
+        return ""
+    unsent = Unsent(
+        client=client,
+        output=Output(),
+        insists=job.update,
+        always=False,
+        checksum=job.checksum,
+        beside=job.on_conflict in ("", "keep-both"),
+        sealed=_is_sealed(job),
+        retries=0,
+        later=True,
+    )
+    found = unsent.known(Found(job.path, job.name, job.metadata[LINK] if job.link else None))
+    return found.path if found else ""
+
+
+def _is_sealed(job: Job) -> bool:
+    return bool(job.key_files or job.recipients or job.passphrase_file)
+
+
 def locking(job: Job) -> Sequence[Locks]:
     """Whom a job is encrypted for. Raises SettingsError, Malformed."""
     from towpath.cli.keyfiles import locks
     from towpath.cli.output import Output
 
-    if not (job.key_files or job.recipients or job.passphrase_file):
+    if not _is_sealed(job):
         return ()
     said = {
         "key_file": job.key_files,

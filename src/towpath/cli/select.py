@@ -12,14 +12,14 @@ import stat
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from towpath.cli.named import nameless
-from towpath.client.location import name_for
-from towpath.client.syncing_walk import RUN, in_order
+from towpath.client.location import name_for, nameless
+from towpath.client.syncing_walk import RUN, in_order, same_name
 from towpath.errors import TowpathError, TransferError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -131,6 +131,7 @@ class Found(NamedTuple):
     link: str | None = None
     error: TowpathError | None = None
     size: int | None = None
+    anyway: bool = False  # it is sent even if the server has it
 
 
 class Named(NamedTuple):
@@ -189,17 +190,26 @@ class Walk:
     def _below(
         self, folder: str, name: str, inside: str, above: tuple[tuple[int, int], ...]
     ) -> Iterator[Found]:
-        empty = True
+        empty, before = True, ("", "")  # what was taken last: as it is sorted, and where it is
         try:
             with ExitStack() as held:
                 for key, own in in_order(self._entries(folder), self.run, held):
                     empty = False
                     path = os.path.join(folder, own)  # noqa: PTH118 - one of many
+                    there = f"{name}/{own}"
                     if not key.endswith("/"):
-                        if self.rules.take(f"{inside}{own}"):
-                            yield from self._file(path, f"{name}/{own}")
-                    elif self.rules.enter(f"{inside}{own}"):
-                        yield from self._folder(path, f"{name}/{own}", f"{inside}{own}/", above)
+                        found = self._file(path, there) if self.rules.take(inside + own) else ()
+                    elif self.rules.enter(inside + own):
+                        found = self._folder(path, there, f"{inside}{own}/", above)
+                    else:
+                        continue
+                    if key == before[0]:
+                        for _ in islice(found, 1):  # it would be sent, or something in it
+                            yield Found(path, there, error=same_name(path, before[1]))
+                        continue
+                    for each in found:
+                        before = (key, path)
+                        yield each
         except OSError as error:
             wrong = TransferError(f"{folder} cannot be read.", why=f"{error.strerror}.")
             yield Found(folder, name, error=wrong)

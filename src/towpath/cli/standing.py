@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from towpath.cli.amounts import duration, size
 from towpath.cli.names import moment
-from towpath.cli.output import printable
+from towpath.cli.output import printable, wrapped
 from towpath.client.progress import TransferState, rfc3339
 from towpath.client.resume import Note, Notebook
 
@@ -38,7 +38,7 @@ class Standing(NamedTuple):
         return self.type == "job" and TransferState(self.state).is_final
 
     def line(self) -> str:
-        """For people; two lines in a terminal that is too narrow for both sides of an arrow."""
+        """For people; more than one line in a terminal that is too narrow."""
         shown = "-" if self.type == "upload" else self.id
         share = f"{self.done * 100 / self.total:.0f} %" if self.total else "?"
         if self.total == 0:
@@ -49,7 +49,9 @@ class Standing(NamedTuple):
         here, arrow, there = line.partition(" -> ")
         if arrow and sys.stdout.isatty() and len(line) > shutil.get_terminal_size().columns:
             line = f"{here}\n{'':<14}-> {there}"
-        return f"{line}\n{'':<14}{self.remark}" if self.remark else line
+        if self.remark:
+            line += "\n" + wrapped(printable(self.remark, lines=False), sys.stdout, indent=14)
+        return line
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """All that is known, for people, by its name."""

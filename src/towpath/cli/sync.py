@@ -7,6 +7,7 @@ that was asked for, and never because a folder could not be read.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from towpath.cli.amounts import size
 from towpath.cli.carry import Begin, Job, News, at_once, carry
 from towpath.cli.exits import INTERRUPTED, OK, PARTLY, TERMINATED
 from towpath.cli.listed import listed
@@ -140,19 +142,55 @@ class _Sides:
             self._output.say(f"{self._kept} the same, {self._removed} removed.")
 
     def say(self, *, delete: bool) -> None:
-        """What would be done, a line each."""
+        """What would be done, a line each, and a sum."""
         from towpath.client.syncing import Act
 
+        counts, carried = Counter[Act](), 0
         for step in self._steps(delete=delete):
-            if step.act is not Act.KEEP:
-                self._output.record(
-                    "plan",
-                    action=step.act.value,
-                    path=os.path.join(self._root, step.name),  # noqa: PTH118 - only shown
-                    name=self._prefix + step.name,
-                    total_bytes=_size(step),
-                )
-                self._output.line(f"{step.act.value:<10}{step.name}")
+            try:
+                self._check(step)
+            except TowpathError as error:
+                self._fail(step.name, error)
+                continue
+            counts[step.act] += 1
+            if step.act is Act.KEEP:
+                continue
+            if step.act is not Act.REMOVE:
+                carried += _size(step)
+            self._output.record(
+                "plan",
+                action=step.act.value,
+                path=os.path.join(self._root, step.name),  # noqa: PTH118 - only shown
+                name=self._prefix + step.name,
+                total_bytes=_size(step),
+            )
+            self._output.line(f"{step.act.value:<10}{step.name}")
+        way = Act.SEND if self._up else Act.FETCH
+        self._kept = counts[Act.KEEP]
+        self._output.record(
+            "summary",
+            done=0,
+            failed=self.failed,
+            planned=counts[way],
+            bytes=carried,
+            removed=counts[Act.REMOVE],
+            same=self._kept,
+        )
+        files = "1 file" if counts[way] == 1 else f"{counts[way]} files"
+        self._output.say(
+            f"Would {way.value} {files}, {size(carried)}, and remove {counts[Act.REMOVE]};"
+            f" {self._kept} the same."
+        )
+
+    def _check(self, step: Step) -> None:
+        """Raise what the transfer of a file would find wrong before its first byte."""
+        from towpath.client.opened import open_source
+        from towpath.client.syncing import Act, place
+
+        if step.act is Act.SEND and step.here:
+            open_source(step.here.path).close()
+        elif step.act is Act.FETCH:
+            place(self._root, step.name)
 
     def code(self, carried: int) -> int:
         """The exit code for all."""

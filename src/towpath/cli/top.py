@@ -233,7 +233,7 @@ def _server(caller: Caller) -> dict[str, Any]:
 
     peer = caller.peer()
     try:
-        return expect(peer.ask("GET", peer.api("server"))).json()
+        return expect(peer.ask("GET", peer.api("server")), api=True).json()
     except TowpathError:
         return {}
     finally:

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towpath.cli.listed import listed
-from towpath.cli.named import nameless
 from towpath.cli.output import Output
 from towpath.cli.same import is_as_new_as, is_same, there
 from towpath.cli.select import Found, Named, Walk
 from towpath.client.attributes import LINK
 from towpath.client.coded import NOTED
-from towpath.client.location import absolute, name_for
+from towpath.client.location import absolute, name_for, nameless
 from towpath.client.progress import Direction
 from towpath.client.resume import WHOLE, Note, Notebook
 from towpath.client.surroundings import state_folder
@@ -75,7 +74,11 @@ class Unsent:
             elif asks:
                 yield from self._alone(found, tells=not several and not self.later)
             else:
-                yield from found
+                yield from (each._replace(anyway=True) for each in found)
+
+    def known(self, found: Found) -> NameRecord | None:
+        """What the server has of one file, if that is the same."""
+        return self._same(self._named(_name(found)), found)
 
     def _alone(self, found: Iterator[Found], *, tells: bool) -> Iterator[Found]:
         """Files that were named themselves."""
@@ -84,7 +87,7 @@ class Unsent:
                 yield each
                 continue
             try:
-                known = self._same(self._named(_name(each)), each)
+                known = self.known(each)
             except TowpathError as error:
                 if self.insists:
                     raise

@@ -26,7 +26,7 @@ from towpath.client.coded import (
 )
 from towpath.client.control import Control
 from towpath.client.lines import MOST, Lines
-from towpath.client.location import Location, absolute, local_name, name_for
+from towpath.client.location import Location, absolute, insist_on_name, local_name, name_for
 from towpath.client.memory import SHARED, Memory
 from towpath.client.opening import Make, Opening
 from towpath.client.peer import Peer
@@ -194,7 +194,7 @@ class AsyncClient(Opening, Asking):
         if fingerprint is not None:
             raise Malformed("A path needs no fingerprint.", field="fingerprint", todo=_NO_WORD)
         path = absolute(source)
-        name = name_for(name, Path(path).name)
+        name = insist_on_name(name_for(name, Path(path).name))
         key = transfer_id(Direction.UPLOAD, self._peer.url, name, path)
         task = UploadTask(
             id=key,

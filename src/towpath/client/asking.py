@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from towpath.client.coded import rewrap
 from towpath.client.peer import Peer, Reply, expect
 from towpath.client.transfer import in_thread
+from towpath.client.words import stranger
 from towpath.errors import BadAnswer, NotFound
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Asking:
 
     async def remove(self, name: str) -> None:
         """Take a name away. Raises NotFound."""
-        await self._ask("DELETE", "names", name)
+        _insist_on_gone(await self._ask("DELETE", "names", name))
 
     async def move(self, name: str, to: str, *, on_conflict: str = "fail") -> str:
         """Call `name` `to` instead; what it is called then. Raises NotFound, NameConflict."""
@@ -89,7 +90,7 @@ class Asking:
 
     async def cancel(self, upload: str) -> None:
         """Give up an upload that the server has, by its id there. Raises NotFound."""
-        await self._ask("DELETE", "uploads", upload)
+        _insist_on_gone(await self._ask("DELETE", "uploads", upload))
 
     async def server(self) -> Mapping[str, Any]:
         """What the server says of itself."""
@@ -101,7 +102,7 @@ class Asking:
         while True:
             url = self._peer.api(path, **query, after=after)
             reply = await in_thread(partial(self._peer.ask, "GET", url, again=True))
-            page = expect(reply).json()
+            page = expect(reply, api=True).json()
             if not isinstance(page.get(key), list):
                 raise BadAnswer("The server's list cannot be read.")
             for found in page[key]:
@@ -115,4 +116,10 @@ class Asking:
         reply = await in_thread(lambda: self._peer.ask(method, url, again=True))
         if reply.status == 404 and not reply.body:
             raise NotFound(f"The server has no {segments[-1]}.")
-        return expect(reply)
+        return expect(reply, api=True)
+
+
+def _insist_on_gone(reply: Reply) -> None:
+    """Raise BadAnswer for a success that is not said as a server says that something is gone."""
+    if reply.status != 204:
+        raise stranger(f"It answered {reply.status} when something was to be removed.")

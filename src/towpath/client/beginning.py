@@ -50,9 +50,11 @@ def tus_metadata(task: UploadTask, source: Source) -> dict[str, str]:
 def insist_on_same(note: Note, task: UploadTask) -> None:
     """What an upload was created with stays: a call that wants something else starts over."""
     if note.on_conflict != task.on_conflict or dict(note.metadata) != dict(task.metadata):
+        said = [f"{key.removeprefix('towpath-')}={value}" for key, value in note.metadata.items()]
+        metadata = f"the metadata {', '.join(said)}" if said else "no metadata"
         raise StateConflict(
             f"The upload of {task.path} began with other settings.",
-            why=f"It has on-conflict {note.on_conflict or 'keep-both'} and the metadata "
-            f"{dict(note.metadata)}; that cannot change on the way.",
+            why=f"It has on-conflict {note.on_conflict or 'keep-both'} and {metadata}; that cannot"
+            " change on the way.",
             todo="Say the same again, or start over (--restart).",
         )

@@ -209,7 +209,7 @@ def rewrap(peer: Peer, name: str, keys: Sequence[Opens], locks: Sequence[Locks])
     """
     from towpath.client.coded_object import tail_of  # noqa: PLC0415 - slow to import
 
-    found = expect(peer.ask("GET", peer.api("names", name), again=True)).json()
+    found = expect(peer.ask("GET", peer.api("names", name), again=True), api=True).json()
     head = None
     if found.get("media_type") in MEDIA_TYPES:
         head = tail_of(peer, peer.address(str(found.get("href"))), lambda: None).tail.head

@@ -315,7 +315,7 @@ class CodedUpload:
             return self._key[1:]
         record, etag = coded.get_record(self._peer, journal.record, journal.file_id)
         if not record.is_for(self._coding.locks):
-            raise _other_settings(self._task.path, "it is encrypted for other keys")
+            raise _other_settings(self._task.path, "it was encrypted for other keys")
         if only_recipients(self._coding.locks):
             # whoever only writes to others cannot read the key: the rest gets one of its own
             key = new_file_key()

@@ -47,6 +47,7 @@ class Origin(NamedTuple):
 def split(url: str) -> tuple[Origin, str]:
     """An http or https URL as its origin and what follows. Raises SettingsError."""
     try:
+        url.encode()  # which fails for bytes that are not UTF-8
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:

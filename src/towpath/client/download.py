@@ -239,7 +239,7 @@ class Download:
                 etag, length = note.etag, note.length
         else:
             reply = self._peer.ask("GET", self._peer.api("names", self._task.name), again=True)
-            record = expect(reply).json()
+            record = expect(reply, api=True).json()
             if not isinstance(record.get("href"), str):
                 raise BadAnswer("The server did not say where the object is.")
             url = self._peer.address(record["href"])

@@ -38,9 +38,9 @@ def listen(peer: Peer, check: Callable[[], None]) -> Iterator[Event]:
     with peer.open("GET", peer.api("events"), {"Accept": "text/event-stream"}, check=check) as line:
         answer = line.answer()
         if answer.status != 200:
-            raise words.refusal(answer.status, answer.fields, answer.text())
+            raise words.refusal(answer.status, answer.fields, answer.text(), api=True)
         if "text/event-stream" not in answer.fields.get("content-type", ""):
-            raise BadAnswer("The server does not tell of events.", todo="Is it a Towpath?")
+            raise words.stranger("It does not tell of events.")
         yield from _events(answer)
 
 

@@ -18,6 +18,26 @@ def name_for(wanted: str | None, own: str) -> str:
     return name + own if name.endswith("/") or not name else name
 
 
+def nameless(name: str, path: str = "") -> Malformed | None:
+    """Why it cannot be a name, as bytes of other encodings cannot; `path`: what was to get it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return Malformed(
+            f"{path or name!a} cannot be a name: it is not UTF-8.",
+            field="name",
+            todo="Give it another name.",
+        )
+    return None
+
+
+def insist_on_name(name: str) -> str:
+    """The name, if a server could take it. Raises Malformed."""
+    if wrong := nameless(name):
+        raise wrong
+    return name
+
+
 def absolute(path: Location) -> str:
     """The path from the root, with links kept: what was said is the name.
 

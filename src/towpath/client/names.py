@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from towpath.client.location import insist_on_name
 from towpath.client.peer import Peer, expect
 from towpath.client.records import LinkRecord
 from towpath.errors import BadAnswer
@@ -16,7 +17,7 @@ from towpath.errors import BadAnswer
 
 def move(peer: Peer, name: str, to: str, *, on_conflict: str = "") -> str:
     """Call `name` `to` instead; what it is called then. Raises NotFound, NameConflict."""
-    said = {"path": to, "on_conflict": on_conflict or None}
+    said = {"path": insist_on_name(to), "on_conflict": on_conflict or None}
     moved = tell(peer, "PATCH", peer.api("names", name), said).get("path")
     if not isinstance(moved, str):
         raise BadAnswer("The server did not say what the name is now.")
@@ -32,7 +33,7 @@ def link_to_read(
     filename: str = "",
 ) -> LinkRecord:
     """An address from which whoever has it reads the object. Raises NotFound, Forbidden."""
-    key = expect(peer.ask("GET", peer.api("names", name), again=True)).json().get("id")
+    key = expect(peer.ask("GET", peer.api("names", name), again=True), api=True).json().get("id")
     if not isinstance(key, str):
         raise BadAnswer("The server did not say which object that is.")
     said = {"seconds": seconds, "disposition": disposition or None, "filename": filename or None}
@@ -51,7 +52,7 @@ def tell(peer: Peer, method: str, url: str, said: Mapping[str, object]) -> dict[
     fields = {"Content-Type": "application/json"}
     with peer.open(method, url, fields, length=len(body)) as exchange:
         exchange.send(memoryview(body))
-        return expect(exchange.reply()).json()
+        return expect(exchange.reply(), api=True).json()
 
 
 def _link(peer: Peer, made: Mapping[str, Any]) -> LinkRecord:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from uuid import uuid4
 
 from towpath.client.control import Control
+from towpath.client.location import insist_on_name
 from towpath.client.memory import Memory
 from towpath.client.peer import Peer
 from towpath.client.progress import Direction, Meter, TransferState
@@ -145,7 +146,7 @@ class Opening:
 
         if not name or not name.strip("/") or name.endswith("/"):
             raise Malformed("A stream needs a name.", field="name", todo="Say what to call it.")
-        name = name.lstrip("/")
+        name = insist_on_name(name.lstrip("/"))
         word = f"\0{fingerprint}"  # no path begins so
         known = transfer_id(Direction.UPLOAD, self._peer.url, name, word)
         return StreamTask(

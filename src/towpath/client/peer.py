@@ -17,10 +17,11 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from towpath.client import words
 from towpath.client.dial import Dialer, Origin, split
+from towpath.client.location import insist_on_name
 from towpath.client.surroundings import Trust
 from towpath.client.throttle import FREE, Pace
 from towpath.client.wire import Answer, Connection
-from towpath.errors import BadAnswer, Cut, SettingsError
+from towpath.errors import Cut, SettingsError
 
 if TYPE_CHECKING:
     from towpath.client.coded_object import CodedObject
@@ -53,7 +54,7 @@ class Reply(NamedTuple):
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise BadAnswer("The answer is not the JSON it should be.", todo="Is it a Towpath?")
+            raise words.stranger("Its answer is not the JSON that it should be.")
         return found
 
 
@@ -144,9 +145,13 @@ class Peer:
         return other
 
     def api(self, *segments: str, **query: object) -> str:
-        """A URL of the control API."""
-        path = "/".join(quote(segment, safe="/") for segment in segments)
-        known = {key: value for key, value in query.items() if value not in (None, "")}
+        """A URL of the control API. Raises Malformed for a name that is not UTF-8."""
+        path = "/".join(quote(insist_on_name(segment), safe="/") for segment in segments)
+        known = {
+            key: insist_on_name(str(value))
+            for key, value in query.items()
+            if value not in (None, "")
+        }
         return self.address(f"api/v1/{path}" + (f"?{urlencode(known)}" if known else ""))
 
     def open(
@@ -265,8 +270,11 @@ def _sendable(token: str | None) -> str | None:
     return token
 
 
-def expect(reply: Reply) -> Reply:
-    """The reply, if it is a success; else the error it stands for is raised."""
+def expect(reply: Reply, *, api: bool = False) -> Reply:
+    """The reply, if it is a success; else the error it stands for is raised.
+
+    `api`: it answers what only a Towpath server knows.
+    """
     if reply.ok:
         return reply
-    raise words.refusal(reply.status, reply.fields, reply.body)
+    raise words.refusal(reply.status, reply.fields, reply.body, api=api)

@@ -56,6 +56,9 @@ class Job:
     restart: bool = False
     delta: bool = False  # only what the file of that name has not
     preserve: bool = False  # time and permissions go with it
+    unless_there: bool = False  # what the server has is not sent
+    update: bool = False  # and it is an error if that cannot be seen
+    checksum: bool = False  # and that is told by checksum
     link: bool = False  # an empty object, whose metadata say where the link at `path` leads
     compress: bool = False
     key_files: tuple[str, ...] = ()  # of those whom it is encrypted for, as the next two

@@ -13,8 +13,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from towpath.client.attributes import attributes_of
 from towpath.client.lines import MOST, Lines
@@ -28,6 +29,8 @@ from towpath.errors import TowpathError
 if TYPE_CHECKING:
     from towpath.codec.keys import Locks
 
+R = TypeVar("R")
+
 _log = logging.getLogger(__name__)
 
 PARALLEL = 4  # jobs at the same time
@@ -38,6 +41,7 @@ _FIRST, _LONGEST = 15.0, 1800.0  # seconds between two attempts
 
 Connect = Callable[[Job, Throttle, Lines], Client]
 Locking = Callable[[Job], "Sequence[Locks]"]
+Known = Callable[[Client, Job], str]
 
 
 @dataclass(slots=True)
@@ -46,14 +50,16 @@ class _Active:
 
     job: Job
     client: Client
-    transfer: BlockingTransfer[Any]
+    beginning: Future[BlockingTransfer[Any] | str]  # or what the server has it as
     report: Report
+    transfer: BlockingTransfer[Any] | None = None  # once it has begun
 
 
 class Worker:
     """Carries jobs. `connect` makes the client for one; `judge` gives an error's exit code.
 
-    `locking`: whom a job is encrypted for; it may raise TowpathError.
+    `locking`: whom a job is encrypted for. `known`: what the server has the file of a job as, if
+    nothing is to be sent; else "". Both may take their time, and raise TowpathError.
     """
 
     def __init__(
@@ -64,9 +70,11 @@ class Worker:
         *,
         parallel: int = PARALLEL,
         locking: Locking = lambda _: (),
+        known: Known = lambda _client, _job: "",
     ) -> None:
         self._queue = queue
         self._locking = locking
+        self._known = known
         self._connect = connect
         self._judge = judge
         self._parallel = parallel
@@ -132,15 +140,13 @@ class Worker:
         except TowpathError as error:
             self._failed(job, report, error)
             return
-        try:
-            transfer = self._upload(client, job, restart=job.restart and not report.begun)
-        except TowpathError as error:
-            client.close()
-            self._failed(job, report, error)
-            return
+        restart = job.restart and not report.begun
+        beginning = _aside(
+            lambda: self._known(client, job) or self._upload(client, job, restart=restart)
+        )
         _log.info("%s: begins, %s", job.id, job.path)
         running = replace(report, state=TransferState.RUNNING, error="", code="", exit_code=0)
-        self._active[job.id] = _Active(job, client, transfer, self._tell(running))
+        self._active[job.id] = _Active(job, client, beginning, self._tell(running))
 
     def _upload(self, client: Client, job: Job, *, restart: bool) -> BlockingTransfer[Any]:
         if job.link:
@@ -164,14 +170,51 @@ class Worker:
 
     def _mind(self, active: _Active, job: Job | None) -> None:
         """See how a running job goes, and what is wanted of it."""
-        if active.transfer.done:
-            self._end(active)
-        elif job is None or job.wish is Wish.PAUSE:
+        if job is not None:
+            active.job = job
+        if self._is_over(active):
+            return
+        if job is None or job.wish is Wish.PAUSE:
             self._stop(active)
         elif job.wish is Wish.CANCEL:
             self._cancel(active)
-        else:
+        elif active.transfer is not None:
             self._note(active, active.transfer.progress)
+
+    def _is_over(self, active: _Active) -> bool:
+        """True once its end is told: it was carried, the server had it, or it failed."""
+        if active.transfer is None and active.beginning.done():
+            try:
+                begun = active.beginning.result()
+            except Exception as error:  # noqa: BLE001 - it is told, and the others go on
+                self._failed(active.job, active.report, error)
+                self._let_go(active)
+                return True
+            if isinstance(begun, str):
+                self._was_there(active, begun)
+                return True
+            active.transfer = begun
+        if active.transfer is None or not active.transfer.done:
+            return False
+        self._end(active, active.transfer)
+        return True
+
+    def _was_there(self, active: _Active, name: str) -> None:
+        """Nothing is to be sent: the server has it."""
+        job = active.job
+        self._queue.notebook.remove(job.id)
+        self._tell(
+            replace(
+                active.report,
+                state=TransferState.COMPLETE,
+                name=name,
+                verified=job.checksum,
+                transferred_bytes=job.size,
+                total_bytes=job.size,
+            )
+        )
+        _log.info("%s: complete, the server has it as %s", job.id, name)
+        self._let_go(active)
 
     def _note(self, active: _Active, progress: Progress) -> None:
         """Tell how far it is, now and then."""
@@ -191,21 +234,26 @@ class Worker:
 
     def _stop(self, active: _Active) -> None:
         """Pause it and let go of it; what got through is kept."""
-        active.transfer.pause()
-        if active.transfer.done:
-            self._end(active)
+        if active.transfer is not None:
+            active.transfer.pause()
+        if self._is_over(active):
             return
         self._let_go(active)
         self._tell(replace(active.report, state=TransferState.QUEUED, bytes_per_second=0.0))
         _log.info("%s: stopped", active.job.id)
 
     def _cancel(self, active: _Active) -> None:
+        transfer = active.transfer
+        if transfer is None:
+            self._let_go(active)
+            self._give_up(active.job, active.report)
+            return
         try:
-            active.transfer.cancel()
+            transfer.cancel()
         except TowpathError as error:  # it is cancelled here; there it expires
             _log.warning("%s: the server still has it: %s", active.job.id, error)
-        if active.transfer.progress.state is TransferState.COMPLETE:
-            self._end(active)  # too late
+        if transfer.progress.state is TransferState.COMPLETE:
+            self._end(active, transfer)  # too late
             return
         self._let_go(active)
         self._cancelled(active.job, active.report)
@@ -225,13 +273,13 @@ class Worker:
         self._tell(replace(report, state=TransferState.CANCELLED, bytes_per_second=0.0))
         _log.info("%s: cancelled", job.id)
 
-    def _end(self, active: _Active) -> None:
+    def _end(self, active: _Active, transfer: BlockingTransfer[Any]) -> None:
         """Take its result."""
         job, report = active.job, active.report
         try:
-            result = active.transfer.result()
+            result = transfer.result()
         except Exception as error:  # noqa: BLE001 - it is told, and the others go on
-            self._failed(job, report, error, active.transfer.progress)
+            self._failed(job, report, error, transfer.progress)
         else:
             self._tell(
                 replace(
@@ -246,7 +294,7 @@ class Worker:
             )
             if result.perhaps_twice:
                 _log.warning("%s: an answer was lost; the server may have it twice", job.id)
-            if active.transfer.progress.begun_anew:
+            if transfer.progress.begun_anew:
                 _log.warning("%s: begun anew; what is encrypted goes on where it began", job.id)
             _log.info("%s: complete, %s", job.id, result.name)
         self._let_go(active)
@@ -254,7 +302,10 @@ class Worker:
     def _failed(
         self, job: Job, report: Report, error: Exception, progress: Progress | None = None
     ) -> None:
-        """Try it again later if that may help."""
+        """Try it again later if that may help; one that is not wanted any more is cancelled."""
+        if job.wish is Wish.CANCEL:
+            self._give_up(job, report)
+            return
         attempts = report.attempts + 1
         if progress is not None and progress.transferred_bytes > progress.resumed_from:
             attempts = 1  # something got through
@@ -294,3 +345,17 @@ class Worker:
         self._reports[report.id] = report
         self._queue.tell(report, durable=durable)
         return report
+
+
+def _aside(work: Callable[[], R]) -> Future[R]:
+    """Do it in a thread that nobody has to wait for."""
+    future: Future[R] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 - raised again where the result is taken
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future

@@ -186,7 +186,7 @@ class Reading:
                 )
             name = self._peer.api("names", self.name)
             reply = self._peer.ask("GET", name, check=check, again=True)
-            record = expect(reply).json()
+            record = expect(reply, api=True).json()
             if not isinstance(record.get("href"), str):
                 raise BadAnswer("The server did not say where the object is.")
             url, etag = self._peer.address(record["href"]), str(record.get("etag") or "")

@@ -226,7 +226,9 @@ class Client:
         target = path
         if isinstance(path, (str, os.PathLike)):
             folder = os.fspath(path).endswith(("/", os.sep)) or os.path.isdir(path)  # noqa: PTH112
-            target = absolute(path) + ("/" if folder else "")
+            target = absolute(path)
+            if folder:
+                target = os.path.join(target, "")  # noqa: PTH118 - with one slash, if it is the root
         said: dict[str, Any] = {"overwrite": overwrite, "restart": restart, "keys": keys}
 
         async def start() -> Transfer[DownloadResult]:

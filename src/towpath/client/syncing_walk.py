@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import NamedTuple
 
+from towpath.client.location import nameless
 from towpath.client.syncing_choice import Choice
-from towpath.errors import Malformed, NameConflict, TowpathError, TransferError
+from towpath.errors import NameConflict, TowpathError, TransferError
 
 RUN = 20_000  # names that are sorted in memory
 
@@ -66,20 +67,20 @@ class Walk:
             if not (self._choice.enters(name[:-1]) if is_folder else self._choice.takes(name)):
                 continue
             if twin:
-                self._fail(path, _same_name(path, os.path.join(folder, twin)))  # noqa: PTH118 - as above
+                self._fail(path, same_name(path, os.path.join(folder, twin)))  # noqa: PTH118 - as above
             elif is_folder:
                 stack.append((name, path, self._children(name, path)))
             elif found := self._file(name, path):
                 yield found
 
     def _file(self, name: str, path: str) -> Here | None:
+        if wrong := nameless(name, path):
+            self._fail(path, wrong)
+            return None
         try:
-            name.encode()
             stat = os.stat(path)  # noqa: PTH116 - one of many
         except FileNotFoundError:  # it went since its folder was read, or is a link to nothing
             return None
-        except UnicodeEncodeError:
-            self._fail(path, Malformed(f"{path!a} cannot be a name: it is not UTF-8."))
         except OSError as error:
             self.missed.append(name)
             self._fail(path, _unreadable(path, error))
@@ -136,7 +137,8 @@ def _read_back(lines: Iterable[str]) -> Iterator[Named]:
         yield key, own
 
 
-def _same_name(path: str, other: str) -> NameConflict:
+def same_name(path: str, other: str) -> NameConflict:
+    """What is wrong with two files here that would be one on the server."""
     return NameConflict(
         f"{path!a} would have the same name on the server as {other!a}.",
         why="Both are spelled alike in Unicode's NFC form.",

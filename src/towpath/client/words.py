@@ -79,11 +79,19 @@ def _metadata(metadata: Mapping[str, str]) -> str:
                 field=key,
                 why="A key is ASCII without spaces and commas.",
             )
-    pairs = (
-        f"{key} {base64.b64encode(value.encode()).decode()}" if value else key
+    return ",".join(
+        f"{key} {base64.b64encode(_utf8(key, value)).decode()}" if value else key
         for key, value in metadata.items()
     )
-    return ",".join(pairs)
+
+
+def _utf8(key: str, value: str) -> bytes:
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise errors.Malformed(
+            f"{value!a} cannot be sent as {key}: it is not UTF-8.", field=key
+        ) from error
 
 
 def chunk(offset: int, *, length: int | None = None) -> dict[str, str]:
@@ -172,12 +180,22 @@ _BY_STATUS: dict[int, type[TowpathError]] = {
     460: errors.DigestMismatch,
     507: errors.StoreFull,
 }
+_NO_SUCH = frozenset({404, 405, 501})  # what a server answers that does not know the question
+_STRANGER = {
+    "title": "What answers is not a Towpath server.",
+    "todo": "Check the address, and what a proxy in front does with it; `towpath doctor` looks on.",
+}
 _SAYS_LATER = frozenset({408, 423, 425, 500, 502, 503, 504})  # the same request may work later
 
 
-def refusal(status: int, fields: Fields, body: bytes) -> TowpathError:
-    """The error that an answer other than success stands for."""
+def refusal(status: int, fields: Fields, body: bytes, *, api: bool = False) -> TowpathError:
+    """The error that an answer other than success stands for.
+
+    `api`: it was asked what only a Towpath server knows, not about an upload or an object.
+    """
     problem = _problem(fields, body)
+    if not problem and status in _NO_SUCH and (api or (body and not speaks_tus(fields))):
+        problem = {**_STRANGER, "detail": f"It answered {status}, and not as one does."}
     what = problem.get("title") or f"The server answered {status}."
     why, todo = problem.get("detail", ""), problem.get("todo", "")
     kind = {kind.code: kind for kind in kinds_below(TowpathError)}.get(problem.get("code", ""))
@@ -195,6 +213,11 @@ def refusal(status: int, fields: Fields, body: bytes) -> TowpathError:
     if (wait := seconds_to_wait(fields)) is not None:
         error.retry_after = ceil(wait)
     return error
+
+
+def stranger(why: str) -> BadAnswer:
+    """The error for an answer that no Towpath server gives."""
+    return BadAnswer(_STRANGER["title"], why=why, todo=_STRANGER["todo"])
 
 
 def _problem(fields: Fields, body: bytes) -> dict[str, str]:
