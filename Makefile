@@ -57,7 +57,7 @@ check: setup  ## style, types, layers, budgets: all that needs no running
 	$(BIN)/python -m pytest -q tests/tidy
 
 # Tests that share no machine-wide thing and measure nothing: several processes run them at once.
-APART := $(wildcard $(addprefix tests/,cli client codec core docs engine fuzz ledger protocol store testing uds3))
+APART := $(wildcard $(addprefix tests/,cli client codec core docs e2e engine fuzz ledger protocol store testing uds3 web))
 PYTEST := $(BIN)/python -m pytest -m "not slow" --ignore=tests/tidy
 
 test: setup setup-system setup-node check  ## check, then the fast tier of the tests
