@@ -113,11 +113,17 @@ def on_server(client: Client, url: str) -> Iterator[Standing]:
 
 
 def reached(note: Note, notebook: Notebook) -> int:
-    """Bytes of the file that got through; of a coded upload also chunks that are on their way."""
+    """Bytes of the file that got through; of a coded upload under way also those on their way."""
     from towpath.client.coded_journal import sent
 
-    rows = sent(notebook.folder / f"{note.id}.chunks")
-    return note.offset if note.length is None else max(note.offset, min(rows, note.length))
+    rows = notebook.folder / f"{note.id}.chunks"
+    try:
+        stopped = rows.stat().st_mtime <= note.updated_at  # and then the note was written
+    except FileNotFoundError:
+        stopped = True
+    if stopped or note.length is None:
+        return note.offset
+    return max(note.offset, min(sent(rows), note.length))
 
 
 def unsigned(name: str) -> str:
