@@ -38,8 +38,8 @@ def test_a_file_that_is_broken_or_gone_changes_nothing_and_is_told_once(
 ) -> None:
     tokens = TokenFile(file)
     good = file.read_text()
-    for count, change in enumerate((lambda: file.write_text("[[token"), file.unlink), 1):
-        change()
+    for count in (1, 2):
+        file.write_text("[[token") if count == 1 else file.unlink()
         assert [tokens.get("alice") is not None for _ in range(3)] == [True] * 3
         assert len(caplog.records) == count
     beside = file.with_name("new")
