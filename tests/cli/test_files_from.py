@@ -121,6 +121,26 @@ def test_a_folder_of_a_list_goes_with_what_is_in_it_once(
     assert "./notes is named twice: it is sent once." in ran.err
 
 
+def test_a_folder_after_what_is_in_it_goes_with_the_rest(
+    run: Run, live: Served, desk: Path
+) -> None:
+    listed = lines("photos/may/two", "photos/may", "photos/one", "photos")  # as find -depth does
+    ran = run("put", "--files-from", listed, "to/")
+    there = ["to/photos/may/bad.tmp", "to/photos/may/two", "to/photos/one"]
+    assert (ran.code, sorted(ran.out.split()), names_there(run)) == (0, there, there)
+
+
+def test_what_a_link_and_two_dots_lead_to_is_not_taken_for_another_file(
+    run: Run, live: Served, desk: Path
+) -> None:
+    (desk / "photos" / "notes").write_text("others")
+    (desk / "link").symlink_to("photos/may")
+    ran = run("put", "--files-from", lines("notes", "link/../notes", "photos/../notes"))
+    assert (ran.code, names_there(run)) == (3, ["notes"])
+    assert "link/../notes goes back out of a link. It is line 2 of list" in ran.err
+    assert "photos/../notes is named twice" in ran.err
+
+
 def test_the_same_list_again_sends_what_is_new(run: Run, live: Served, desk: Path) -> None:
     run("put", "--files-from", lines("notes"))
     ran = run("put", "--files-from", lines("notes", "photos/one"))

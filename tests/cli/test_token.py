@@ -66,6 +66,17 @@ def test_a_file_behind_a_link_stays_where_it_is(run: Run, file: Path) -> None:
     assert (Path("link.toml").is_symlink(), file.read_text()) == (True, "")
 
 
+def test_what_several_change_at_once_is_all_changed(run: Run, file: Path, start: Start) -> None:
+    old = [new(run, file, "old")[1] for _ in range(5)]
+    changes = [("revoke", file, key) for key in old] + [("new", file, "--subject", "new")] * 2
+    running = [start("token", *words) for words in changes]
+    assert [(process.communicate(timeout=30), process.returncode)[1] for process in running] == [
+        0
+    ] * len(changes)
+    left = run("token", "list", file, "--json").records()
+    assert [record["subject"] for record in left] == ["new", "new"]
+
+
 def test_an_unknown_id_revokes_nothing(run: Run, file: Path) -> None:
     _, key = new(run, file, "a")
     before = file.read_text()

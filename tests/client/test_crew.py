@@ -271,6 +271,21 @@ def test_who_waits_for_what_is_kept_hears_that_it_shall_stop() -> None:
         crew.run(books.meter, keep)
 
 
+def test_what_could_not_be_kept_once_is_not_kept_later() -> None:
+    books, asked = Books(), 0
+
+    def keep(extent: Extent) -> None:  # a disk tells once that it lost what it was to sync
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise errors.TransferError("The disk failed.")
+        books.kept.append(extent)
+
+    with pytest.raises(errors.TransferError, match="The disk failed"):
+        crew_of(books.carry, unkept=2 * MIB).run(books.meter, keep)
+    assert (asked, books.kept) == (1, [])
+
+
 def test_a_fault_of_our_own_is_not_tried_again() -> None:
     books = Books()
 

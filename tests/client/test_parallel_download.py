@@ -108,6 +108,25 @@ def test_what_one_connection_brings_is_not_far_ahead_of_what_is_kept(
     assert kept[-1] == SIZE
 
 
+def test_a_far_server_gives_by_more_connections(running: Server, tmp_path: Path) -> None:
+    lane = Lane(latency=0.025, rate=2 * MIB)
+    with way(running, lambda _: Plan(up=lane, down=lane)) as (wire, _, url):
+        live = 0
+
+        def watch() -> bool:
+            nonlocal live
+            live = max(live, len(wire.live))
+            return False
+
+        wire.when(watch)
+        with Client(url, state_dir=tmp_path / "state") as client:
+            down = client.download("big.bin", tmp_path / "x").result()
+    assert down.verified
+    assert live >= 6
+    assert down.seconds < 24 / 2 / 2  # by one connection it would be twelve
+    assert (tmp_path / "x").read_bytes() == DATA
+
+
 def test_one_connection_means_in_order(running: Server, tmp_path: Path, either: Either) -> None:
     with (
         way(running) as (_, heard, url),

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import FileIO
+from itertools import takewhile
 from pathlib import PurePath
 from typing import Any, NamedTuple, TypeVar
 
@@ -77,8 +79,8 @@ class List(NamedTuple):
             except TowpathError as error:
                 yield Named(name[:80], None, error)
                 continue
-            here = os.path.abspath(path)  # noqa: PTH100 - a link is not what it leads to
-            with_it = [each for each in (here, *map(str, PurePath(here).parents)) if each in recent]
+            here = _absolute(path)
+            with_it = [each for each in _with_folders(here) if each in recent]
             for each in with_it:
                 recent.move_to_end(each)
             if here in with_it:
@@ -88,7 +90,8 @@ class List(NamedTuple):
             recent[here] = None
             if len(recent) > _RECENT:
                 recent.popitem(last=False)
-            yield Named(path, f"{self.dest or ''}{own}" or None)
+            goes = partial(_goes, recent, here)
+            yield Named(path, f"{self.dest or ''}{own}" or None, goes=goes)
 
     def _names(self) -> Iterator[tuple[str, str]]:
         """Each name that is not blank, with its place in words. Ends at one that is too long."""
@@ -134,8 +137,31 @@ class List(NamedTuple):
                 why=f"It is {place}, and a file keeps the folders that its name says.",
                 todo="Write the path from the root, or run this in a folder above it.",
             )
+        if os.path.realpath(own) != os.path.realpath(name):
+            raise Malformed(
+                f"{name} goes back out of a link.",
+                field="files_from",
+                why=f"It is {place}, and is not {own}, which a file of that name would be.",
+                todo="Write the path without .. in it.",
+            )
         own = own.replace(os.sep, "/").lstrip("/")
         return name, "" if own == "." else own
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - a link is not what it leads to
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """An absolute path, and all folders that it lies in."""
+    yield path
+    yield from map(str, PurePath(path).parents)
+
+
+def _goes(named: Container[str], folder: str, path: str) -> bool:
+    """Whether what lies in a folder was named, or a folder below that one which it lies in."""
+    inside = takewhile(lambda each: each != folder, _with_folders(_absolute(path)))
+    return any(each in named for each in inside)
 
 
 @contextmanager

@@ -137,12 +137,14 @@ class Found(NamedTuple):
 class Named(NamedTuple):
     """What a command was told to send: a path here, and the name or `folder/` that it is to get.
 
-    `error`: why it cannot be sent; then nothing else is looked at.
+    `error`: why it cannot be sent; then nothing else is looked at. `goes`: whether what is found in
+    a folder goes already, since it was named before.
     """
 
     path: str
     dest: str | None
     error: TowpathError | None = None
+    goes: Callable[[str], bool] = lambda _: False
 
 
 class Walk:

@@ -14,7 +14,8 @@ import secrets
 import tempfile
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ def new(
         "prefix": prefix,
         "created": rfc3339(time.time()),
     }
-    append(Path(file), entry)
+    path = Path(os.path.realpath(file))
+    with _alone(path):
+        append(path, entry)
     text = f"tow_{token_id}_{secret}"
     output.line(text)
     output.record("token", token=text, **{k: v for k, v in entry.items() if k != "sha256"})
@@ -106,20 +109,40 @@ def revoke(output: Output, file: str, ids: tuple[str, ...]) -> None:
     A server that runs knows it at the next request.
     """
     path = Path(os.path.realpath(file))
-    text, entries = _entries(path)
-    known = {str(entry.get("id")): str(entry.get("subject")) for entry in entries}
-    for token_id in ids:
-        if token_id not in known:
-            raise NotFound(
-                f"There is no token {token_id} in {file}.",
-                why="None was revoked.",
-                todo=f"`towpath token list {file}` lists their ids.",
-            )
-    rest = [entry for entry in entries if entry.get("id") not in ids]
-    _replace(path, _without(text, ids, rest, file))
+    with _alone(path):
+        text, entries = _entries(path)
+        known = {str(entry.get("id")): str(entry.get("subject")) for entry in entries}
+        for token_id in ids:
+            if token_id not in known:
+                raise NotFound(
+                    f"There is no token {token_id} in {file}.",
+                    why="None was revoked.",
+                    todo=f"`towpath token list {file}` lists their ids.",
+                )
+        rest = [entry for entry in entries if entry.get("id") not in ids]
+        _replace(path, _without(text, ids, rest, file))
     for token_id in dict.fromkeys(ids):
         output.record("revoked", id=token_id, subject=known[token_id])
         output.say(f"Revoked {token_id}, which {known[token_id]} had.")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until nobody else changes a file of that folder by this command, and keep it so."""
+    try:
+        import fcntl  # not every system has it
+    except ImportError:
+        yield
+        return
+    try:
+        handle = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _entries(path: Path) -> tuple[str, list[dict[str, Any]]]:
@@ -168,9 +191,10 @@ def _replace(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-            if (before.st_uid, before.st_gid) != (os.getuid(), os.getgid()):
-                os.fchown(file.fileno(), before.st_uid, before.st_gid)
-            os.fchmod(file.fileno(), before.st_mode & 0o777)
+            if os.name == "posix":
+                if (before.st_uid, before.st_gid) != (os.getuid(), os.getgid()):
+                    os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(file.fileno(), before.st_mode & 0o777)
             file.flush()
             os.fsync(file.fileno())
         Path(beside).replace(path)

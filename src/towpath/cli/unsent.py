@@ -63,12 +63,12 @@ class Unsent:
         Of a file that is all there is, what it is called is printed as if it had been sent.
         """
         asks = self.insists or several or not self.always
-        for source, dest, error in sources:
+        for source, dest, error, goes in sources:
             if error is not None:
                 yield Found(source, dest or "", error=error)
                 continue
             top = walk.top(source, dest)
-            found = walk.files(source, dest)
+            found = (each for each in walk.files(source, dest) if not goes(each.path))
             if top is not None and nameless(top) is None:
                 yield from self._below(found, f"{top}/")
             elif asks:

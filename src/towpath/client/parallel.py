@@ -93,6 +93,7 @@ class Crew:
         self._short = False  # a line is wanted that is not to be had
         self._short_at = float("-inf")  # when that was so last
         self._kept = extent.total
+        self._keeping = False  # for good, if that failed
         self._changed = threading.Condition()
         self._carriers: list[threading.Thread] = []
         self._working: set[Attempt] = set()
@@ -118,7 +119,8 @@ class Crew:
         for carrier in self._carriers:
             carrier.join()
         self._report(meter)
-        self._keep(keep)
+        if not self._keeping:  # a disk that failed says so once, and of bytes that it lost
+            self._keep(keep)
         if self._failure is not None:
             raise self._failure
 
@@ -181,7 +183,9 @@ class Crew:
         with self._changed:
             extent = self._safe()
         if extent.total != self._kept:
+            self._keeping = True
             keep(extent)
+            self._keeping = False
             with self._changed:
                 self._kept = extent.total
                 self._changed.notify_all()
