@@ -11,6 +11,7 @@ import click
 
 from towpath.cli.carry import Job, News, at_once, carry
 from towpath.cli.destination import insist_on_words
+from towpath.cli.effort import Effort
 from towpath.cli.keyfiles import opening_options, opens
 from towpath.cli.landing import Folder
 from towpath.cli.listed import listed
@@ -82,6 +83,7 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
             caller,
             lambda client: _planned(client, wanted, filled),
             overwrite=said["overwrite"] or update,
+            effort=Effort(limit=said["limit"]),
         )
     if folder:
         Path(target).mkdir(parents=True, exist_ok=True)
