@@ -1,8 +1,8 @@
 """What can be set, as frozen values: read once, at the start, and handed on piece by piece.
 
-Order: flag, then TOWPATH_* of the environment, then STREAMING_*, then the TOML file,
-then what the caller found kept elsewhere, then the default. No other file reads the environment. Sizes are written as `core.amount` says, times as
-500ms, 30s, 24h or 7d.
+Order: flag, then TOWPATH_* of the environment, then STREAMING_*, then the TOML file, then what the
+caller found kept elsewhere, then the default. No other file reads the environment. Sizes are
+written as `core.amount` says, times as 500ms, 30s, 24h or 7d.
 """
 
 from __future__ import annotations

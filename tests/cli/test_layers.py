@@ -135,10 +135,10 @@ def test_what_is_kept_is_the_users_own_and_the_working_folder_counts_before(
 
 
 def test_a_server_reads_its_table_in_each_file(here: Path, mine: Path, machine: Path) -> None:
-    machine.write_text('[server]\nhost = "0.0.0.0"\nport = 1\nlog_level = "error"\n')
+    machine.write_text('[server]\nhost = "::1"\nport = 1\nlog_level = "error"\n')
     mine.write_text("[server]\nport = 2\n")
     here.write_text("[server]\nport = 3\n")
-    assert server_settings() == {"host": "0.0.0.0", "port": 3, "log_level": "error"}
+    assert server_settings() == {"host": "::1", "port": 3, "log_level": "error"}
 
 
 @pytest.mark.parametrize("name", ["host", "data", "tokens", "hook", "anonymous_anywhere"])

@@ -1,7 +1,8 @@
 """What the command line keeps between calls: settings, and one token for each server.
 
-Rules: settings are lines of the files that `layers` finds, tokens are files of their own below tokens/; both are for
-their owner alone, and a token that others can read is not used; files are replaced whole.
+Rules: settings are lines of the files that `layers` finds, tokens are files of their own below
+tokens/; all that is written is for its owner alone, and a token that others can read is not used;
+files are replaced whole.
 """
 
 from __future__ import annotations
