@@ -67,6 +67,17 @@ def test_a_streaming_variable_counts_more_than_the_file(
     assert load({}, file=tmp_path / "t.toml", environment=False).uploads == 7
 
 
+def test_what_is_kept_counts_before_the_defaults_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "t.toml").write_text("uploads = 7\n")
+    kept = {"uploads": 9, "workers": 3}
+    told = load({}, file=tmp_path / "t.toml", kept=kept)
+    assert (told.uploads, told.workers) == (7, 3)
+    monkeypatch.setenv("STREAMING_MAX_CONCURRENT_UPLOADS", "5")
+    assert load({}, kept=kept).uploads == 5
+
+
 @pytest.mark.parametrize("value", ["many", "-1", "1e9", "0x10", "1_000", "\u0661"])
 def test_a_streaming_variable_that_is_no_number_is_refused(
     monkeypatch: pytest.MonkeyPatch, value: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -246,21 +246,28 @@ def server(
     )
 
 
-def serve(*, config: Path | None = None, **flags: object) -> int:
-    """Run a server until it is told to stop; return the exit code.
+def serve(
+    *, config: Path | None = None, kept: Mapping[str, object] | None = None, **flags: object
+) -> int:
+    """Run a server until it is told to stop; return the exit code. `kept`: see settings.load.
 
     Raises SettingsError, StoreBusy, StoreError, LedgerError before it listens.
     """
-    settings = load(flags, file=config)
+    settings = load(flags, file=config, kept=kept)
     _allow_files()
     configure(settings.log_level, settings.log_format)
     run(server(settings, announce=_announce))
     return 0
 
 
-def rebuild_ledger(*, config: Path | None = None, **flags: object) -> Rebuilt:
-    """Add to the ledger every object whose manifest it does not know. The server must not run."""
-    settings = load(flags, file=config)
+def rebuild_ledger(
+    *, config: Path | None = None, kept: Mapping[str, object] | None = None, **flags: object
+) -> Rebuilt:
+    """Add to the ledger every object whose manifest it does not know. The server must not run.
+
+    `kept`: see settings.load.
+    """
+    settings = load(flags, file=config, kept=kept)
     store, ledger = open_data(settings, SystemClock())
     try:
         return rebuild(store, ledger)

@@ -1,8 +1,8 @@
 """What can be set, as frozen values: read once, at the start, and handed on piece by piece.
 
-Order: flag, then TOWPATH_* of the environment, then STREAMING_*, then the TOML file, then the
-default. No other file reads the environment. Sizes are written as `core.amount` says, times as
-500ms, 30s, 24h or 7d.
+Order: flag, then TOWPATH_* of the environment, then STREAMING_*, then the TOML file, then what the
+caller found kept elsewhere, then the default. No other file reads the environment. Sizes are
+written as `core.amount` says, times as 500ms, 30s, 24h or 7d.
 """
 
 from __future__ import annotations
@@ -125,10 +125,17 @@ class Settings:
 
 
 def load(
-    flags: Mapping[str, object], *, file: Path | None = None, environment: bool = True
+    flags: Mapping[str, object],
+    *,
+    file: Path | None = None,
+    kept: Mapping[str, object] | None = None,
+    environment: bool = True,
 ) -> Settings:
-    """The settings. `flags` that are None were not given. Raises SettingsError."""
-    given: dict[str, object] = {}
+    """The settings. `flags` that are None were not given. Raises SettingsError.
+
+    `kept`: what files that nobody named say; it counts before the defaults only.
+    """
+    given: dict[str, object] = dict(kept or {})
     if file is not None:
         given.update(_from_file(file))
     if environment:
@@ -155,7 +162,7 @@ def _from_file(file: Path) -> dict[str, object]:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"The settings file {file} cannot be read.",
-            why=str(error),
+            why=f"{str(error).rstrip('.')}.",
             todo="Correct it, or name another with --config.",
         ) from error
 

@@ -61,6 +61,7 @@ def environment(
     for name in ("TOKEN", "TOKEN_FILE", "CA", "CERT", "CERT_KEY", "PROXY"):
         monkeypatch.delenv(f"TOWPATH_{name}", raising=False)
     monkeypatch.setattr("towpath.client.retry._FIRST", 0.001)
+    monkeypatch.setattr("towpath.cli.layers.MACHINE", tmp_path / "etc" / "config.toml")
     return given
 
 

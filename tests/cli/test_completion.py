@@ -129,7 +129,9 @@ def test_every_command_has_a_page_and_pages_name_one_another(run: Run, tmp_path:
         assert all(f"{each.replace(chr(92), '')}.1" in pages for each in related), name
 
 
-@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+@pytest.mark.skipif(
+    shutil.which("groff") is None, reason="LOUD: no page was read by groff: install groff"
+)
 def test_groff_reads_every_page_without_a_warning(run: Run, tmp_path: Path) -> None:
     run("man", "--to", tmp_path)
     ran = subprocess.run(

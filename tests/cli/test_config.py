@@ -30,7 +30,7 @@ def test_every_setting_is_shown_with_where_it_comes_from(
     text = ran.out.replace(server.url, "http://127.0.0.1:54321/")
     snapshot("config", text.replace(str(tmp_path), "/here"))
     found = {record["name"]: record for record in run("config", "--json").records("setting")}
-    assert (found["parallel"]["value"], found["parallel"]["origin"]) == ("7", "config.toml")
+    assert (found["parallel"]["value"], found["parallel"]["origin"]) == ("7", str(file))
     assert found["url"]["origin"] == "TOWPATH_URL"
     assert (found["retries"]["value"], found["retries"]["origin"]) == ("10", "default")
 
@@ -48,7 +48,7 @@ def test_a_setting_counts_where_nothing_else_is_said(
         monkeypatch.setenv("TOWPATH_URL", other.url)
         assert run("ls").out == "there\n"
         ran = run("config", "set", "url", server.url)
-        assert "TOWPATH_URL is set, and counts before the file." in ran.err
+        assert "TOWPATH_URL says it, too, and counts before" in ran.err
 
 
 def test_settings_of_transfers_are_used_too(
@@ -129,7 +129,7 @@ def test_a_new_settings_file_has_every_setting_and_changes_none(run: Run) -> Non
     chosen = re.sub(r"(?m)^# (\w+ = (?!\"\"))", r"\1", text)  # every default that says something
     path.write_text(chosen)
     origins = {each["name"]: each["origin"] for each in run("config", "--json").records("setting")}
-    assert (origins["parallel"], origins["progress"]) == ("config.toml", "config.toml")
+    assert (origins["parallel"], origins["progress"]) == (str(path), str(path))
     assert all(f"# {name} = " in text for name in SETTINGS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -132,7 +133,9 @@ def test_verify_tells_of_damage_that_the_server_found(run: Run, live: Served, fi
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are plainer elsewhere")
 @pytest.mark.skipif(not shutil.which("sha256sum"), reason="sha256sum is needed to read the list")
-@pytest.mark.parametrize("name", ["a\nb", "a\\b", "a\\nb", "plain", "a  b", "a\rb"])
+@pytest.mark.parametrize(
+    "name", ["a\nb", "a\\b", "a\\nb", "plain", "a  b", "a\rb", "a\x1b[1mb", "\x7f\t"]
+)
 def test_hash_writes_lists_that_sha256sum_reads(run: Run, tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.write_text("x")
@@ -145,3 +148,43 @@ def test_hash_writes_lists_that_sha256sum_reads(run: Run, tmp_path: Path, name: 
         check=False,
     )
     assert said.returncode == 0, (lines, said)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("sha256sum"),
+    reason="LOUD: no list with a name that is no text was read: run on Linux, install coreutils",
+)
+def test_a_list_has_the_bytes_of_a_name_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"a\xff\x1b")).write_text("x")
+    program = '"$0" -m towpath hash -a sha-256 a* | sha256sum --check --strict'
+    said = subprocess.run(
+        ["sh", "-c", program, sys.executable],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path("src").absolute())},
+        capture_output=True,
+        check=False,
+    )
+    assert said.returncode == 0, said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such terminals there")
+def test_a_name_steers_no_terminal_by_its_digest(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    import pty  # noqa: PLC0415 - only there
+
+    (tmp_path / "a\x1b[1mb").write_text("x")
+    terminal, end = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "towpath", "hash", "-a", "md5", tmp_path / "a\x1b[1mb"],
+            env={**os.environ, **environment},
+            stdout=end,
+            check=True,
+        )
+        shown = os.read(terminal, 4096)
+    finally:
+        os.close(terminal)
+        os.close(end)
+    assert b"a\\x1b[1mb" in shown
+    assert b"\x1b" not in shown

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.cli.conftest import Run
 from tests.cli.test_resume import SIZE, stopped
 from tests.client.fake import FakeServer
+from tests.web.running import Served
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Snapshot = Callable[[str, str], None]
@@ -65,3 +66,50 @@ def test_rm_says_what_it_would_remove(run: Run, server: FakeServer) -> None:
     ran = run("rm", "a", "b", "--dry-run")
     assert (ran.code, ran.out) == (3, "a  10 B\n")
     assert run("ls").out == "a\n"
+
+
+def test_put_sums_up_what_is_there_and_what_is_to_go(
+    run: Run, live: Served, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, length in (("one", 1024), ("two", 3072)):
+        (folder / name).write_bytes(b"1" * length)
+    run("put", folder)
+    (folder / "three").write_bytes(b"3" * 2048)
+    ran = run("put", folder, "--dry-run")
+    assert "Would upload 1 file, 2.0 KiB; 4.0 KiB is on the server already.\n" in ran.err
+    (summary,) = run("put", folder, "--dry-run", "--json").records("summary")
+    assert (summary["planned"], summary["bytes"]) == (1, 2048)
+    assert (summary["same"], summary["bytes_there"]) == (2, 4096)
+
+
+def test_put_counts_chunks_only_where_their_size_is_known(
+    run: Run, server: FakeServer, big: Path
+) -> None:
+    assert "Chunks: their number is not known" in run("put", big, "--dry-run").err
+    ran = run("put", big, "--dry-run", "--chunk-size", "8MiB")
+    assert "Chunks: at least 3 of at most 8.0 MiB.\n" in ran.err
+    ran = run("put", big, "--dry-run", "--compress")
+    assert "Chunks: about 5 of 4.0 MiB.\n" in ran.err
+    (summary,) = run("put", big, "--dry-run", "--compress", "--json").records("summary")
+    assert (summary["chunks"], summary["chunk_size"]) == (5, 4 * 1024 * 1024)
+    (summary,) = run("put", big, "--dry-run", "--json").records("summary")
+    assert (summary["chunks"], summary["chunk_size"]) == (None, None)
+
+
+def test_the_time_is_told_only_where_a_limit_tells_it(
+    run: Run, server: FakeServer, big: Path
+) -> None:
+    assert "Time: not known before.\n" in run("put", big, "--dry-run").err
+    limited = ("put", big, "--dry-run", "--limit", "100KB")
+    assert "Time: at least 3 min 20 s by --limit.\n" in run(*limited).err
+    (summary,) = run(*limited, "--json").records("summary")
+    assert summary["least_seconds"] == 200
+    for less in (("--compress",), ("--delta",), ("--limit", "08:00,1M 20:00,off")):
+        assert "Time: not known before.\n" in run(*limited, *less).err
+    timetable = run(*limited, "--limit", "08:00,50KB 20:00,200KB")
+    assert "Time: at least 1 min 40 s by --limit.\n" in timetable.err
+    server.add("a", bytes(200_000))
+    ran = run("get", "a", f"{big.parent}/new", "--dry-run", "--limit", "100KB")
+    assert "Time: at least 2.0 s by --limit.\n" in ran.err

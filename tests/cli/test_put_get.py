@@ -225,3 +225,23 @@ def test_a_chunk_is_as_long_as_was_said_in_decimal_or_in_binary_units(
 def test_a_chunk_of_nothing_is_refused(run: Run, server: FakeServer, big: Path) -> None:
     ran = run("put", big, "--chunk-size", "0")
     assert (ran.code != 0, "chunk_size cannot be 0" in ran.err, server.requests) == (True, True, [])
+
+
+@pytest.mark.parametrize("flag", ["--update", "--preserve"])
+def test_a_failure_that_passes_does_not_end_a_download_that_looks_first(
+    run: Run, server: FakeServer, tmp_path: Path, flag: str
+) -> None:
+    server.add("a", b"1" * 10)
+    server.fail("GET", "status")
+    ran = run("get", "a", f"{tmp_path}/new", flag)
+    assert (ran.code, server.faults, (tmp_path / "new").read_bytes()) == (0, [], b"1" * 10)
+
+
+def test_a_failure_that_stays_ends_the_one_that_was_looked_for(
+    run: Run, server: FakeServer, tmp_path: Path
+) -> None:
+    server.add("a", b"1")
+    server.add("b", b"2")
+    server.fail("GET", "status")
+    ran = run("get", "a", "b", f"{tmp_path}/", "--update", "--retries", "0")
+    assert (ran.code, ran.out) == (3, f"{tmp_path}/b\n")

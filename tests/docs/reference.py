@@ -33,7 +33,10 @@ def settings_page() -> str:
     return (
         "# Settings\n\n"
         "Written from `settings.py`. A setting is a flag, a variable `TOWPATH_<NAME>`, or a line\n"
-        "of the TOML file of `--config`; the first that says something counts. Sizes are written\n"
+        "of the TOML file of `--config`; the first that says something counts. Without `--config`\n"
+        "the table `[server]` of [the usual files](../guide/running-a-server.md#settings) counts,\n"
+        "of which `towpath.toml` in the working folder may set `port`, `log_level` and\n"
+        "`log_format`. Sizes are written\n"
         "as `8MiB` or `8M` (8 x 1024 x 1024 bytes) or `8MB` (8,000,000), times as `500ms`, `30s`,\n"
         "`24h` or `7d`.\n\n"
         "| setting | default | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"

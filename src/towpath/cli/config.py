@@ -9,14 +9,14 @@ import re
 
 import click
 
+from towpath.cli.layers import config_file
 from towpath.cli.options import output_options
 from towpath.cli.output import Output
 from towpath.cli.stored import (
     SETTINGS,
     canonical,
     change_setting,
-    config_file,
-    read_settings,
+    kept_settings,
     servers,
     write_whole,
 )
@@ -32,7 +32,9 @@ _PASSWORD = re.compile(r"(?<=://)[^/@]+(?=@)")
 def config(context: click.Context, as_json: bool) -> None:
     """Show every setting, its value and where that comes from.
 
-    A flag counts before the environment, that before the settings file, that before the default.
+    A flag counts before the environment, that before towpath.toml in the working folder, that
+    before your settings file, that before /etc/towpath/config.toml, that before the default. The
+    file of the working folder may set progress, parallel, retries, chunk_size and limit.
     """
     if context.invoked_subcommand is not None:
         return
@@ -47,8 +49,8 @@ def config(context: click.Context, as_json: bool) -> None:
 def show(output: Output, origins: bool) -> None:
     """Show every setting and its value.
 
-    With --origin as `towpath config` alone: a variable of the environment, the settings file, or
-    the default. Secrets are named, never shown.
+    With --origin as `towpath config` alone: a variable of the environment, a file, or the
+    default. Secrets are named, never shown.
     """
     _show(output, origins=origins)
 
@@ -125,9 +127,8 @@ def set_one(output: Output, name: str, value: str) -> None:
     change_setting(name, value)
     shown, origin = found(name)
     output.record("setting", name=name, value=shown or None, origin=origin)
-    overruled = SETTINGS[name].variable
-    if overruled and variable(overruled):
-        output.say(f"{overruled} is set, and counts before the file.")
+    if origin != str(config_file()):
+        output.say(f"{origin} says it, too, and counts before {config_file()}.")
 
 
 @config.command("unset")
@@ -153,9 +154,8 @@ def found(name: str) -> tuple[str, str]:
     setting = SETTINGS[name]
     if setting.variable and (value := variable(setting.variable)):
         return _PASSWORD.sub("***", value), setting.variable
-    kept = read_settings()
-    if name in kept:
-        return _PASSWORD.sub("***", str(kept[name])), config_file().name
+    if kept := kept_settings().get(name):
+        return _PASSWORD.sub("***", str(kept.value)), str(kept.origin)
     return setting.default, "default"
 
 

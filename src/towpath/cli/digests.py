@@ -65,7 +65,7 @@ def hash_files(output: Output, paths: tuple[str, ...], algorithms: tuple[str, ..
             continue
         output.record("digests", path=path, length=length, digests=found)
         for name, value in found.items():
-            output.line(_line(path, value if len(wanted) == 1 else f"{name:<9}  {value}"))
+            output.as_named(_line(path, value if len(wanted) == 1 else f"{name:<9}  {value}"))
     return _code(codes, len(paths))
 
 

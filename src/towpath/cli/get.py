@@ -11,6 +11,7 @@ import click
 
 from towpath.cli.carry import Job, News, at_once, carry
 from towpath.cli.destination import insist_on_words
+from towpath.cli.effort import Effort
 from towpath.cli.keyfiles import opening_options, opens
 from towpath.cli.landing import Folder
 from towpath.cli.listed import listed
@@ -18,7 +19,7 @@ from towpath.cli.named import insist_on_names
 from towpath.cli.options import Caller, limit_option, many_options, transfer_options
 from towpath.cli.plan import DRY_RUN, plan_downloads
 from towpath.cli.pour import pour
-from towpath.cli.same import is_same, same_options, there
+from towpath.cli.same import is_same, looked_up, same_options
 from towpath.cli.select import Selecting, rules_given, selection_options
 from towpath.client.attributes import apply
 from towpath.client.location import local_name
@@ -82,6 +83,7 @@ def get(caller: Caller, names: tuple[str, ...], **said: Any) -> int:  # noqa: AN
             caller,
             lambda client: _planned(client, wanted, filled),
             overwrite=said["overwrite"] or update,
+            effort=Effort(limit=said["limit"]),
         )
     if folder:
         Path(target).mkdir(parents=True, exist_ok=True)
@@ -159,8 +161,13 @@ def _jobs(client: Client, names: list[str], filled: Folder, keep: Taking) -> Ite
             if nothing is not None:
                 yield _job(name, filled.root, None, nothing, keep)
             continue
-        known = there(client, name) if keep.preserve or filled.update else None
-        target = filled.root
+        target, known = filled.root, None
+        if keep.preserve or filled.update:
+            try:
+                known = looked_up(client, name, retries=keep.retries)
+            except TowpathError as error:
+                yield _job(name, target, None, error, keep)
+                continue
         path = target if not target.endswith("/") else f"{target}{local_name(name)}"
         if filled.update and known and is_same(known, path, checksum=filled.checksum):
             keep.caller.output.say(f"{name} left out: it is here.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from towpath.cli.layers import server_settings
 from towpath.cli.options import output_options
 from towpath.cli.output import Output
 
@@ -30,7 +31,7 @@ def rebuild(output: Output, data: Path | None, config: Path | None) -> int:
     """
     from towpath.assemble import rebuild_ledger
 
-    done = rebuild_ledger(config=config, data=data)
+    done = rebuild_ledger(config=config, kept={} if config else server_settings(), data=data)
     output.line(f"{done.added} objects added, {done.known} known already.")
     for at in done.unreadable:
         output.say(f"towpath: {at}: Its manifest is missing or damaged. The bytes were left alone.")

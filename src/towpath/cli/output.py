@@ -37,6 +37,12 @@ class Output:
         if not self.as_json:
             _tell(printable(text))
 
+    def as_named(self, text: str) -> None:
+        """Data with the names of files here, which a program gets byte by byte as they are."""
+        if self.as_json:
+            return
+        _tell(printable(text) if sys.stdout.isatty() else os.fsencode(text))
+
     def record(self, kind: str, **fields: object) -> None:
         """Data for programs; nothing without --json."""
         if self.as_json:
@@ -67,10 +73,15 @@ class Output:
         return code
 
 
-def _tell(text: str) -> None:
+def _tell(text: str | bytes) -> None:
     """A line on stdout. Raises StoreFull, TransferError if it is a file that takes none."""
     try:
-        print(text, flush=True)
+        if isinstance(text, bytes):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text + b"\n")
+            sys.stdout.buffer.flush()
+        else:
+            print(text, flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:

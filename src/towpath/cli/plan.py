@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from towpath.cli.amounts import size
+from towpath.cli.effort import Effort
 from towpath.cli.exits import OK, PARTLY
 from towpath.cli.options import Caller
 from towpath.client.progress import Direction
@@ -21,6 +22,7 @@ from towpath.errors import NameConflict, NotFound, TowpathError, TransferError
 
 if TYPE_CHECKING:
     from towpath.cli.select import Found
+    from towpath.cli.unsent import Unsent
     from towpath.client import Client
 
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -29,8 +31,8 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, 
 class _Plan:
     """Says what would be done, and sums up."""
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, caller: Caller, effort: Effort) -> None:
+        self._caller, self._effort = caller, effort
         self._notebook = Notebook(state_folder())
         self._count = self._bytes = self._there = 0
         self._codes: list[int] = []
@@ -41,6 +43,7 @@ class _Plan:
         there = min(note.offset, length) if note else 0
         self._count, self._bytes = self._count + 1, self._bytes + length
         self._there += there
+        self._effort.add(length, length - there)
         output = self._caller.output
         output.record(
             "plan",
@@ -58,18 +61,27 @@ class _Plan:
         """One file that could not be carried."""
         self._codes.append(self._caller.output.error(error, about=about))
 
-    def end(self, verb: str) -> int:
-        """Sum up; the exit code."""
-        output = self._caller.output
+    def end(self, direction: Direction, *, same: int = 0, same_bytes: int = 0) -> int:
+        """Sum up; the exit code. `same`: files that are there already, with so many bytes."""
+        output, there = self._caller.output, self._there + same_bytes
         output.record(
             "summary",
             done=0,
             failed=len(self._codes),
             planned=self._count,
             bytes=self._bytes - self._there,
+            same=same,
+            bytes_there=there,
+            **self._effort.record(),
         )
         files = "1 file" if self._count == 1 else f"{self._count} files"
-        output.say(f"Would {verb} {files}, {size(self._bytes - self._there)}.")
+        where = "on the server" if direction is Direction.UPLOAD else "here"
+        more = f"; {size(there)} is {where} already" if there else ""
+        output.say(f"Would {direction} {files}, {size(self._bytes - self._there)}{more}.")
+        if self._count and direction is Direction.UPLOAD:
+            output.say(f"Chunks: {self._effort.chunks()}.")
+        if self._count:
+            output.say(f"Time: {self._effort.time()}.")
         if not self._codes:
             return OK
         return PARTLY if self._count or len(set(self._codes)) > 1 else self._codes[0]
@@ -84,12 +96,12 @@ class _Plan:
             return None
 
 
-def plan_uploads(caller: Caller, files: Iterable[Found]) -> int:
-    """Say what `put` would do with these files."""
+def plan_uploads(caller: Caller, files: Iterable[Found], unsent: Unsent, *, effort: Effort) -> int:
+    """Say what `put` would do with these files, which `unsent` has looked through."""
     from towpath.client.location import absolute, name_for
     from towpath.client.opened import open_source
 
-    plan = _Plan(caller)
+    plan = _Plan(caller, effort)
     for found in files:
         path = absolute(found.path)
         error: TowpathError | None = found.error
@@ -107,16 +119,20 @@ def plan_uploads(caller: Caller, files: Iterable[Found]) -> int:
             continue
         name = name_for(found.name or None, Path(path).name)
         plan.add(Direction.UPLOAD, path, name, length)
-    return plan.end("upload")
+    return plan.end(Direction.UPLOAD, same=unsent.same, same_bytes=unsent.same_bytes)
 
 
 def plan_downloads(
-    caller: Caller, names: Callable[[Client], Iterable[tuple[str, str]]], *, overwrite: bool
+    caller: Caller,
+    names: Callable[[Client], Iterable[tuple[str, str]]],
+    *,
+    overwrite: bool,
+    effort: Effort,
 ) -> int:
     """Say what `get` would do with these names, each with its path or `folder/` here."""
     from towpath.client.location import absolute, local_name
 
-    plan = _Plan(caller)
+    plan = _Plan(caller, effort)
     with caller.client() as client:
         for name, target in names(client):
             try:
@@ -130,7 +146,7 @@ def plan_downloads(
                 plan.add(Direction.DOWNLOAD, path, name, _length(client, name))
             except TowpathError as error:
                 plan.refuse(error, name)
-    return plan.end("download")
+    return plan.end(Direction.DOWNLOAD)
 
 
 def _length(client: Client, name: str) -> int:

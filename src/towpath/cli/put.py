@@ -15,6 +15,7 @@ import click
 
 from towpath.cli.carry import Begin, Job, News, at_once, carry
 from towpath.cli.destination import once, split_destination
+from towpath.cli.effort import Effort
 from towpath.cli.exits import among
 from towpath.cli.files_from import List, check_list, list_options
 from towpath.cli.keyfiles import CODING, locks, sealing_options
@@ -101,7 +102,8 @@ def put(caller: Caller, paths: tuple[str, ...], **said: Any) -> int:  # noqa: AN
             unsent = _unsent(client, keep, later=detached)
             found = _wanted(unsent, walk, sources)
             if said["dry_run"]:
-                return among(plan_uploads(caller, found), unsent.same)
+                code = plan_uploads(caller, found, unsent, effort=_effort(keep, said))
+                return among(code, unsent.same)
             return among(detach(caller, found, keep, said), unsent.same)
     client = caller.client(
         connections=said["connections"],
@@ -206,6 +208,19 @@ def metadata(pairs: tuple[str, ...]) -> dict[str, str]:
             raise click.UsageError(f"--meta {pair}: write KEY=VALUE.")
         found[key] = value
     return found
+
+
+def _effort(keep: Sending, said: dict[str, Any]) -> Effort:
+    """What counts how much work the files are."""
+    from towpath.client.coded import coding_of
+
+    coding = coding_of(keep.compress, keep.encrypt)
+    return Effort(
+        limit=said["limit"],
+        chunk_size=said["chunk_size"],
+        level=coding.level if coding else None,
+        delta=keep.delta,
+    )
 
 
 def _jobs(files: Iterator[Found], keep: Sending) -> Iterator[Job]:

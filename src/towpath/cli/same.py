@@ -7,6 +7,7 @@ damaged object, and whatever cannot be told, is carried.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,7 @@ import click
 
 from towpath.client.attributes import is_as_new
 from towpath.client.coded import LENGTH, NOTED
-from towpath.errors import NotFound
+from towpath.errors import NotFound, TowpathError
 
 if TYPE_CHECKING:
     from towpath.client import Client, NameRecord
@@ -47,6 +48,18 @@ def there(client: Client, name: str) -> NameRecord | None:
         return client.stat(name)
     except NotFound:
         return None
+
+
+def looked_up(client: Client, name: str, *, retries: int) -> NameRecord | None:
+    """The same, over failures that pass. Raises what `retries` in a row did not cure."""
+    from towpath.client.retry import Patience
+
+    patience = Patience(retries)
+    while True:
+        try:
+            return there(client, name)
+        except TowpathError as error:
+            time.sleep(patience.after(error))
 
 
 def is_same(known: NameRecord, path: str, *, checksum: bool) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from towpath.cli.layers import server_settings
 from towpath.cli.options import output_options
 from towpath.cli.output import Output
 
@@ -57,17 +58,24 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--max-length", metavar="SIZE", help="The longest upload that is taken, as 2TiB.")
 @click.option("--lifetime", metavar="TIME", help="When an idle upload ends; 24h by default.")
 @click.option("--memory", metavar="SIZE", help="For all bodies at once; 256MiB by default.")
-@click.option("--config", type=_FILE, help="A TOML file with these and further settings.")
+@click.option(
+    "--config",
+    type=_FILE,
+    help="A TOML file with these and further settings, in place of the usual files.",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--log-format", type=click.Choice(["text", "json"]))
 @output_options
 def serve(_output: Output, **options: object) -> int:
     """Start a server, and serve until Ctrl-C or SIGTERM.
 
-    Every option can also be set as TOWPATH_ and its name, such as TOWPATH_PORT.
+    Every option can also be set as TOWPATH_ and its name, such as TOWPATH_PORT, or in the table
+    [server] of your settings file or the machine's. towpath.toml in the working folder may set
+    port, log_level and log_format there.
     """
     from towpath.assemble import serve as run
 
     config = options.pop("config")
+    kept = {} if config else server_settings()
     said = {name: value for name, value in options.items() if value is not None}
-    return run(config=config if isinstance(config, Path) else None, **said)
+    return run(config=config if isinstance(config, Path) else None, kept=kept, **said)

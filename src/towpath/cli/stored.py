@@ -1,7 +1,8 @@
 """What the command line keeps between calls: settings, and one token for each server.
 
-Rules: settings are lines of config.toml, tokens are files of their own below tokens/; both are for
-their owner alone, and a token that others can read is not used; files are replaced whole.
+Rules: settings are lines of the files that `layers` finds, tokens are files of their own below
+tokens/; all that is written is for its owner alone, and a token that others can read is not used;
+files are replaced whole.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from urllib.parse import quote, unquote
 
 import click
 
+from towpath.cli.layers import (
+    SERVER,
+    config_file,
+    layers,
+    parsed,
+    read_text,
+    refuse_here,
+)
 from towpath.cli.options import DEFAULT_URL, FILE, Rate, Size
 from towpath.cli.show import WAYS
 from towpath.client.surroundings import config_folder
@@ -25,12 +34,16 @@ _LONGEST = 240  # bytes of a file's name
 
 
 class Setting(NamedTuple):
-    """A default that the user can change. `variable` of the environment counts before the file."""
+    """A default that the user can change. `variable` of the environment counts before the files.
+
+    `here`: the file of the working folder, which may be a stranger's, may say it, too.
+    """
 
     kind: click.ParamType[Any]
     default: str
     meaning: str
     variable: str = ""
+    here: bool = False
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -40,37 +53,43 @@ SETTINGS: Mapping[str, Setting] = {
     "cert": Setting(FILE, "", "a certificate to show", "TOWPATH_CERT"),
     "cert_key": Setting(FILE, "", "its key", "TOWPATH_CERT_KEY"),
     "proxy": Setting(click.STRING, "", "an HTTP proxy, or none", "TOWPATH_PROXY"),
-    "progress": Setting(click.Choice(WAYS), "auto", "how progress is shown"),
-    "parallel": Setting(click.IntRange(1, 64), "4", "transfers at once"),
-    "retries": Setting(click.IntRange(0), "10", "failures in a row that are borne"),
-    "chunk_size": Setting(Size(), "", "bytes of one request"),
-    "limit": Setting(Rate(), "", "bytes a second", "TOWPATH_LIMIT"),
+    "progress": Setting(click.Choice(WAYS), "auto", "how progress is shown", here=True),
+    "parallel": Setting(click.IntRange(1, 64), "4", "transfers at once", here=True),
+    "retries": Setting(click.IntRange(0), "10", "failures in a row that are borne", here=True),
+    "chunk_size": Setting(Size(), "", "bytes of one request", here=True),
+    "limit": Setting(Rate(), "", "bytes a second", "TOWPATH_LIMIT", here=True),
 }
 
 
-def config_file() -> Path:
-    """Where settings are."""
-    return config_folder() / "config.toml"
+class Kept(NamedTuple):
+    """What files say of a setting. `origin`: the file."""
+
+    value: str | int
+    origin: Path
+
+
+def kept_settings() -> dict[str, Kept]:
+    """What the files say, each setting from the one that counts first. Raises SettingsError."""
+    found: dict[str, Kept] = {}
+    for layer in layers():
+        said = _checked_all(layer.said, layer.file)
+        if layer.is_here:
+            refuse_here((name for name in said if not SETTINGS[name].here), layer.file)
+        for name, value in said.items():
+            found.setdefault(name, Kept(value, layer.file))
+    return found
 
 
 def read_settings() -> dict[str, Any]:
-    """What the file says. Raises SettingsError naming what is wrong with it."""
-    file = config_file()
-    try:
-        text = file.read_text("utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"The settings in {file} cannot be read.", why=f"{error}.", todo="Correct the file."
-        ) from error
-    return _parsed(text, file)
+    """The values alone, as commands get them for defaults. Raises SettingsError."""
+    return {name: kept.value for name, kept in kept_settings().items()}
 
 
 def change_setting(name: str, value: str | None) -> None:
     """Keep a setting, or with None leave it to its default. Raises SettingsError."""
     file = config_file()
-    kept = read_settings()
+    whole = parsed(read_text(file) or "", file)
+    kept = _checked_all(whole, file)
     setting = SETTINGS.get(name)
     if setting is None:
         raise _unknown(name)
@@ -83,11 +102,13 @@ def change_setting(name: str, value: str | None) -> None:
         kept[name] = wanted if isinstance(setting.kind, click.IntRange) else value
     line = re.compile(rf"^\s*(?:{name}|\"{name}\"|'{name}')\s*=")
     before = file.read_text("utf-8").splitlines() if file.exists() else []
-    lines = [each for each in before if not line.match(each)]
+    tables = next((at for at, each in enumerate(before) if each.lstrip().startswith("[")), None)
+    lines = [each for each in before[:tables] if not line.match(each)]
     if name in kept:
         lines.append(f"{name} = {_toml(kept[name])}")
+    lines += before[tables:] if tables is not None else []
     text = "\n".join([*lines, ""])
-    if _parsed(text, file) != kept:
+    if parsed(text, file) != {**{one: whole[one] for one in whole if one not in SETTINGS}, **kept}:
         raise SettingsError(
             f"{file} cannot be changed.",
             why="It is written in a way that this command does not write.",
@@ -174,15 +195,9 @@ def _token_file(url: str) -> Path:
     return config_folder() / "tokens" / name
 
 
-def _parsed(text: str, file: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(
-            f"The settings in {file} cannot be read.", why=f"{error}.", todo="Correct the file."
-        ) from error
+def _checked_all(said: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """The settings of the command line among what a file says. Raises SettingsError."""
+    found = {name: value for name, value in said.items() if name != SERVER}
     for name, value in found.items():
         if name not in SETTINGS:
             raise _unknown(name, file)

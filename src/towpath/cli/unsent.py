@@ -54,6 +54,7 @@ class Unsent:
     retries: int
     later: bool = False
     same: int = 0
+    same_bytes: int = 0  # of these files here
     _blind: bool = False  # names cannot be seen
     _notes: dict[tuple[str, str], Note] | None = None  # of earlier runs, by path and name
 
@@ -182,6 +183,9 @@ class Unsent:
     def _leave(self, found: Found, known: NameRecord) -> None:
         """It is there; if a kill hid the answer, nothing is left to be done about it."""
         self.same += 1
+        if found.link is None:
+            with suppress(OSError):  # it went just now
+                self.same_bytes += found.size or Path(found.path).stat().st_size
         if note := self._note_of(found):
             Notebook(state_folder()).remove(note.id)
         self.output.record("same", direction="upload", name=known.path, path=found.path)

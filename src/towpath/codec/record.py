@@ -127,7 +127,7 @@ class KeyRecord:
             if any(not 0 < len(wraps) <= MOST_WRAPS for wraps in keys):
                 raise ValueError("it has a key with too many wraps")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            why = f"{type(error).__name__}: {error}"[:200]
+            why = f"{type(error).__name__}: {error}"[:200] + "."
             raise Unreadable("The record of a file's keys cannot be read.", why=why) from error
         return cls(file_id=file_id, keys=keys)
 

@@ -272,7 +272,7 @@ def connect(
     except ImportError as error:
         raise SettingsError(
             "The ledger's database driver is missing.",
-            why=str(error),
+            why=f"{error}.",
             todo="Install it: pip install psycopg",
         ) from error
 
@@ -291,7 +291,7 @@ def translate(dialect: Dialect, error: Exception, what: str) -> TowpathError:
         translated = LedgerError(what, why="All its connections are in use.", todo="Try again.")
     else:
         translated = LedgerError(
-            what, why=f"{type(error).__name__}: {error}", todo="This is a mistake in Towpath."
+            what, why=f"{type(error).__name__}: {error}.", todo="This is a mistake in Towpath."
         )
     translated.__cause__ = error
     return translated

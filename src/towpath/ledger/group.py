@@ -122,7 +122,7 @@ class GroupCommit:
 def _broken(error: BaseException) -> LedgerError:
     broken = LedgerError(
         "The commit was given up.",
-        why=f"Who did it met {type(error).__name__}: {error}",
+        why=f"Who did it met {type(error).__name__}: {error}.",
         todo="Read the rows again to see what holds.",
     )
     broken.__cause__ = error

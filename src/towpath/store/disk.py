@@ -23,7 +23,7 @@ _FULL = {
 
 def refusal(error: OSError, what: str, *, written: int | None = None) -> StoreError:
     """The error to raise for `error`, which happened while doing `what`."""
-    why = f"({errno.errorcode.get(error.errno or 0, 'unknown')}: {error.strerror})"
+    why = f"{error.strerror} ({errno.errorcode.get(error.errno or 0, 'unknown')})."
     if error.errno in _FULL:
         return StoreFull(_FULL[error.errno], why=f"{what} {why}", written=written)
     if error.errno == errno.EROFS:

@@ -61,7 +61,7 @@ class LocalStore:
         self._read_only = ""
         self._closed = False
         now = clock.now() if clock else time.time_ns() // 1_000_000
-        with _said("The data directory cannot be used."):
+        with _said(f"The data directory {root} cannot be used."):
             self._dir = DataDir(root, now=now, durable=self._strict)
         self._held = HeldUploads(idle_files, self._open_upload, self._settle)
 

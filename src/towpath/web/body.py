@@ -111,4 +111,4 @@ def _copy_next(blocks: Iterator[memoryview]) -> bytes:
     try:
         return bytes(next(blocks, b""))
     except OSError as error:
-        raise StoreError("The object cannot be read.", why=str(error)) from error
+        raise StoreError("The object cannot be read.", why=f"{error}.") from error

@@ -72,7 +72,9 @@ def _secrets(settings: Settings) -> tuple[bytes, ...]:
         return read_secrets(settings.signing_secrets.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, Malformed) as error:
         raise SettingsError(
-            f"The secrets in {settings.signing_secrets} cannot be read.", why=str(error)
+            f"The secrets in {settings.signing_secrets} cannot be read.",
+            why=f"{str(error).rstrip('.')}.",
+            todo="Write one whsec_ secret a line.",
         ) from error
 
 

@@ -155,12 +155,12 @@ def read_tokens(file: Path) -> dict[str, Token]:
         tokens = {str(entry["id"]): _token(entry) for entry in entries}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(
-            f"The token file {file} cannot be read.", why=str(error), todo="Correct it."
+            f"The token file {file} cannot be read.", why=f"{error}.", todo="Correct it."
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SettingsError(
             f"A token in {file} is not complete.",
-            why=f"{type(error).__name__}: {error}",
+            why=f"{type(error).__name__}: {error}.",
             todo="Make tokens with `towpath token new`.",
         ) from error
     if len(tokens) != len(entries) or any("_" in key or not key for key in tokens):

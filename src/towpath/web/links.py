@@ -139,7 +139,7 @@ def read_keys(file: Path) -> dict[str, bytes]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(
             f"The file {file} of keys for links cannot be read.",
-            why=str(error),
+            why=f"{error}.",
             todo="Correct it.",
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -31,7 +31,7 @@ class LocalSocket:
             self._identity = _identity(path)
         except OSError as error:
             self.socket.close()
-            raise _cannot_be_used(path, str(error)) from error
+            raise _cannot_be_used(path, f"{error}.") from error
         except SettingsError:
             self.socket.close()
             raise

@@ -82,7 +82,7 @@ def read(status: int, body: bytes) -> Answer:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadAnswer(
             "The answer cannot be read.",
-            why=f"{type(error).__name__}: {error}"[:200],
+            why=f"{type(error).__name__}: {error}"[:200] + ".",
             todo="Look whether that address is a Towpath server's.",
         ) from error
 
