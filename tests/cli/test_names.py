@@ -65,6 +65,7 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(run: Run, tmp_path: Pat
     word, token_id, secret = ran.out.strip().split("_", 2)
     first, second = tomllib.loads(file.read_text())["token"]
     assert word == "tow"
+    assert first.pop("created").endswith("Z")
     assert first == {
         "id": token_id,
         "sha256": hashlib.sha256(secret.encode()).hexdigest(),
