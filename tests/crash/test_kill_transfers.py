@@ -83,7 +83,7 @@ def dice_kills(dice: random.Random, kind: Kind, way: str) -> list[Kill]:
     More has passed by then than all of them allow to travel again; the first of several may be
     early, when nothing can be asked.
     """
-    again, end = kind.again(way), kind.length - 2 * MIB
+    again, end = kind.again(way), kind.length - 8 * MIB
     count = dice.randint(1, min(3, (end - 2 * MIB) // again))
     places = sorted(dice.sample(range(count * again + MIB, end), count))
     if count > 1 and dice.random() < 0.3:
