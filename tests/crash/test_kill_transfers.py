@@ -32,6 +32,7 @@ from towpath.testing.wire import Connection, Wire, threaded
 MIB = 1024 * 1024
 CONNECTIONS = 4
 RATE = 24 * MIB  # bytes a second of a connection: kills are to strike amid many
+LAST = 8 * MIB  # bytes before the end: a kill that comes later may find that all is there
 FAST, IN_A_PORTION, PORTIONS = 10, 10, 10
 RUNS = 5  # of the client at most
 NAME = "big.bin"
@@ -62,7 +63,7 @@ def coded(put: str, get: str = "") -> Kind:
 
 
 KINDS = {  # chunks that come plain are as long as the client likes
-    "plain": Kind(72 * MIB, MIB, 8 * MIB, CONNECTIONS, ("--chunk-size", "1MiB")),
+    "plain": Kind(80 * MIB, MIB, 8 * MIB, CONNECTIONS, ("--chunk-size", "1MiB")),
     "compressed": coded("--compress"),
     "encrypted": coded("--key-file key", "--key-file key"),
     "both": coded("--compress --recipient me.pub", "--key-file me"),
@@ -83,7 +84,7 @@ def dice_kills(dice: random.Random, kind: Kind, way: str) -> list[Kill]:
     More has passed by then than all of them allow to travel again; the first of several may be
     early, when nothing can be asked.
     """
-    again, end = kind.again(way), kind.length - 8 * MIB
+    again, end = kind.again(way), kind.length - LAST
     count = dice.randint(1, min(3, (end - 2 * MIB) // again))
     places = sorted(dice.sample(range(count * again + MIB, end), count))
     if count > 1 and dice.random() < 0.3:
@@ -93,7 +94,7 @@ def dice_kills(dice: random.Random, kind: Kind, way: str) -> list[Kill]:
 
 def late_kill(dice: random.Random, kind: Kind, way: str) -> list[Kill]:
     """One of the client, late."""
-    at = dice.randrange(kind.again(way) + MIB, kind.length - 2 * MIB)
+    at = dice.randrange(kind.again(way) + MIB, kind.length - LAST)
     return [Kill(at, dice.choice(OF_CLIENT))]
 
 

@@ -167,8 +167,11 @@ def servers() -> list[str]:
     return sorted(unquote(file.name) for file in (config_folder() / "tokens").glob("http*"))
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Replace a file by one that only its owner reads, whole or not at all."""
+def write_whole(file: Path, text: str, *, as_before: bool = False) -> None:
+    """Replace a file by one that only its owner reads, whole or not at all.
+
+    `as_before`: the file is there, and owner and permissions stay.
+    """
     import tempfile
 
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -176,6 +179,11 @@ def write_whole(file: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             out.write(text)
+            if as_before and os.name == "posix":
+                before = file.stat()
+                if (before.st_uid, before.st_gid) != (os.getuid(), os.getgid()):
+                    os.fchown(out.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(out.fileno(), before.st_mode & 0o777)
             out.flush()
             os.fsync(out.fileno())
         Path(beside).replace(file)

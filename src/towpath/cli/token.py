@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ import click
 from towpath.cli.aliases import Aliased
 from towpath.cli.options import output_options
 from towpath.cli.output import Output
+from towpath.cli.stored import write_whole
 from towpath.client.progress import rfc3339
 from towpath.errors import NotFound, SettingsError
 
@@ -120,7 +120,7 @@ def revoke(output: Output, file: str, ids: tuple[str, ...]) -> None:
                     todo=f"`towpath token list {file}` lists their ids.",
                 )
         rest = [entry for entry in entries if entry.get("id") not in ids]
-        _replace(path, _without(text, ids, rest, file))
+        write_whole(path, _without(text, ids, rest, file), as_before=True)
     for token_id in dict.fromkeys(ids):
         output.record("revoked", id=token_id, subject=known[token_id])
         output.say(f"Revoked {token_id}, which {known[token_id]} had.")
@@ -182,25 +182,6 @@ def _id_of(block: str) -> str | None:
     except (tomllib.TOMLDecodeError, KeyError, ValueError, TypeError):
         return None
     return str(entry.get("id"))
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a file whole; owner and permissions stay, since a server reads it."""
-    before = path.stat()
-    handle, beside = tempfile.mkstemp(prefix=".tokens-", dir=path.parent)  # made with mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            if os.name == "posix":
-                if (before.st_uid, before.st_gid) != (os.getuid(), os.getgid()):
-                    os.fchown(file.fileno(), before.st_uid, before.st_gid)
-                os.fchmod(file.fileno(), before.st_mode & 0o777)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
 
 
 def _unusable(path: Path, error: Exception) -> SettingsError:
