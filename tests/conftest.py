@@ -1,8 +1,11 @@
 """What every test gets: an event loop that nobody blocks, and a seed that belongs to the commit.
 
+What a file of tests leaves open fails that file.
+
 TOWPATH_TEST_COMMAND replaces the program that whole-program tests start.
 """
 
+import gc
 import os
 import shlex
 import signal
@@ -80,6 +83,13 @@ def unblocked_loop() -> Iterator[None]:
             if name in found.functions:
                 found.functions[name].can_block_in("towpath/web/token_file.py", "get")
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_open() -> Iterator[None]:
+    """Let what a file of tests left open fail it, not the test that runs when it is collected."""
+    yield
+    gc.collect()
 
 
 def _seed(config: pytest.Config) -> int:

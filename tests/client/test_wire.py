@@ -183,6 +183,19 @@ def test_idle_connections_are_used_again_and_stale_ones_replaced(server: FakeSer
     peer.done_with()
 
 
+def test_a_connection_that_is_in_use_when_all_are_closed_is_closed_after_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = Peer(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        with peer.open("GET", peer.api("server")) as exchange:
+            line, _ = listener.accept()
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            peer.done_with()
+            assert exchange.reply().ok
+        with line, line.makefile("rb") as heard:
+            line.settimeout(10)
+            assert heard.read().startswith(b"GET /api/v1/server HTTP/1.1\r\n")  # and then the end
+
+
 def test_json_that_is_none_is_a_bad_answer() -> None:
     with pytest.raises(errors.BadAnswer):
         Reply(200, {}, b"<html>").json()

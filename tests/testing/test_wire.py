@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -134,6 +135,21 @@ def test_a_wire_works_within_a_loop_of_the_test() -> None:
 
     with echoing() as echo:
         assert asyncio.run(main(echo.port)) == b"hello"
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_who_connects_while_the_wire_ends_is_hung_up_on(steps: int) -> None:
+    async def main(port: int) -> socket.socket:
+        async with Wire("127.0.0.1", port) as wire:
+            await asyncio.sleep(0)  # it listens
+            sock = dial(wire)
+            for _ in range(steps):  # of the loop, while which it is accepted
+                await asyncio.sleep(0)
+        return sock
+
+    with echoing() as echo, asyncio.run(main(echo.port)) as sock:
+        gc.collect()  # a socket that the wire lost is told of here
+        assert read_all(sock)[0] == b""
 
 
 def test_an_error_of_the_body_leaves_the_wire_as_it_is() -> None:

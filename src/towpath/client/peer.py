@@ -94,6 +94,47 @@ class Exchange:
         self._done(self._connection, self.current is not None and self.current.is_reusable)
 
 
+class _Idle:
+    """Connections that wait for their next request; asked from several threads at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Origin, Connection]] = []
+        self._closed = False
+
+    def take(self, origin: Origin) -> Connection | None:
+        """One that leads there and is whole, the one used last first; None if there is none."""
+        while True:
+            with self._lock:
+                mine = [pair for pair in self._waiting if pair[0] == origin]
+                if not mine:
+                    return None
+                pair = mine[-1]
+                self._waiting.remove(pair)
+            connection = pair[1]
+            if time.monotonic() - connection.idle_since < _IDLE_SECONDS and not connection.is_stale:
+                return connection
+            connection.close()
+
+    def give(self, origin: Origin, connection: Connection) -> None:
+        """Keep it for a while; after `close`, or if there are too many, one is closed at once."""
+        connection.idle_since = time.monotonic()
+        with self._lock:
+            self._waiting.append((origin, connection))
+            full = self._closed or len(self._waiting) > _IDLE
+            spare = self._waiting.pop(0) if full else None
+        if spare is not None:
+            spare[1].close()
+
+    def close(self) -> None:
+        """Close them all, and from now on each that comes back."""
+        with self._lock:
+            self._closed = True
+            waiting, self._waiting = self._waiting, []
+        for _, connection in waiting:
+            connection.close()
+
+
 class Peer:
     """A Towpath (or, for uploads, any tus 1.0 server) at `url`."""
 
@@ -113,8 +154,7 @@ class Peer:
         self._token = _sendable(token)
         trust = Trust(ca, cert, cert_key)
         self._dialer = Dialer(trust, timeout=timeout, proxy=proxy)
-        self._idle: list[tuple[Origin, Connection]] = []
-        self._lock = threading.Lock()
+        self._idle = _Idle()
         self._pace = FREE
         self._options: dict[str, Mapping[str, str]] = {}  # of all that share the connections
 
@@ -141,7 +181,7 @@ class Peer:
         """The same server, over connections of its own, where no wait is longer than that."""
         other = self.paced(FREE)
         other._dialer = self._dialer.hurried(seconds)  # noqa: SLF001 - a copy of ourselves
-        other._idle = []  # noqa: SLF001
+        other._idle = _Idle()  # noqa: SLF001
         return other
 
     def api(self, *segments: str, **query: object) -> str:
@@ -170,10 +210,10 @@ class Peer:
             head["Content-Length"] = str(length)
         if self._token and origin == self.origin:
             head["Authorization"] = f"Bearer {self._token}"
-        connection = self._take(origin) or self._dialer.dial(origin)
+        connection = self._idle.take(origin) or self._dialer.dial(origin)
 
         def done(used: Connection, reusable: bool) -> None:
-            self._give(origin, used) if reusable else used.close()
+            self._idle.give(origin, used) if reusable else used.close()
 
         try:
             connection.request(method, target, head.items(), check, self._pace)
@@ -230,33 +270,8 @@ class Peer:
         return None
 
     def done_with(self) -> None:
-        """Close the idle connections."""
-        with self._lock:
-            idle = self._idle.copy()
-            self._idle.clear()
-        for _, connection in idle:
-            connection.close()
-
-    def _take(self, origin: Origin) -> Connection | None:
-        with self._lock:
-            mine = [pair for pair in self._idle if pair[0] == origin]
-            if not mine:
-                return None
-            pair = mine[-1]
-            self._idle.remove(pair)
-        connection = pair[1]
-        if time.monotonic() - connection.idle_since < _IDLE_SECONDS and not connection.is_stale:
-            return connection
-        connection.close()
-        return self._take(origin)
-
-    def _give(self, origin: Origin, connection: Connection) -> None:
-        connection.idle_since = time.monotonic()
-        with self._lock:
-            self._idle.append((origin, connection))
-            spare = self._idle.pop(0) if len(self._idle) > _IDLE else None
-        if spare is not None:
-            spare[1].close()
+        """Close the idle connections; one that is still in use is closed once it has been."""
+        self._idle.close()
 
 
 def _sendable(token: str | None) -> str | None:

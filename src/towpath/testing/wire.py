@@ -85,7 +85,8 @@ class Wire:
         self._size(self._listener)
         self.port = self._listener.getsockname()[1]
         self._tasks = await asyncio.TaskGroup().__aenter__()
-        self._accepting = self._tasks.create_task(self._accept())
+        # Not sock_accept: if it is cancelled as somebody connects, their socket is lost.
+        self.loop.add_reader(self._listener, self._accept)
         return self
 
     async def __aexit__(
@@ -96,7 +97,7 @@ class Wire:
     ) -> None:
         """Close everything; the connections that live are reset."""
         self._closing = True
-        self._accepting.cancel()
+        self.loop.remove_reader(self._listener)
         for connection in list(self.live.values()):
             connection.sever(Fault.RESET)
         try:
@@ -165,11 +166,13 @@ class Wire:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.socket_bytes)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.socket_bytes)
 
-    async def _accept(self) -> None:
-        while True:
-            near, _ = await self.loop.sock_accept(self._listener)
-            self._tasks.create_task(self._carry(near, self.opened))
-            self.opened += 1
+    def _accept(self) -> None:
+        try:
+            near, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # whoever it was has gone
+            return
+        self._tasks.create_task(self._carry(near, self.opened))
+        self.opened += 1
 
     async def _carry(self, near: socket.socket, number: int) -> None:
         with near, socket.socket(socket.AF_INET) as far:
