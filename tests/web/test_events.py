@@ -44,6 +44,8 @@ def test_an_upload_is_heard_of_from_its_creation_to_its_end(served: Served) -> N
         assert (created.data["length"], created.data["received"]) == (6, 0)
         tus.patch(path, 0, b"abc")
         progress = listener.until("progress")[-1]
+        while not progress.data["durable"]:  # a beat may tell of it before that
+            progress = listener.until("progress")[-1]
         assert (progress.data["offset"], progress.data["durable"]) == (3, 3)
         tus.patch(path, 3, b"def")
         done = listener.until("completed")[-1]
@@ -130,16 +132,14 @@ def test_a_long_chunk_is_heard_of_at_least_twice_a_second(served: Served) -> Non
             for _ in range(30):
                 line.send(bytes(KIB))
                 time.sleep(seconds / 30)  # the sender's pace is what is tested
+            took = time.monotonic() - began
             assert line.answer().status == 460
-        moved: list[Heard] = []
-        events = listener.events()
-        while not moved or moved[-1].data["received"] < size * 0.8:
-            moved.append(next(events))
-        took = moved[-1].at - began
-    tus.ask("DELETE", path, {"Tus-Resumable": "1.0.0"})
-    assert 2 <= (len(moved) + 1) / took <= 4, [each.data["received"] for each in moved]
-    assert {each.data["durable"] for each in moved} == {0}
-    assert size / seconds / 3 < moved[-1].data["bytes_per_second"] < size / seconds * 3
+        tus.ask("DELETE", path, {"Tus-Resumable": "1.0.0"})
+        heard = listener.until("cancelled")
+    moved = [each.data for each in heard if 0 < each.data["received"] < size]
+    assert 2 * took - 1 <= len(moved) + 1 <= 4 * took + 1, (moved, took)
+    assert {each["durable"] for each in moved} == {0}
+    assert size / took / 3 < moved[-1]["bytes_per_second"] < size / took * 3
 
 
 def test_nobody_hears_of_what_belongs_to_others(guarded: Served) -> None:

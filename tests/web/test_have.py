@@ -104,6 +104,7 @@ def shape(answer: Answer) -> Any:
     text = json.dumps([answer.status, sorted(answer.fields.items()), answer.body.decode()])
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", "TIME", text)
     text = re.sub(r"team/[a-h]{12}|team%2F[a-h]{12}|\bdGVhb[\w=+/]*", "NAME", text)
+    text = re.sub(r"max-age=\d+", "max-age=SECONDS", text)
     text = re.sub(r"[0-9a-f]{64}|[\w+/]{43}=", "DIGEST", text)
     return re.sub(r"(?<![0-9a-z])([0-9a-z]{31}|[0-9a-f]{16})(?![0-9a-z])", "ID", text)
 

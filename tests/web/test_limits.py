@@ -37,7 +37,7 @@ def test_a_stop_wakes_whoever_waits(serve: Any, way: str) -> None:
         source.stop()
         source.stop()
         result = serving.result()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < PATIENCE / 2  # without it, a minute
         assert (result.ending, result.body) == ("stopped", b"x" * MIB)
         answer = client.answer()
         assert answer.status == 400
@@ -84,7 +84,7 @@ def test_a_stop_wakes_a_thread_within_a_read(way: str, monkeypatch: pytest.Monke
             began = time.monotonic()
             source.stop()
             assert await reading == 0
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < PATIENCE / 2
             assert source.ending is Ending.STOPPED
             if way == "direct":
                 source.close()
@@ -228,9 +228,9 @@ def test_a_large_head_behind_a_request_is_refused_after_its_answer(serve: Any) -
 @pytest.mark.parametrize("begun", [b"GET / HTTP/1.1\r\nHost: x\r\n", b"G"])
 def test_a_head_must_come_in_time(serve: Any, begun: bytes) -> None:
     serving = serve(head_seconds=0.5)
+    began = time.monotonic()
     with serving.connect() as client:
         client.send(begun)
-        began = time.monotonic()
         stop = threading.Event()
 
         def drip() -> None:
@@ -243,9 +243,11 @@ def test_a_head_must_come_in_time(serve: Any, begun: bytes) -> None:
         if len(begun) > 1:
             thread = threading.Thread(target=drip)
             thread.start()
-        assert_problem(client.answer(), 408)
-        assert 0.3 < time.monotonic() - began < 3
-        stop.set()
+        try:
+            assert_problem(client.answer(), 408)
+            assert 0.49 < time.monotonic() - began < PATIENCE / 2
+        finally:
+            stop.set()
     with serving.connect() as client:
         client.head("/")
         assert client.answer().status == 200

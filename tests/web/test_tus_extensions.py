@@ -104,7 +104,7 @@ def test_a_creation_that_is_cut_off_keeps_the_bytes_that_came(tus: Tus) -> None:
 
 
 def test_a_creation_whose_body_falls_silent_is_told_its_address(house: House, tus: Tus) -> None:
-    hasty = Tus(house.get(tus.served.kind, idle_seconds=0.2))
+    hasty = Tus(house.get(tus.served.kind, idle_seconds=1.0))
     line = Line(hasty.served)
     line.send_head("POST", "/files/", {**CHUNK, "Upload-Length": 1000, "Content-Length": 1000})
     line.send(b"x" * 400)
