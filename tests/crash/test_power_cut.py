@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -13,14 +15,14 @@ import pytest
 from towpath.testing.pattern import Pattern
 from towpath.testing.powercut import Disk, why_not
 from towpath.testing.rawhttp import Gone
-from towpath.testing.rawtus import RawTus
+from towpath.testing.rawtus import Patch, RawTus
 from towpath.testing.server import Server, towpath_serve
 
 STAND_IN = (sys.executable, str(Path(__file__).parents[1] / "testing" / "stand_in.py"))
 KIB, MIB = 1024, 1024 * 1024
 LENGTH = 40 * MIB  # of each upload
 SENDERS = 3
-STILL = 1.0  # seconds without an answer, after which a stopped server has none on its way
+STILL = 1.0  # seconds after which a server that was stopped has no answer on its way any more
 
 pytestmark = [
     pytest.mark.loopmount,
@@ -44,17 +46,27 @@ class Sender:
         self.chunk = chunk
         self.path = tus.create(LENGTH)
         self.acknowledged = 0
+        self.patch: Patch | None = None
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self) -> None:
-        """Send until the end, or until the server stands still."""
+        """Send until the end, or until `end`."""
         try:
             while self.acknowledged < LENGTH:
                 length = min(self.chunk, LENGTH - self.acknowledged)
-                answer = self.tus.patch(self.path, self.acknowledged, length)
-                self.acknowledged = answer.number("upload-offset")
-        except (TimeoutError, OSError, Gone):
+                with self.tus.open_patch(self.path, self.acknowledged, length) as self.patch:
+                    self.patch.send(length)
+                    self.acknowledged = self.patch.answer().number("upload-offset")
+        except (OSError, Gone):
             pass  # the server was stopped: what is acknowledged stands
+
+    def end(self) -> None:
+        """Wait for what a server that was stopped had answered before, then hang up."""
+        while self.thread.is_alive():
+            self.thread.join(STILL)
+            if self.patch is not None:
+                with contextlib.suppress(OSError):  # it was closed just now
+                    self.patch.line.socket.shutdown(socket.SHUT_RDWR)
 
 
 def strict(disk: Disk, program: Sequence[str], *options: str) -> Server:
@@ -77,16 +89,17 @@ def lost_by_a_cut(
     with Disk(directory, kind) as disk, strict(disk, program, *options) as server:
         senders = []
         for number in range(SENDERS):
-            tus = RawTus(server.url, pattern=Pattern(number), timeout=STILL)
+            tus = RawTus(server.url, pattern=Pattern(number))
             senders.append(Sender(tus, dice.choice([64 * KIB, 256 * KIB, 1 * MIB])))
         place = dice.randrange(1 * MIB, LENGTH // 2)
         for sender in senders:
             sender.thread.start()
         while max(sender.acknowledged for sender in senders) < place:
+            assert any(sender.thread.is_alive() for sender in senders)
             senders[0].thread.join(0.001)
         server.stop()
         for sender in senders:
-            sender.thread.join()
+            sender.end()
         with disk.cut() as after:
             server.kill()
             with strict(after, program, *options) as again:

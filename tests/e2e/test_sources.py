@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 import zipfile
@@ -22,6 +21,7 @@ import pytest
 
 from towpath import errors
 from towpath.client import Client
+from towpath.testing.plan import Fault, seeded
 from towpath.testing.server import Server
 from towpath.testing.wire import Wire, threaded
 
@@ -77,25 +77,16 @@ def test_a_stream_outlives_the_server(server: Server, client: Client, kind: str)
 
 @contextmanager
 def breaking(server: Server, seed: int, state: Path) -> Iterator[Client]:
-    """A client whose line to the server is cut again and again."""
-    draw, over = Random(seed), threading.Event()
-
-    def cut() -> None:
-        while not over.wait(draw.uniform(0.02, 0.2)):
-            wire.sever()
-
-    with threaded(Wire("127.0.0.1", server.port)) as wire:
+    """A client whose every connection to the server is cut, within its first 4 MiB."""
+    plan = seeded(seed, [Fault.RESET], 4 * 2**20)
+    with threaded(Wire("127.0.0.1", server.port, plan=plan)) as wire:
         host, port = wire.address
-        cutter = threading.Thread(target=cut)
-        cutter.start()
-        try:
-            with Client(f"http://{host}:{port}", state_dir=state, retries=200) as client:
-                yield client
-        finally:
-            over.set()
-            cutter.join()
+        with Client(f"http://{host}:{port}", state_dir=state, retries=200) as client:
+            yield client
+    assert wire.opened > len(DATA) // (4 * 2**20)
 
 
+@pytest.mark.timeout(120)
 def test_a_line_that_breaks_at_random_loses_and_doubles_nothing(
     server: Server,
     client: Client,

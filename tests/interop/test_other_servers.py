@@ -6,6 +6,7 @@ does not, and gets it by one. Neither knows digests of a whole, so what they hav
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import signal
@@ -78,7 +79,7 @@ def over(wire: Wire, client: Program, at: int) -> bool:
 
 def finals(server: Server) -> list[str]:
     """The ids of what was joined."""
-    with sqlite3.connect(f"{server.data}.db") as known:
+    with contextlib.closing(sqlite3.connect(f"{server.data}.db")) as known:
         query = "SELECT upload_id FROM uploads WHERE concat_partial_ids IS NOT NULL AND completed"
         return [str(row[0]) for row in known.execute(query)]
 
@@ -152,7 +153,7 @@ def test_cancelling_terminates_the_parts(joining: Server, large: Path, tmp_path:
         transfer = client.upload(large, "d/")
         assert any(progress.sent_bytes >= 4 * MIB for progress in transfer)
         transfer.cancel()
-    with sqlite3.connect(f"{joining.data}.db") as known:
+    with contextlib.closing(sqlite3.connect(f"{joining.data}.db")) as known:
         assert known.execute("SELECT count(*) FROM uploads").fetchone() == (0,)
 
 

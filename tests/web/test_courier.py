@@ -75,9 +75,9 @@ async def test_who_does_not_answer_in_time_is_not_waited_for(ear: Receiver) -> N
     ear.answers = slow
     began = time.monotonic()
     with pytest.raises(Unanswered) as silent:
-        await post(ear.url, seconds=0.3)
+        await post(ear.url, seconds=2)
     never.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9
     assert silent.value.reached
 
 

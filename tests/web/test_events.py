@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.listening import Heard, stream
+from tests.web.listening import stream
 from tests.web.running import PATIENCE, House, Served, running
 from tests.web.talk import CHUNK, Gone, Line, Tus, metadata, require_problem
 from tests.web.tokens import token, write_tokens

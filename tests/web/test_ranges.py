@@ -71,13 +71,14 @@ def test_a_range_reads_its_upload_from_the_ledger_once(
     read: list[str] = []
 
     def counted(store: Store, ledger: Ledger, frontiers: Frontiers, key: str, *, now: int) -> Live:
-        read.append(key)
+        if key == mine:  # other servers of this process have their own to look at
+            read.append(key)
         return take_up(store, ledger, frontiers, key, now=now)
 
-    key = ranger.new(LENGTH)
+    mine = ranger.new(LENGTH)
     monkeypatch.setattr("towpath.engine.engine.take_up", counted)
-    assert ranger.put(key, *span_of(parts(4)[2]), total=LENGTH).status == 200
-    assert read == [key]
+    assert ranger.put(mine, *span_of(parts(4)[2]), total=LENGTH).status == 200
+    assert read == [mine]
 
 
 def test_many_connections_write_one_upload_at_once(client: Ranger) -> None:
