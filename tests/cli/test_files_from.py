@@ -199,7 +199,7 @@ def test_a_list_takes_the_memory_of_some_of_its_names() -> None:
         assert wrong == count
         return peak
 
-    assert most(20_000) < most(2_000) + 200_000
+    assert most(20_000) < most(2_000) + 1_000_000  # the names alone have 3,800,000 more
 
 
 def test_what_is_known_again_is_bounded(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
