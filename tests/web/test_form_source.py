@@ -165,4 +165,4 @@ def test_no_more_is_held_than_what_is_read_ahead() -> None:
         assert source.ending is Ending.WHOLE
         return peak
 
-    assert run(receive()) < 1024 * 1024  # of 8 MiB; other threads of the process hold something, too
+    assert run(receive()) < 1024 * 1024  # of 8 MiB; other threads hold something, too
