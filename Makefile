@@ -56,8 +56,9 @@ check: setup  ## style, types, layers, budgets: all that needs no running
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q tests/tidy
 
-# Tests that share no machine-wide thing and measure nothing: several processes run them at once.
-APART := $(wildcard $(addprefix tests/,cli client codec core docs e2e engine fuzz ledger protocol store testing uds3 web))
+# Tests that share no machine-wide thing and measure nothing: several processes run them at once,
+# in this order, so that the longest files are not the last ones.
+APART := $(wildcard $(addprefix tests/,testing docs cli client codec core e2e engine fuzz interop ledger protocol store uds3 web))
 PYTEST := $(BIN)/python -m pytest -m "not slow" --ignore=tests/tidy
 
 test: setup setup-system setup-node check  ## check, then the fast tier of the tests
@@ -65,7 +66,7 @@ ifneq ($(findstring tests/,$(ARGS)),)
 	$(PYTEST) $(ARGS)
 else
 	@failed=; set -x; \
-	$(PYTEST) -n logical --maxprocesses 4 --dist loadfile $(APART) $(ARGS) || [ $$? = 5 ] || failed=1; \
+	$(PYTEST) -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(APART) $(ARGS) || [ $$? = 5 ] || failed=1; \
 	$(PYTEST) $(addprefix --ignore=,$(APART)) $(ARGS) || [ $$? = 5 ] || failed=1; \
 	exit $${failed:-0}
 endif
