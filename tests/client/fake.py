@@ -7,6 +7,7 @@ fault is used once, by the first request that it fits.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import socket
 import ssl
@@ -34,6 +35,7 @@ from tests.client.fake_facts import (
 )
 
 BLOCK = 64 * 1024
+HELD = 256 * 1024  # bytes of a body that wait in a socket, so that few pass a `hold`
 
 
 class FakeServer:
@@ -53,7 +55,11 @@ class FakeServer:
         self.digests = self.heeds = True  # conditions of requests for bytes are heeded
         self.moved = threading.Condition()
         self.release = threading.Event()  # ends a `hold`
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._ids = itertools.count()
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, HELD)  # of all it accepts
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(64)
         self._open: set[socket.socket] = set()
         self.port = self._listener.getsockname()[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/"
@@ -89,13 +95,17 @@ class FakeServer:
 
     def add(self, name: str, data: bytes) -> Upload:
         """An object that is there."""
-        upload = Upload(f"u{len(self.uploads)}", len(data), {}, bytearray(data))
+        upload = Upload(f"u{next(self._ids)}", len(data), {}, bytearray(data))
         upload.crc, upload.size, upload.name = crc64nvme(data), len(data), name
         self.uploads[upload.id] = upload
         return upload
 
     def named(self, name: str) -> Upload:
-        return next(upload for upload in self.uploads.values() if upload.name == name)
+        return next(upload for upload in self._all() if upload.name == name)
+
+    def _all(self) -> list[Upload]:
+        """Those of now: other threads may add some while one looks at them."""
+        return list(self.uploads.values())
 
     def count(self, method: str) -> int:
         """Requests of the method; not those that only ask whether ranges are spoken here."""
@@ -216,14 +226,14 @@ class FakeServer:
             key, _, value = pair.partition(" ")
             metadata[key] = base64.b64decode(value).decode()
         length = None if "upload-defer-length" in fields else int(fields["upload-length"])
-        upload = Upload(f"u{len(self.uploads)}", length, metadata)
+        upload = Upload(f"u{next(self._ids)}", length, metadata)
         self.uploads[upload.id] = upload
         return upload
 
     def _finish(self, upload: Upload) -> None:
         if upload.complete and upload.name is None:
             wanted = upload.metadata["name"]
-            taken = {other.name for other in self.uploads.values()}
+            taken = {other.name for other in self._all()}
             upload.name = wanted if wanted not in taken else f"{wanted} (1)"
 
     def _upload(
@@ -238,10 +248,11 @@ class FakeServer:
         if method == "HEAD" and upload.complete and "tus-resumable" not in fields:
             return self._answer(sock, 200, facts(upload), head=True)
         if method == "HEAD":
-            if upload.writer is not None:  # a HEAD ends whoever writes, and waits for it
+            writer = upload.writer  # which may be none in a moment
+            if writer is not None:  # a HEAD ends whoever writes, and waits for it
                 self.release.set()
                 with suppress(OSError):
-                    upload.writer.shutdown(socket.SHUT_RDWR)
+                    writer.shutdown(socket.SHUT_RDWR)
             with upload.busy:
                 pass
             known = standing(upload, digests=self.digests)
@@ -382,11 +393,11 @@ class FakeServer:
         return self._answer(sock, 200, {"Content-Type": "application/json"}, body)
 
     def _names(self) -> Records:
-        named = [upload for upload in self.uploads.values() if upload.name]
+        named = [upload for upload in self._all() if upload.name]
         return {str(upload.name): name_record(upload) for upload in named}
 
     def _open_uploads(self) -> Records:
-        still = [upload for upload in self.uploads.values() if not upload.complete]
+        still = [upload for upload in self._all() if not upload.complete]
         return {upload.id: upload_record(upload) for upload in still}
 
 
