@@ -24,18 +24,16 @@ from awscrt.checksums import crc64nvme
 from tests.client.fake_facts import (
     Fault,
     Hangup,
-    Records,
     Upload,
     digest,
     facts,
-    name_record,
+    listener,
     page,
+    records_of,
     standing,
-    upload_record,
 )
 
 BLOCK = 64 * 1024
-HELD = 256 * 1024  # bytes of a body that wait in a socket, so that few pass a `hold`
 
 
 class FakeServer:
@@ -56,10 +54,7 @@ class FakeServer:
         self.moved = threading.Condition()
         self.release = threading.Event()  # ends a `hold`
         self._ids = itertools.count()
-        self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, HELD)  # of all it accepts
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(64)
+        self._listener = listener()
         self._open: set[socket.socket] = set()
         self.port = self._listener.getsockname()[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/"
@@ -375,10 +370,9 @@ class FakeServer:
         key = unquote(key)
         if kind == "server":
             return self._json(sock, {"version": "0.0-fake"})
-        found = {"names": self._names, "uploads": self._open_uploads}.get(kind)
-        if found is None:
+        records = records_of(kind, self._all())
+        if records is None:
             return self._problem(sock, 404, "not-found", "There is no such thing")
-        records = found()
         if not key:
             return self._json(sock, page(kind, records, query))
         if key not in records:
@@ -391,14 +385,6 @@ class FakeServer:
     def _json(self, sock: socket.socket, found: object) -> bool:
         body = json.dumps(found).encode()
         return self._answer(sock, 200, {"Content-Type": "application/json"}, body)
-
-    def _names(self) -> Records:
-        named = [upload for upload in self._all() if upload.name]
-        return {str(upload.name): name_record(upload) for upload in named}
-
-    def _open_uploads(self) -> Records:
-        still = [upload for upload in self._all() if not upload.complete]
-        return {upload.id: upload_record(upload) for upload in still}
 
 
 @contextmanager

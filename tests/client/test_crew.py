@@ -185,8 +185,7 @@ def test_a_server_that_is_busy_gets_fewer_and_no_retry_is_used_up() -> None:
                 changed.notify_all()
 
     def has_heard() -> bool:
-        """One was refused beside two, or fewer, and nobody's refusal is on its way."""
-        return len(counted) == refused and min(counted, default=4) <= 2
+        return len(counted) == refused and min(counted, default=4) <= 2  # no refusal is under way
 
     def work(attempt: Attempt) -> None:
         nonlocal inside, refused
