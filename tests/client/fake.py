@@ -7,6 +7,7 @@ fault is used once, by the first request that it fits.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import socket
 import ssl
@@ -23,14 +24,13 @@ from awscrt.checksums import crc64nvme
 from tests.client.fake_facts import (
     Fault,
     Hangup,
-    Records,
     Upload,
     digest,
     facts,
-    name_record,
+    listener,
     page,
+    records_of,
     standing,
-    upload_record,
 )
 
 BLOCK = 64 * 1024
@@ -53,7 +53,8 @@ class FakeServer:
         self.digests = self.heeds = True  # conditions of requests for bytes are heeded
         self.moved = threading.Condition()
         self.release = threading.Event()  # ends a `hold`
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._ids = itertools.count()
+        self._listener = listener()
         self._open: set[socket.socket] = set()
         self.port = self._listener.getsockname()[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/"
@@ -89,13 +90,17 @@ class FakeServer:
 
     def add(self, name: str, data: bytes) -> Upload:
         """An object that is there."""
-        upload = Upload(f"u{len(self.uploads)}", len(data), {}, bytearray(data))
+        upload = Upload(f"u{next(self._ids)}", len(data), {}, bytearray(data))
         upload.crc, upload.size, upload.name = crc64nvme(data), len(data), name
         self.uploads[upload.id] = upload
         return upload
 
     def named(self, name: str) -> Upload:
-        return next(upload for upload in self.uploads.values() if upload.name == name)
+        return next(upload for upload in self._all() if upload.name == name)
+
+    def _all(self) -> list[Upload]:
+        """Those of now: other threads may add some while one looks at them."""
+        return list(self.uploads.values())
 
     def count(self, method: str) -> int:
         """Requests of the method; not those that only ask whether ranges are spoken here."""
@@ -216,14 +221,14 @@ class FakeServer:
             key, _, value = pair.partition(" ")
             metadata[key] = base64.b64decode(value).decode()
         length = None if "upload-defer-length" in fields else int(fields["upload-length"])
-        upload = Upload(f"u{len(self.uploads)}", length, metadata)
+        upload = Upload(f"u{next(self._ids)}", length, metadata)
         self.uploads[upload.id] = upload
         return upload
 
     def _finish(self, upload: Upload) -> None:
         if upload.complete and upload.name is None:
             wanted = upload.metadata["name"]
-            taken = {other.name for other in self.uploads.values()}
+            taken = {other.name for other in self._all()}
             upload.name = wanted if wanted not in taken else f"{wanted} (1)"
 
     def _upload(
@@ -238,10 +243,11 @@ class FakeServer:
         if method == "HEAD" and upload.complete and "tus-resumable" not in fields:
             return self._answer(sock, 200, facts(upload), head=True)
         if method == "HEAD":
-            if upload.writer is not None:  # a HEAD ends whoever writes, and waits for it
+            writer = upload.writer  # which may be none in a moment
+            if writer is not None:  # a HEAD ends whoever writes, and waits for it
                 self.release.set()
                 with suppress(OSError):
-                    upload.writer.shutdown(socket.SHUT_RDWR)
+                    writer.shutdown(socket.SHUT_RDWR)
             with upload.busy:
                 pass
             known = standing(upload, digests=self.digests)
@@ -364,10 +370,9 @@ class FakeServer:
         key = unquote(key)
         if kind == "server":
             return self._json(sock, {"version": "0.0-fake"})
-        found = {"names": self._names, "uploads": self._open_uploads}.get(kind)
-        if found is None:
+        records = records_of(kind, self._all())
+        if records is None:
             return self._problem(sock, 404, "not-found", "There is no such thing")
-        records = found()
         if not key:
             return self._json(sock, page(kind, records, query))
         if key not in records:
@@ -380,14 +385,6 @@ class FakeServer:
     def _json(self, sock: socket.socket, found: object) -> bool:
         body = json.dumps(found).encode()
         return self._answer(sock, 200, {"Content-Type": "application/json"}, body)
-
-    def _names(self) -> Records:
-        named = [upload for upload in self.uploads.values() if upload.name]
-        return {str(upload.name): name_record(upload) for upload in named}
-
-    def _open_uploads(self) -> Records:
-        still = [upload for upload in self.uploads.values() if not upload.complete]
-        return {upload.id: upload_record(upload) for upload in still}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+HELD = 256 * 1024  # bytes
 MOMENT = "2026-11-21T08:00:00Z"
 Records = dict[str, dict[str, object]]
 
@@ -54,6 +55,24 @@ def page(kind: str, records: Records, query: dict[str, list[str]]) -> dict[str, 
     keys = [key for key in sorted(records) if key.startswith(prefix) and key > after]
     rows = [records[key] for key in keys[:limit]]
     return {kind: rows, "next": keys[limit - 1] if len(keys) > limit else None}
+
+
+def listener() -> socket.socket:
+    """Listens on a free port; few bytes of a body wait there, so few pass a `hold`."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, HELD)  # of all that it accepts, too
+    made.bind(("127.0.0.1", 0))
+    made.listen(64)
+    return made
+
+
+def records_of(kind: str, uploads: list[Upload]) -> Records | None:
+    """What the API lists of that kind, by its key; None if there is no such kind."""
+    if kind == "names":
+        return {each.name: name_record(each) for each in uploads if each.name}
+    if kind == "uploads":
+        return {each.id: upload_record(each) for each in uploads if not each.complete}
+    return None
 
 
 def name_record(upload: Upload) -> dict[str, object]:

@@ -51,12 +51,14 @@ def test_chunks_come_by_several_connections_and_in_any_order(
     data = MIXED * 4
     (tmp_path / "a").write_bytes(data)
     client.upload(tmp_path / "a", "many", compress="auto", encrypt=[KEY]).result()
-    whole, both = CodedObject.blocks, threading.Barrier(2)
+    whole, both, turn = CodedObject.blocks, threading.Barrier(2), threading.Lock()
     first: list[int] = []
 
     def blocks(self: CodedObject, start: int, end: int, check: Any) -> Iterator[memoryview]:
-        first.append(start)
-        if len(first) <= 2:
+        with turn:
+            first.append(start)
+            number = len(first)
+        if number <= 2:
             both.wait(10)  # a second one is under way
         if start == 0:
             while len(first) < 3:  # and a third begins before the first has brought a byte

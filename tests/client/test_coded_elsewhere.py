@@ -126,7 +126,7 @@ def test_the_first_machine_goes_on_where_another_one_stopped(
     before = stopped(real, first, mixed, name, **PACKED)
     before += stopped(real, state, other, name, **PACKED)
     up = sent(real, first, mixed, name, **PACKED)
-    assert up.resumed_from == 8 * CHUNK
+    assert 7 * CHUNK < up.resumed_from <= 8 * CHUNK  # the last one, which is short, may be there
     assert sum(before) + up.sent_bytes == client.stat(name).length
     assert content(client, name, other) == MIXED
 

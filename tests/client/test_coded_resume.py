@@ -108,11 +108,13 @@ def test_a_gap_is_filled_in_its_place(
 def test_a_pause_keeps_what_is_durable(client: Client, tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(MIXED * 12)
+    client.set_limit(2_000_000)  # so that progress is heard in its middle
     transfer = client.upload(large, "paused", compress="auto", encrypt=[KEY])
     assert any(0 < each.transferred_bytes < len(MIXED) * 12 for each in transfer)
     transfer.pause()
     before = transfer.progress
     assert before.state is TransferState.PAUSED
+    client.set_limit(None)
     transfer.resume()
     assert transfer.result().verified
     client.download("paused", tmp_path / "b", keys=[KEY]).result()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.client.gates import Gate
 from tests.client.links import Steady
 from towpath import errors
 from towpath.client.control import Control, Stop, Stopped
@@ -82,11 +83,12 @@ def test_every_byte_is_carried_once_and_kept() -> None:
 
 
 def test_no_more_connections_than_said_are_under_way() -> None:
-    books = Books()
+    books, three = Books(), Gate(3)
 
     def work(attempt: Attempt) -> None:
         with books:
-            time.sleep(0.01)
+            three()
+            time.sleep(0.01)  # in which one too many would come
             books.carry(attempt)
 
     crew_of(work, connections=3).run(books.meter, books.kept.append)
@@ -171,16 +173,32 @@ def test_a_refusal_ends_it_and_what_was_safe_is_kept() -> None:
 
 
 def test_a_server_that_is_busy_gets_fewer_and_no_retry_is_used_up() -> None:
-    books = Books()
+    books, changed = Books(), threading.Condition()
+    inside = refused = 0
+    counted: list[int] = []
+
+    class Noting(Steady):
+        def busy(self, others: int, now: float) -> None:
+            super().busy(others, now)
+            with changed:
+                counted.append(others)
+                changed.notify_all()
+
+    def has_heard() -> bool:
+        return len(counted) == refused and min(counted, default=4) <= 2  # no refusal is under way
 
     def work(attempt: Attempt) -> None:
-        with books:
-            if books.at_once > 2:
+        nonlocal inside, refused
+        with changed:
+            if inside == 2:
+                refused += 1
                 raise errors.StoreBusy("Later.")
-            time.sleep(0.02)
-            books.carry(attempt)
+            inside += 1
+            assert changed.wait_for(has_heard, 10)
+            inside -= 1
+        books.carry(attempt)
 
-    tuner = Steady(4)
+    tuner = Noting(4)
     crew_of(work, retries=0, tuner=tuner).run(books.meter, books.kept.append)
     assert tuner.connections <= 2
 

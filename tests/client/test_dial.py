@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,27 @@ def test_a_server_without_tls_is_no_server_that_is_silent(tmp_path: Path) -> Non
             Dialer(Trust(), timeout=5, proxy="none").dial(origin)
     assert not raised.value.retryable
     assert "http://" in raised.value.todo
+
+
+@pytest.mark.parametrize("proxied", [False, True], ids=["straight", "by a proxy"])
+def test_who_resets_at_once_is_told_of_as_who_is_silent_and_no_socket_stays(
+    monkeypatch: pytest.MonkeyPatch, proxied: bool
+) -> None:
+    made: list[socket.socket] = []
+    connect = socket.create_connection
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reset(*given: Any) -> socket.socket:
+            made.append(connect(*given))
+            there, _ = server.accept()
+            there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            there.close()
+            return made[-1]
+
+        monkeypatch.setattr(socket, "create_connection", reset)
+        where = f"http://127.0.0.1:{server.getsockname()[1]}"
+        origin, _ = split("http://192.0.2.1" if proxied else where)
+        with pytest.raises(errors.ServerUnreachable, match="Nobody answers at"):
+            Dialer(Trust(), timeout=5, proxy=where if proxied else "none").dial(origin)
+    assert [sock.fileno() for sock in made] == [-1]

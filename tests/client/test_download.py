@@ -1,6 +1,7 @@
 """Downloads: the final name never stands for bytes that were not verified."""
 
 import errno
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -240,3 +241,20 @@ def _folder(tmp_path: Path) -> Path:
     folder = tmp_path / "down"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def test_a_part_that_cannot_be_emptied_is_closed_and_told(
+    carry: Carry, there: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[io.FileIO] = []
+
+    class Broken(io.FileIO):
+        def truncate(self, size: int | None = None) -> int:
+            made.append(self)
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "FileIO", Broken)
+        with pytest.raises(errors.TransferError, match=r"x\.part cannot be written.*Input/output"):
+            carry("download", "docs/big.bin", tmp_path / "x")
+    assert [file.closed for file in made] == [True]

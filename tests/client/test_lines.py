@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.client.gates import Gate
 from towpath.client.control import Control, Stop, Stopped
 from towpath.client.lines import Lines, Share
 from towpath.client.parallel import Attempt, Crew
@@ -146,26 +147,6 @@ class Books:
     def run(self) -> None:
         with self._control.lines.first(self._control.check):
             self.crew.run(self.meter, lambda _: None)
-
-
-class Gate:
-    """Lets nobody through until so many are there at once, and then everybody."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._lock = threading.Lock()
-        self._open = threading.Event()
-        self._here = self.most = 0
-
-    def __call__(self) -> None:
-        with self._lock:
-            self._here += 1
-            self.most = max(self.most, self._here)
-            if self._here >= self._count:
-                self._open.set()
-        assert self._open.wait(10)
-        with self._lock:
-            self._here -= 1
 
 
 def test_two_files_at_once_have_no_more_connections_than_the_client() -> None:

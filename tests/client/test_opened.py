@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -52,3 +53,22 @@ def test_a_folder_and_what_is_not_there_are_told_apart(tmp_path: Path) -> None:
         open_source(str(tmp_path))
     with pytest.raises(errors.NotFound):
         open_source(str(tmp_path / "nothing"))
+
+
+def test_a_file_that_cannot_be_looked_at_is_closed_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"three words here")
+    asked: list[int] = []
+
+    def broken(handle: int) -> os.stat_result:
+        asked.append(handle)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fstat", broken)
+    with pytest.raises(errors.TransferError, match=r"cannot be read.*Input/output error") as raised:
+        open_source(str(tmp_path / "a"))
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(asked[0])  # it is closed, though the error still knows of it
+    assert raised.value.__cause__ is not None

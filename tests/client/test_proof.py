@@ -19,7 +19,7 @@ from towpath.client import Client
 from towpath.client.progress import Direction
 from towpath.client.proof import recognised, remembered
 from towpath.client.resume import Note, Notebook, Source
-from towpath.testing.plan import Lane, Plan
+from towpath.testing.plan import Fault, Lane, Plan
 from towpath.testing.server import Server
 from towpath.testing.wire import Wire, threaded
 
@@ -91,21 +91,22 @@ def test_without_checksums_nobody_can_tell(carry: Carry, server: FakeServer, beg
 def test_ranges_that_were_sent_are_compared_too(tmp_path: Path) -> None:
     path, state = tmp_path / "image", tmp_path / "state"
     path.write_bytes(Random(5).randbytes(24 * MIB))
-    slow = Plan(up=Lane(rate=8 * MIB))
+    stalls = Plan(up=Lane(fault=Fault.STALL, at=3 * MIB))  # so that it is never over
     with (
         Server(tmp_path / "data") as server,
-        threaded(Wire("127.0.0.1", server.port, plan=lambda _: slow)) as wire,
+        threaded(Wire("127.0.0.1", server.port, plan=lambda _: stalls)) as wire,
     ):
-        with Client(f"http://127.0.0.1:{wire.port}", state_dir=state, connections=4) as client:
+        url = f"http://127.0.0.1:{wire.port}"
+        with Client(url, state_dir=state, connections=4, chunk_size=MIB) as client:
             transfer = client.upload(path, "ranges")
-            assert any(each.transferred_bytes >= 8 * MIB for each in transfer)
+            wire.when(lambda: wire.up >= 4 * 3 * MIB).result(20)  # with chunks got through
             transfer.pause()
         (note,) = Notebook(state).all()
         write_in_place(path, note.spans[0][0] + 100, b"something else")
         Notebook(state).write(replace(note, server=f"{server.url}/"))
         wire.plan = lambda _: Plan()
         with (
-            Client(f"http://127.0.0.1:{wire.port}", state_dir=state) as client,
+            Client(url, state_dir=state) as client,
             pytest.raises(errors.SourceChanged, match="other bytes"),
         ):
             client.upload(path, "ranges").result()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.uds3.conftest import MIB, Make, same, write
+from tests.uds3.conftest import MIB, Make, Stalling, same, write
 from towpath.uds3 import (
     OperationStatus,
     Percent,
@@ -115,15 +115,17 @@ def test_other_failures_stand_in_the_result(uds: UnifiedDatabaseStrategy, paper:
 
 
 def test_an_upload_that_was_paused_goes_on_where_it_was(
-    make: Make, large: Path, tmp_path: Path
+    make: Make, stalling: Stalling, large: Path, tmp_path: Path
 ) -> None:
     manager = make(chunk_size=MIB, checkpoint_interval=1)
 
     def pause(progress: Percent) -> None:
-        if progress.transferred_bytes >= 4 * MIB and not progress.is_complete:
+        # More than four chunks are sent one after the other, so four are acknowledged.
+        if progress.transferred_bytes > 4 * MIB and not progress.is_complete:
             manager.pause_operation(progress.operation_id)
 
-    result = manager.upload_large_file(large, "large.bin", progress_callback=pause)
+    with stalling("up", 6 * MIB):
+        result = manager.upload_large_file(large, "large.bin", progress_callback=pause)
     assert (result["status"], result["success"]) == ("paused", False), result
     key = result["operation_id"]
     assert manager.get_progress(key).status is OperationStatus.PAUSED
@@ -140,7 +142,7 @@ def test_an_upload_that_was_paused_goes_on_where_it_was(
 
 
 def test_an_upload_that_is_cancelled_leaves_nothing(
-    make: Make, large: Path, tmp_path: Path
+    make: Make, stalling: Stalling, large: Path, tmp_path: Path
 ) -> None:
     manager = make(chunk_size=MIB)
     before = manager.upload_large_file(write(tmp_path / "old", 1000), "cancelled.bin")
@@ -149,7 +151,8 @@ def test_an_upload_that_is_cancelled_leaves_nothing(
         if progress.transferred_bytes >= MIB and not progress.is_complete:
             manager.cancel_operation(progress.operation_id)
 
-    result = manager.upload_large_file(large, "cancelled.bin", progress_callback=cancel)
+    with stalling("up", 3 * MIB):
+        result = manager.upload_large_file(large, "cancelled.bin", progress_callback=cancel)
     assert result["status"] == "cancelled"
     uds = UnifiedDatabaseStrategy(manager)
     assert not uds.cancel_streaming_operation(result["operation_id"])

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.uds3.conftest import MIB, RATE, same, write
+from tests.uds3.conftest import MIB, RATE, Line, same, write
 from tests.uds3.test_interruption import kill_midway
 from towpath.testing.plan import Fault, Lane, Plan
 from towpath.testing.server import Server
-from towpath.testing.wire import Connection, Wire, threaded
+from towpath.testing.wire import Connection, threaded
 from towpath.uds3 import OperationStatus, StreamingManager
 
 SIZE = 24 * MIB + 77
 SPARE = 256 * 1024  # bytes of heads and small requests
 
 
-class Line:
+class Counting(Line):
     """A line to the server that counts what each of its connections carries."""
 
     def __init__(self, server: Server) -> None:
+        super().__init__(server, tap=self._count)
         self.cuts = 0  # of the next connections, each after 3 MiB up
         self.carried: Counter[tuple[int, str]] = Counter()
-        self.wire = Wire("127.0.0.1", server.port, plan=self._plan, tap=self._count)
 
-    def _plan(self, number: int) -> Plan:
-        lane = Lane(rate=RATE)
-        self.cuts, cut = max(0, self.cuts - 1), self.cuts > 0
-        return Plan(up=replace(lane, fault=Fault.CUT, at=3 * MIB) if cut else lane, down=lane)
+    def plan(self, number: int) -> Plan:
+        if not self.cuts:
+            return super().plan(number)
+        self.cuts -= 1
+        return Plan(up=Lane(rate=RATE, fault=Fault.CUT, at=3 * MIB), down=Lane(rate=RATE))
 
     def _count(self, connection: Connection, way: str, piece: memoryview) -> None:
         self.carried[connection.number, way] += len(piece)
@@ -44,34 +43,24 @@ class Line:
 
     def empty(self, way: str) -> int:
         """Wait until nobody is connected: what has been carried so far."""
-        self.wire.when(lambda: not self.wire.live).result(10)
+        self.alone()
         return self.wire.up if way == "up" else self.wire.down
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.wire.port}"
 
-
-@contextmanager
-def line_to(server: Server) -> Iterator[Line]:
-    line = Line(server)
+@pytest.fixture
+def line(server: Server) -> Iterator[Counting]:
+    line = Counting(server)
     with threaded(line.wire):
         yield line
 
 
 @pytest.fixture
-def line(server: Server) -> Iterator[Line]:
-    with line_to(server) as line:
-        yield line
-
-
-@pytest.fixture
-def place(line: Line, tmp_path: Path) -> dict[str, Any]:
+def place(line: Counting, tmp_path: Path) -> dict[str, Any]:
     return {"url": line.url, "state_dir": tmp_path / "state", "retry_delay_seconds": 0.01}
 
 
 def test_one_call_sends_in_order_and_the_other_over_parallel_chunks(
-    line: Line, place: dict[str, Any], tmp_path: Path
+    line: Counting, place: dict[str, Any], tmp_path: Path
 ) -> None:
     large = write(tmp_path / "large.bin", SIZE)
     with StreamingManager(chunk_size_mb=1, parallel_chunks=3, **place) as manager:
@@ -90,7 +79,7 @@ def test_one_call_sends_in_order_and_the_other_over_parallel_chunks(
 
 
 def test_connections_that_are_cut_cost_what_was_on_its_way(
-    line: Line, place: dict[str, Any], tmp_path: Path
+    line: Counting, place: dict[str, Any], tmp_path: Path
 ) -> None:
     large = write(tmp_path / "large.bin", SIZE)
     line.cuts = 5
@@ -113,10 +102,13 @@ def pausing(manager: StreamingManager) -> Callable[[Any], None]:
 
 
 def test_a_parallel_upload_that_was_paused_sends_only_what_is_missing(
-    line: Line, place: dict[str, Any], tmp_path: Path
+    line: Counting, place: dict[str, Any], tmp_path: Path
 ) -> None:
     large = write(tmp_path / "large.bin", SIZE)
-    with StreamingManager(chunk_size_mb=1, **place) as manager:
+    with (
+        StreamingManager(chunk_size_mb=1, **place) as manager,
+        line.stalling("up", 5 * MIB),  # of each of four connections: 4 MiB never go up
+    ):
         stopped = manager.upload_large_file(large, "paused.bin", progress_callback=pausing(manager))
         assert stopped["status"] == OperationStatus.PAUSED
     before = line.empty("up")
@@ -134,7 +126,7 @@ def test_a_parallel_upload_that_was_paused_sends_only_what_is_missing(
 
 
 def test_a_parallel_upload_whose_process_was_killed_goes_on_with_what_is_missing(
-    line: Line, place: dict[str, Any], tmp_path: Path
+    line: Counting, place: dict[str, Any], tmp_path: Path
 ) -> None:
     large = write(tmp_path / "killed.bin", SIZE)
     key, told = kill_midway(place, "upload_large_file", str(large), "killed-four.bin", 0)
@@ -150,13 +142,14 @@ def test_a_parallel_upload_whose_process_was_killed_goes_on_with_what_is_missing
 
 
 def test_a_parallel_download_that_was_paused_goes_on(
-    line: Line, place: dict[str, Any], tmp_path: Path
+    line: Counting, place: dict[str, Any], tmp_path: Path
 ) -> None:
     large = write(tmp_path / "large.bin", SIZE)
     with StreamingManager(chunk_size_mb=1, **place) as manager:
         assert manager.upload_large_file(large, "down-four.bin")
-        key = manager.download_file("down-four.bin", tmp_path / "copy", pausing(manager))
-        (stopped,) = manager.wait_for_operations([key])
+        with line.stalling("down", 5 * MIB):
+            key = manager.download_file("down-four.bin", tmp_path / "copy", pausing(manager))
+            (stopped,) = manager.wait_for_operations([key])
         assert stopped.status is OperationStatus.PAUSED
         assert not (tmp_path / "copy").exists()
     before = line.empty("down")

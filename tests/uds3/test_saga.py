@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.uds3.conftest import MIB, Make, same, slow, write
+from tests.uds3.conftest import MIB, Line, Make, Stalling, line_to, same, write
 from tests.web.receiver import receiver as receiving
 from tests.web.receiver import write_secrets
 from towpath import errors
@@ -160,21 +160,24 @@ def test_an_outage_that_outlasts_the_tries_loses_nothing_of_the_first_interface(
 ) -> None:
     with (
         Server(tmp_path / "own") as server,
-        slow(server) as url,
+        line_to(server) as line,
         StreamingManager(
-            url=url,
+            url=line.url,
             state_dir=tmp_path / "state",
             chunk_size_mb=1,
             max_retries=1,
             retry_delay_seconds=0.01,
         ) as manager,
     ):
+        killed = list[int]()
 
         def kill(progress: Any) -> None:
-            if progress.transferred_bytes >= 4 * MIB and server.answers():
+            if progress.transferred_bytes >= 4 * MIB and not killed:
+                killed.append(progress.transferred_bytes)
                 server.kill()
 
-        result = manager.upload_large_file(large, "large.bin", progress_callback=kill)
+        with line.stalling("up", 6 * MIB):
+            result = manager.upload_large_file(large, "large.bin", progress_callback=kill)
         assert (result["success"], result["status"]) == (False, "failed"), result
         server.start()
         again = manager.resume_upload(
@@ -186,17 +189,18 @@ def test_an_outage_that_outlasts_the_tries_loses_nothing_of_the_first_interface(
 
 
 def test_a_cancel_by_hand_removes_every_part_at_a_server(
-    url: str, large: Path, tmp_path: Path
+    line: Line, large: Path, tmp_path: Path
 ) -> None:
-    manager = StreamingManager(url=url, state_dir=tmp_path / "state", chunk_size_mb=1)
-    with manager, Client(url, state_dir=tmp_path / "other") as client:
+    manager = StreamingManager(url=line.url, state_dir=tmp_path / "state", chunk_size_mb=1)
+    with manager, Client(line.url, state_dir=tmp_path / "other") as client:
 
         def pause(progress: Any) -> None:
             if progress.transferred_bytes >= MIB and not progress.is_complete:
                 manager.pause_operation(progress.operation_id)
 
-        key = manager.upload_file(large, "byhand.bin", pause)
-        manager.wait_for_operations([key])
+        with line.stalling("up", 3 * MIB):
+            key = manager.upload_file(large, "byhand.bin", pause)
+            manager.wait_for_operations([key])
         assert [each.name for each in client.uploads()] == ["byhand.bin"]
         assert manager.cancel_operation(key, cleanup=True, notify_user=True)
         assert list(client.uploads()) == []
@@ -289,7 +293,7 @@ def test_a_pause_after_the_last_byte_sends_nothing_again(
 
 
 def test_a_file_that_was_changed_under_its_old_time_is_sent_anew(
-    make: Make, large: Path, tmp_path: Path
+    make: Make, stalling: Stalling, large: Path, tmp_path: Path
 ) -> None:
     manager = make(chunk_size_mb=1)
 
@@ -297,8 +301,9 @@ def test_a_file_that_was_changed_under_its_old_time_is_sent_anew(
         if progress.transferred_bytes >= 4 * MIB and not progress.is_complete:
             manager.pause_operation(progress.operation_id)
 
-    key = manager.upload_file(large, "inplace.bin", pause)
-    manager.wait_for_operations([key])
+    with stalling("up", 6 * MIB):
+        key = manager.upload_file(large, "inplace.bin", pause)
+        manager.wait_for_operations([key])
     before = large.stat()
     with large.open("r+b") as file:
         file.write(b"something else")

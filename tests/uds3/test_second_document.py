@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.uds3.conftest import MIB, Make, same, write
+from tests.uds3.conftest import MIB, Make, Stalling, same, write
 from towpath import errors
 from towpath.uds3 import (
     ChunkMetadataCorruptError,
@@ -110,7 +110,9 @@ def test_a_download_says_how_far_it_is(make: Make, paper: Path, tmp_path: Path) 
         manager.resume_upload(operation_id)
 
 
-def test_a_download_that_was_paused_goes_on(make: Make, large: Path, tmp_path: Path) -> None:
+def test_a_download_that_was_paused_goes_on(
+    make: Make, stalling: Stalling, large: Path, tmp_path: Path
+) -> None:
     manager = make(chunk_size_mb=1)
     manager.wait_for_operations([manager.upload_file(large, "down.bin", parallel=True)])
 
@@ -118,8 +120,9 @@ def test_a_download_that_was_paused_goes_on(make: Make, large: Path, tmp_path: P
         if progress.transferred_bytes >= 2 * MIB and not progress.is_complete:
             manager.pause_operation(progress.operation_id)
 
-    key = manager.download_file("down.bin", tmp_path / "copy", pause)
-    assert manager.wait_for_operations([key])[0].status is OperationStatus.PAUSED
+    with stalling("down", 4 * MIB):
+        key = manager.download_file("down.bin", tmp_path / "copy", pause)
+        assert manager.wait_for_operations([key])[0].status is OperationStatus.PAUSED
     assert [each.file_name for each in manager.list_active_operations()] == ["copy"]
     assert not (tmp_path / "copy").exists()
     result = manager.resume_download(key)
@@ -128,15 +131,19 @@ def test_a_download_that_was_paused_goes_on(make: Make, large: Path, tmp_path: P
     assert same(large, tmp_path / "copy")
 
 
-def test_an_upload_that_was_paused_is_resumed_by_its_id_alone(make: Make, large: Path) -> None:
+def test_an_upload_that_was_paused_is_resumed_by_its_id_alone(
+    make: Make, stalling: Stalling, large: Path
+) -> None:
     manager = make(chunk_size_mb=1)
 
     def pause(progress: Any, operation: StreamingOperation) -> None:
-        if operation.chunks_completed >= 3 and operation.status.value == "in_progress":
+        # The last one may not be acknowledged.
+        if operation.chunks_completed >= 4 and operation.status.value == "in_progress":
             manager.pause_operation(operation.operation_id)
 
-    key = manager.upload_file(large, "up.bin", pause)
-    assert manager.wait_for_operations([key])[0].status is OperationStatus.PAUSED
+    with stalling("up", 5 * MIB):
+        key = manager.upload_file(large, "up.bin", pause)
+        assert manager.wait_for_operations([key])[0].status is OperationStatus.PAUSED
     assert not manager.verify_upload(key)
     result = manager.resume_upload(key)
     assert bool(result) is True
@@ -205,15 +212,18 @@ def test_an_argument_that_cannot_be_is_refused(given: dict[str, Any], tmp_path: 
 
 
 @pytest.mark.parametrize("storage", ["local", "database"])
-def test_a_checkpoint_outlives_its_manager(make: Make, large: Path, storage: str) -> None:
+def test_a_checkpoint_outlives_its_manager(
+    make: Make, stalling: Stalling, large: Path, storage: str
+) -> None:
     first = make(chunk_size_mb=1, checkpoint_storage=storage, checkpoint_interval=2)
 
     def pause(progress: Any) -> None:
-        if progress.current_chunk >= 4 and not progress.is_complete:
+        if progress.current_chunk >= 5 and not progress.is_complete:  # so four are acknowledged
             first.pause_operation(progress.operation_id)
 
-    key = first.upload_file(large, f"{storage}.bin", pause)
-    first.wait_for_operations([key])
+    with stalling("up", 6 * MIB):
+        key = first.upload_file(large, f"{storage}.bin", pause)
+        first.wait_for_operations([key])
     first.close()
     second = make(chunk_size_mb=1, checkpoint_storage=storage)
     (listed,) = [each for each in second.list_operations("paused") if each.operation_id == key]
@@ -240,16 +250,20 @@ def test_a_damaged_checkpoint_is_said_to_be_damaged(local: Make, tmp_path: Path)
     assert caught.value.operation_id == key
 
 
-def test_nothing_is_written_down_without_resume(make: Make, large: Path, tmp_path: Path) -> None:
+def test_nothing_is_written_down_without_resume(
+    make: Make, stalling: Stalling, large: Path, tmp_path: Path
+) -> None:
     manager = make(chunk_size_mb=1, enable_resume=False)
 
     def pause(progress: Any) -> None:
         if progress.transferred_bytes and not progress.is_complete:
             manager.pause_operation(progress.operation_id)
 
-    key = manager.upload_file(large, "once.bin", pause)
-    with pytest.raises(errors.TransferError, match="enable_resume is off"):
-        manager.wait_for_operations([key])
+    with (
+        stalling("up", 3 * MIB),
+        pytest.raises(errors.TransferError, match="enable_resume is off"),
+    ):
+        manager.wait_for_operations([manager.upload_file(large, "once.bin", pause)])
     assert not list(tmp_path.glob("**/operations/**/*.json"))
 
 

@@ -122,8 +122,12 @@ class Dialer:
 
     def _reach(self, host: str, port: int) -> socket.socket:
         sock = socket.create_connection((host, port), min(self._timeout, _CONNECT_SECONDS))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stay_in_cache(sock)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stay_in_cache(sock)
+        except BaseException:  # the other side may have reset it already
+            sock.close()
+            raise
         return sock
 
     def _wrapped(self, sock: socket.socket, host: str) -> ssl.SSLSocket:

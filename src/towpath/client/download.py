@@ -196,8 +196,12 @@ class Download:
         except OSError as error:
             raise refused(error, f"{self._part} cannot be written.") from error
         file = io.FileIO(handle, "r+")
-        if note is None:
-            file.truncate(0)
+        try:
+            if note is None:
+                file.truncate(0)
+        except OSError as error:
+            file.close()
+            raise refused(error, f"{self._part} cannot be written.") from error
         return file
 
     def _open_whole(self, view: memoryview) -> io.FileIO:

@@ -20,18 +20,15 @@ def open_source(path: str) -> io.FileIO:
     try:
         insist_on_file(path)
         file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - the caller closes it
+        try:
+            _insist_on_length(file, path)
+        except BaseException:
+            file.close()
+            raise
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.", todo="Check the path.") from error
     except OSError as error:
         raise TransferError(f"{path} cannot be read.", why=f"{error.strerror}.") from error
-    if not os.fstat(file.fileno()).st_size and file.read(1):  # as files of /proc are
-        file.close()
-        raise Malformed(
-            f"{path} has bytes, though its length is 0.",
-            field="path",
-            why="The system makes them as they are read.",
-            todo=_STREAM,
-        )
     return file
 
 
@@ -45,5 +42,16 @@ def insist_on_file(path: str) -> None:
             f"{path} is no regular file.",
             field="path",
             why="Of a pipe or a device nobody knows how many bytes it has.",
+            todo=_STREAM,
+        )
+
+
+def _insist_on_length(file: io.FileIO, path: str) -> None:
+    """Raise Malformed for what has bytes and no length, OSError if it cannot be read."""
+    if not os.fstat(file.fileno()).st_size and file.read(1):  # as files of /proc are
+        raise Malformed(
+            f"{path} has bytes, though its length is 0.",
+            field="path",
+            why="The system makes them as they are read.",
             todo=_STREAM,
         )
