@@ -8,12 +8,14 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
 from tests.web.running import Served
+from towpath.client import BlockingTransfer, Client, UploadResult
 
 Snapshot = Callable[[str, str], None]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -60,6 +62,24 @@ def test_one_that_is_stopped_leaves_nothing_either(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     assert (process.returncode, "what was made is removed" in err) == (130, True), err
+    assert (server.uploads, list(temporary.iterdir())) == ({}, [])
+
+
+def test_one_that_is_stopped_as_its_upload_begins_leaves_nothing_either(
+    run: Run, server: FakeServer, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.fail("PATCH", "hold", at=1_000_000)
+    upload = Client.upload
+
+    def stopped(*args: Any, **said: Any) -> BlockingTransfer[UploadResult]:
+        transfer = upload(*args, **said)
+        server.wait_for(1_000_000)
+        signal.raise_signal(signal.SIGINT)
+        return transfer
+
+    monkeypatch.setattr(Client, "upload", stopped)
+    ran = run("bench", "--size", "20MiB")
+    assert (ran.code, "what was made is removed" in ran.err) == (130, True), ran.err
     assert (server.uploads, list(temporary.iterdir())) == ({}, [])
 
 

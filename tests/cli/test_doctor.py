@@ -151,7 +151,6 @@ def test_a_proxy_that_collects_bodies_and_answers_is_found(
     assert run("transfers").out == ""
 
 
-@pytest.mark.usefixtures("impatient")
 def test_who_may_not_write_finds_a_collecting_proxy_too(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +161,8 @@ def test_who_may_not_write_finds_a_collecting_proxy_too(
         ((level, what),) = found(ran, "token")
         assert (ran.code, level, what) == (0, "warning", "You may not write or remove there.")
         assert found(ran, "bodies") == []
+        monkeypatch.setattr(doctor_wire, "_PATIENCE", 1.5)  # nothing is to come in it
+        monkeypatch.setattr(doctor_wire, "_MOMENT", 10)  # something is
         with collecting(served.address) as proxy:
             ran = run("doctor", "--url", proxy.url, "--json")
     assert [level for level, _ in found(ran, "bodies")] == ["trouble"]

@@ -348,8 +348,8 @@ def test_what_came_to_the_server_after_it_was_queued_is_not_sent_again(
     what = file.parent if folder else file
     assert run("put", what).code == 0
     server.fail("GET", "status", status=503)  # it is away when the file is queued
-    assert run("put", what, "--detach").out
-    ran = run("wait", "--json")
+    queued = run("put", what, "--detach").out.strip()
+    ran = run("wait", queued, "--json")  # it may be done already
     (job,) = ran.records("job")
     assert (ran.code, job["state"], job["transferred_bytes"]) == (0, "complete", 9)
     assert (server.received, len(server.uploads)) == (9, 1)

@@ -4,13 +4,17 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Run
 from tests.client.fake import FakeServer
+from towpath.cli.interrupt import Ear, interruptible
+from towpath.client import BlockingTransfer, Client, UploadResult
 from towpath.client.progress import Direction
 from towpath.client.resume import Note, Notebook
 from towpath.client.surroundings import state_folder
@@ -72,14 +76,56 @@ def test_a_download_is_resumed_too(
     assert (tmp_path / "copy").read_bytes() == big.read_bytes()
 
 
-def test_a_second_signal_stops_at_once() -> None:
-    program = """
+@pytest.mark.parametrize("late", [False, True])
+def test_a_signal_just_before_and_just_after_the_transfers_is_no_fault(
+    run: Run, server: FakeServer, big: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    @contextmanager
+    def stopped() -> Iterator[Ear]:
+        with interruptible() as ear:
+            if not late:
+                signal.raise_signal(signal.SIGINT)
+            yield ear
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("towpath.cli.carry.interruptible", stopped)
+    ran = run("put", big)
+    assert (ran.code, ran.out, "run this command again" in ran.err) == (
+        (130, "big.bin\n", False) if late else (130, "", True)
+    )
+
+
+def test_ctrl_c_pauses_what_is_just_beginning_and_says_so(
+    run: Run, server: FakeServer, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.fail("PATCH", "hold", at=SIZE // 2)
+    upload = Client.upload
+
+    def stopped(*args: Any, **said: Any) -> BlockingTransfer[UploadResult]:
+        transfer = upload(*args, **said)
+        server.wait_for(SIZE // 2)
+        signal.raise_signal(signal.SIGINT)
+        return transfer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Client, "upload", stopped)
+        ran = run("put", big)
+    found = re.search(r"^Paused\. Continue with: towpath resume (\w+)$", ran.err, re.MULTILINE)
+    assert (ran.code, found is not None) == (130, True), ran.err
+    server.release.set()
+    assert run("resume").code == 0
+    assert server.received == SIZE
+
+
+@pytest.mark.parametrize("within", ["interruptible()", "interruptible() as ear, ear.holding()"])
+def test_a_second_signal_stops_at_once(within: str) -> None:
+    program = f"""
 import signal
-from towpath.cli.interrupt import Halt, interruptible
-with interruptible():
+from towpath.cli.interrupt import interruptible
+with {within}:
     try:
         signal.raise_signal(signal.SIGINT)
-    except Halt:
+    finally:
         signal.raise_signal(signal.SIGINT)
         print("still here")
 """

@@ -219,7 +219,7 @@ def test_what_a_person_sees_of_pause_and_resume(screen: Screen, snapshot: Snapsh
     after = Screen(Path.cwd().parent)
     after.run("resume")
     after.run("transfers")
-    after.run("resume", "fff")
+    after.run("resume", "zzz")
     snapshot("seen-resume", after.text())
 
 
@@ -228,11 +228,11 @@ def test_what_a_person_sees_of_cancel_and_retry(screen: Screen, snapshot: Snapsh
     job = word(screen.run("put", "notes.txt", "later/", *LATER))
     screen.run("cancel")
     screen.run("cancel")
-    screen.run("cancel", "fff")
+    screen.run("cancel", "zzz")
     snapshot("seen-cancel", screen.text())
     after = Screen(Path.cwd().parent)
     after.run("retry", job)
-    after.run("retry", "fff")
+    after.run("retry", "zzz")
     snapshot("seen-retry", after.text())
 
 
@@ -252,14 +252,14 @@ def test_what_a_person_sees_of_wait_and_transfers(
     screen.run("transfers")
     screen.run("transfers", *NOWHERE)
     screen.run("transfers", gone)
-    screen.run("transfers", "fff")
+    screen.run("transfers", "zzz")
     screen.run("transfers", "--watch")
     snapshot("seen-transfers", screen.text())
     after = Screen(Path.cwd().parent)
     after.run("wait")
     after.run("wait", gone)
-    after.run("put", "notes.txt", "letters/", "--detach")
-    after.run("wait")
+    letter = word(after.run("put", "notes.txt", "letters/", "--detach"))
+    after.run("wait", letter)  # it may be there already
     snapshot("seen-wait", after.text())
 
 

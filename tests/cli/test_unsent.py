@@ -192,6 +192,7 @@ def test_four_small_files_go_in_the_place_of_one(
     assert len(together.uploads) == 16
 
 
+@pytest.mark.timeout(120)  # hundreds of files, twice
 def test_a_folder_that_was_killed_goes_on_with_the_same_command(
     start: Start, live: Served, names: Callable[[], list[str]], tmp_path: Path
 ) -> None:
@@ -209,7 +210,7 @@ def test_a_folder_that_was_killed_goes_on_with_the_same_command(
     some = set(names())
     assert 100 <= len(some) < 401
     second = start("put", folder, "--to", "there")
-    out, err = second.communicate(timeout=25)
+    out, err = second.communicate(timeout=100)
     assert (second.returncode, names()) == (0, sorted(f"there/{p.name}" for p in folder.iterdir()))
     sent = set(out.splitlines())
     assert len(sent & some) <= 16  # those whose answer was under way

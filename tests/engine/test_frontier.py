@@ -146,6 +146,26 @@ async def test_who_gives_way_asks_again_when_the_hasher_has_come_near_or_has_not
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("hashed", "position"), [(STEP, len(DATA)), (2 * STEP, 4 * STEP)])
+async def test_who_may_go_on_since_it_has_asked_does_not_wait_for_a_bell(
+    handle_and_store: tuple[str, Watched],
+    threads: ThreadPoolExecutor,
+    hashed: int,
+    position: int,
+) -> None:
+    frontier, store, clock = held(handle_and_store, threads, hashed)
+    assert not frontier.lets_on(position, clock.monotonic())
+    store.gate.set()
+    await asyncio.to_thread(frontier.finish, hashed)  # the bells have rung
+    if position == 4 * STEP:  # near, while there is something to hash
+        store.gate.clear()
+        frontier.lead(len(DATA))
+    await asyncio.wait_for(frontier.may_let_on(position, clock, 1.0), 10)  # no time has passed
+    assert clock.asleep == 0
+    store.gate.set()
+
+
+@pytest.mark.anyio
 async def test_who_gives_way_asks_again_after_a_time_whatever_the_hasher_does(
     handle_and_store: tuple[str, Watched], threads: ThreadPoolExecutor
 ) -> None:

@@ -87,10 +87,15 @@ def test_a_library_that_lays_its_state_out_otherwise_is_not_trusted() -> None:
 def test_other_threads_run_while_it_computes() -> None:
     block = memoryview(bytearray(128 << 20))
     hasher = sha256()
-    working = threading.Thread(target=hasher.update, args=(block,))
-    working.start()
-    turns = 0
-    while working.is_alive():
-        time.sleep(0.001)
-        turns += 1
-    assert turns > 3  # with the lock held there is one
+
+    def turns() -> int:
+        working = threading.Thread(target=hasher.update, args=(block,))
+        working.start()
+        taken = 0
+        while working.is_alive():
+            time.sleep(0.001)
+            taken += 1
+        return taken
+
+    # With the lock held there is one, each time; a busy system may let few through, at times.
+    assert any(turns() > 3 for _ in range(20))

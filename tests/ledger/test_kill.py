@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.ledger.conftest import sqlite
 from towpath.core.model import Island, Upload
 from towpath.ledger.base import Query
@@ -25,6 +27,7 @@ def acknowledged(url: str, enough: int) -> set[tuple[str, int]]:
     return {(who, int(start)) for who, start in pairs}
 
 
+@pytest.mark.timeout(120)  # up to 2000 commits, one after the other
 def test_acknowledged_commits_are_there_after_kill_9_again_and_again(
     file: Path, commit_seed: int
 ) -> None:

@@ -45,19 +45,35 @@ QUICK = ("3", "8")  # the others differ in single rows, and each run waits for m
 EVERY = [pytest.param(each, marks=() if each in QUICK else pytest.mark.slow) for each in VERSIONS]
 
 
+KEEPS = {  # the server may not have read all of it yet
+    "a_creation_that_is_cut_keeps_what_came",
+    "an_append_that_is_cut_keeps_what_came",
+    "what_came_of_an_append_that_stalls_is_kept",
+}
+
+
+def failed(url: str, interop: str) -> dict[str, str]:
+    """The checks that fail, and what they saw; bytes that were not kept had time to be read."""
+    found = {each.name: each.seen for each in rufh.run(url, interop) if each.result is Result.FAIL}
+    late = KEEPS & found.keys()
+    if late:
+        again = rufh.run(url, interop, only=late, noticed=5)
+        kept = {each.name for each in again if each.result is Result.PASS}
+        found = {name: seen for name, seen in found.items() if name not in kept}
+    return found
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("interop", EVERY)
 def test_towpath_does_what_the_version_asks(towpath: str, interop: str) -> None:
-    outcomes = rufh.run(towpath, interop)
-    failed = {each.name: each.seen for each in outcomes if each.result is Result.FAIL}
-    assert failed.keys() == (UNTOLD if interop == "rfc" else set()), failed
+    found = failed(towpath, interop)
+    assert found.keys() == (UNTOLD if interop == "rfc" else set()), found
 
 
 @pytest.mark.timeout(240)
 def test_towpath_does_what_the_rfc_asks_when_it_is_told_to_inform_everybody(tmp_path: Path) -> None:
     with Server(tmp_path / "data", environment={"TOWPATH_INFORMATIONAL": "always"}) as server:
-        outcomes = rufh.run(f"{server.url}/files/", "rfc")
-    assert [(each.name, each.seen) for each in outcomes if each.result is Result.FAIL] == []
+        assert failed(f"{server.url}/files/", "rfc") == {}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,6 +88,7 @@ def test_the_check_catches_its_sin(name: str) -> None:
 def test_every_check_has_its_sin_and_names_its_clause() -> None:
     assert list(SINS) == NAMES
     assert len(set(NAMES)) == len(NAMES)
+    assert set(NAMES) >= KEEPS
     for check in rufh.CHECKS:
         assert re.search(r"\((\d+(\.\d)*, [A-Z]|.*draft|Draft).*\)\.?$", check.says), check.name
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.amounts import size
-from towpath.cli.interrupt import Halt, interruptible
+from towpath.cli.interrupt import Ear, Halt, interruptible
 from towpath.cli.options import Caller, Size, caller_options
 from towpath.errors import TowpathError
 
@@ -49,13 +49,13 @@ def bench(
     """
     output = caller.output
     try:
-        with interruptible():
+        with interruptible() as ear:
             seconds = _round_trip(caller)
             output.record("round_trip", seconds=seconds)
             output.line(f"round trip  {seconds * 1000:.1f} ms")
             output.line(f"{'size':>9}  {'upload':>12}  {'download':>12}")
             for length in sizes or (_MIB, 64 * _MIB):
-                with _place(caller, chunk_size=chunk_size, verify=not no_verify) as place:
+                with _place(caller, ear, chunk_size=chunk_size, verify=not no_verify) as place:
                     up, down = _measure(place, length, times)
                 for direction, best in (("upload", up), ("download", down)):
                     rate = length / best
@@ -78,8 +78,9 @@ def bench(
 class _Place:
     """A folder here and names on the server, for one size."""
 
-    def __init__(self, client: Client, folder: Path) -> None:
+    def __init__(self, client: Client, folder: Path, ear: Ear) -> None:
         self.client = client
+        self.ear = ear
         self.folder = folder
         self.names: list[str] = []
 
@@ -87,12 +88,15 @@ class _Place:
         """Send a file under a name of its own; seconds."""
         name = f"{FOLDER}/{secrets.token_hex(8)}"
         began = time.perf_counter()
-        transfer = self.client.upload(file, name, on_conflict="fail")
+        transfer = None
         try:
+            with self.ear.holding():  # what has begun is to be cancelled
+                transfer = self.client.upload(file, name, on_conflict="fail")
             transfer.result()
         except BaseException:
-            with suppress(TowpathError):
-                transfer.cancel()
+            if transfer is not None:
+                with suppress(TowpathError):
+                    transfer.cancel()
             raise
         finally:
             self.names.append(name)
@@ -115,12 +119,16 @@ class _Place:
 
 
 @contextmanager
-def _place(caller: Caller, **options: Any) -> Iterator[_Place]:  # noqa: ANN401 - the client's own
+def _place(
+    caller: Caller,
+    ear: Ear,
+    **options: Any,  # noqa: ANN401 - the client's own
+) -> Iterator[_Place]:
     with (
         tempfile.TemporaryDirectory(prefix="towpath-bench-") as folder,
         caller.client(state_dir=folder, parallel=1, retries=0, **options) as client,
     ):
-        place = _Place(client, Path(folder))
+        place = _Place(client, Path(folder), ear)
         try:
             yield place
         finally:

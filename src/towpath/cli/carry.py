@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from towpath.cli.amounts import duration, size
 from towpath.cli.exits import LIMIT, OK, PARTLY, TEMPORARY, UNREACHABLE
-from towpath.cli.interrupt import Halt, interruptible
+from towpath.cli.interrupt import Ear, Halt, interruptible
 from towpath.cli.output import Output
 from towpath.cli.show import Show
 from towpath.client.progress import Direction
@@ -103,14 +103,13 @@ def carry(
     began, tally = time.monotonic(), Tally()
     crew = _Crew(client, output, show, tally)
     try:
-        with interruptible():
-            try:
-                with client:
-                    crew.work(iter(jobs), parallel)
-            except Halt as halt:
-                show.close()
-                crew.paused()
-                return halt.code
+        with interruptible() as ear, client:
+            crew.work(iter(jobs), parallel, ear)
+    except Halt as halt:
+        client.close()  # it may have come before the client was entered
+        show.close()
+        crew.paused()
+        return halt.code
     finally:
         show.close()
     seconds = time.monotonic() - began
@@ -143,7 +142,7 @@ class _Crew:
         self._told: set[int] = set()  # of whose beginning something was said
         self._all_began = False
 
-    def work(self, jobs: Iterator[Job], parallel: int) -> None:
+    def work(self, jobs: Iterator[Job], parallel: int, ear: Ear) -> None:
         """Carry all jobs, `parallel` of them at a time; SMALL_FOR_ONE small ones count as one.
 
         With one at a time, it is one of any size.
@@ -157,7 +156,8 @@ class _Crew:
                 if next_one is None or not self._fits(_size_of(next_one), parallel):
                     break
                 number += 1
-                self._begin(number, next_one)
+                with ear.holding():  # who began is in `_active`, to be told of
+                    self._begin(number, next_one)
                 next_one = None
             if not self._active:
                 return
@@ -165,7 +165,7 @@ class _Crew:
                 number_of, progress = self._news.get(timeout=_LOOK)
             except queue.Empty:
                 continue
-            self._hear(number_of, progress)
+            self._hear(number_of, progress, ear)
 
     def _fits(self, size: int, parallel: int) -> bool:
         """Whether one more may go, which takes so many of the places of small ones."""
@@ -203,7 +203,7 @@ class _Crew:
         except TowpathError as error:
             self._tally.fail(self._output.error(error, about=job.label))
 
-    def _hear(self, number: int, progress: Progress) -> None:
+    def _hear(self, number: int, progress: Progress, ear: Ear) -> None:
         job, transfer = self._active[number]
         if progress.resumed_from and number not in self._told:
             self._told.add(number)
@@ -220,8 +220,10 @@ class _Crew:
         try:
             result: Result = transfer.result()
             if job.proof is not None and not proving:
-                self._active[number] = job, job.proof(result)(self._client, self._news_of(number))
-                self._unproven[number] = result
+                with ear.holding():
+                    proof = job.proof(result)(self._client, self._news_of(number))
+                    self._active[number] = job, proof
+                    self._unproven[number] = result
                 return
         except TowpathError as error:
             told = error.__cause__ if isinstance(error.__cause__, DigestMismatch) else error

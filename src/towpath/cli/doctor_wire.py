@@ -208,8 +208,10 @@ def expectations(peer: Peer) -> Iterator[Finding]:
     """Look whether somebody on the way asks for bodies in the server's name."""
     fields = {**words.chunk(0), "Expect": "100-continue"}
     with peer.open("PATCH", peer.address(_NOWHERE), fields, length=_BODY) as exchange:
-        time.sleep(_MOMENT)
-        exchange.send(memoryview(bytes(1)))  # hears what has come
+        ends = time.monotonic() + _MOMENT
+        while 100 not in exchange.interim and (left := ends - time.monotonic()) > 0:
+            if exchange.listen(left):
+                break
         if 100 in exchange.interim:
             yield Finding(
                 "expect",

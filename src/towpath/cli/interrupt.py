@@ -23,23 +23,45 @@ class Halt(BaseException):
         self.code = code
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Raise Halt at the first signal within, end the process at the second."""
-    seen = 0
+class Ear:
+    """Hears signals: raises Halt at the first one, ends the process at the second."""
 
-    def hear(number: int, _frame: FrameType | None) -> None:
-        nonlocal seen
+    def __init__(self) -> None:
+        self._heard: Halt | None = None
+        self._holding = False
+
+    def hear(self, number: int, _frame: FrameType | None) -> None:
+        """Handle a signal."""
         code = TERMINATED if number == signal.SIGTERM else INTERRUPTED
-        seen += 1
-        if seen > 1:
+        if self._heard is not None:
             print("towpath: Stopped.", file=sys.stderr, flush=True)
             os._exit(code)
-        raise Halt(code)
+        self._heard = Halt(code)
+        if not self._holding:
+            raise self._heard
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Raise Halt at the end of what is within: something begins, and is noted to have begun."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+            if self._heard is not None:
+                raise self._heard
+
+
+@contextmanager
+def interruptible() -> Iterator[Ear]:
+    """Raise Halt at the first signal within, end the process at the second.
+
+    It may be raised while this begins and ends, too: it is to be caught outside.
+    """
+    ear = Ear()
+    before = {number: signal.signal(number, ear.hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield ear
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

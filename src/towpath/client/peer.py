@@ -65,6 +65,7 @@ class Exchange:
         self._connection = connection
         self._done = done
         self.send = connection.send
+        self.listen = connection.listen
         self.current: Answer | None = None
 
     @property

@@ -78,6 +78,10 @@ class Connection:
         parts = self._h11.send_with_data_passthrough(h11.Data(data=block))  # type: ignore[arg-type]
         return all(self._push_paced(memoryview(part)) for part in parts or ())
 
+    def listen(self, seconds: float) -> bool:
+        """Take what comes within `seconds`. True: the server has answered, so send no more."""
+        return bool(self._select(_READ, seconds)) and self._hear()
+
     def answer(self) -> Answer:
         """Wait for the head of the answer; 1xx answers are passed over."""
         whole = self._h11.our_state is h11.SEND_BODY and self._head is None

@@ -91,6 +91,8 @@ class Frontier:
         """Return when it is time to ask again, after `most` seconds at the latest. On the loop."""
         loop, rung = asyncio.get_running_loop(), asyncio.Event()
         with self._news:
+            if self.lets_on(position, clock.monotonic()):  # since it was asked: no bell would ring
+                return
             running = self._running
             self._bells[rung] = position, lambda: loop.call_soon_threadsafe(rung.set)
         ringing = asyncio.ensure_future(rung.wait())

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from towpath.testing import report, rufh_append, rufh_concurrency, rufh_creation, rufh_limits
 from towpath.testing.conformance import Check, Outcome, chosen, run_all
-from towpath.testing.rufh_peer import RufhPeer
+from towpath.testing.rufh_peer import NOTICED, RufhPeer
 from towpath.testing.rufh_versions import VERSIONS
 
 __all__ = ["CHECKS", "NEWEST", "main", "run"]
@@ -41,18 +41,20 @@ def run(
     headers: Mapping[str, str] | None = None,
     only: Iterable[str] = (),
     timeout: float = 10.0,
+    noticed: float = NOTICED,
     tell: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Run the checks against a URL that takes uploads by POST.
 
     `interop` is a version, "3" to "8" or "rfc"; `only` names checks or parts of the specification;
-    `tell` hears of each outcome as it comes. Raises OSError or Gone when nobody answers there, and
+    `noticed`: seconds that the server has to read what was sent, before a cut and after it; `tell`
+    hears of each outcome as it comes. Raises OSError or Gone when nobody answers there, and
     ValueError for a bad URL, version or name.
     """
     if interop not in VERSIONS:
         raise ValueError(f"there is no version {interop}: {', '.join(VERSIONS)}")
     checks = chosen(CHECKS, only)
-    peer = RufhPeer(url, VERSIONS[interop], headers=headers, timeout=timeout)
+    peer = RufhPeer(url, VERSIONS[interop], headers=headers, timeout=timeout, noticed=noticed)
     peer.ask("OPTIONS", url)
     return run_all(checks, peer.fresh, tell)
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from towpath.testing.conformance import Skipped, require
 from towpath.testing.peer import CONTENT, Begun, Failed
 from towpath.testing.rawhttp import Gone
-from towpath.testing.rufh_peer import NOTICED, RufhPeer, asked, new_checks
+from towpath.testing.rufh_peer import RufhPeer, asked, new_checks
 
 checks = new_checks()
 _KIB_64 = 64 * 1024
@@ -74,7 +74,7 @@ def _stalled(peer: RufhPeer, url: str, offset: int) -> Begun:
     """An append of which half has come, and nothing more comes."""
     begun = peer.begin_append(url, offset, 2 * _KIB_64)
     begun.send(CONTENT[:_KIB_64])
-    time.sleep(NOTICED)
+    time.sleep(peer.noticed)
     return begun
 
 
@@ -102,7 +102,7 @@ def bytes_that_come_late_are_not_appended(peer: RufhPeer) -> None:
         heard = peer.appended(url, offset, CONTENT[: 2 * _KIB_64])
         peer.require_offset(url, offset + 2 * _KIB_64, heard)
         begun.send(CONTENT[:_KIB_64])
-        time.sleep(NOTICED)
+        time.sleep(peer.noticed)
         peer.require_offset(url, offset + 2 * _KIB_64, heard)
 
 

@@ -13,7 +13,6 @@ from towpath.testing.conformance import Skipped, require
 from towpath.testing.peer import CONTENT, Failed, Fields, Heard
 from towpath.testing.rufh_peer import (
     INTEROP,
-    NOTICED,
     RufhPeer,
     announcements,
     asked,
@@ -145,8 +144,8 @@ def _cut(peer: RufhPeer) -> str:
     with peer.begin_start(2 * _KIB_64, complete=True) as begun:
         url = peer.announced(begun)
         begun.send(CONTENT[:_KIB_64])
-        time.sleep(NOTICED)
-    time.sleep(NOTICED)
+        time.sleep(peer.noticed)
+    time.sleep(peer.noticed)
     return url
 
 

@@ -30,13 +30,21 @@ class RufhPeer(Peer):
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 10.0,
+        noticed: float = NOTICED,
     ) -> None:
         super().__init__(url, headers=headers, timeout=timeout)
         self.version = version
+        self.noticed = noticed
 
     def fresh(self) -> RufhPeer:
         """The same server, for the next check."""
-        return RufhPeer(self.url, self.version, headers=self.headers, timeout=self.timeout)
+        return RufhPeer(
+            self.url,
+            self.version,
+            headers=self.headers,
+            timeout=self.timeout,
+            noticed=self.noticed,
+        )
 
     def spoken(self, fields: Fields | None = None) -> dict[str, str | int]:
         """Fields with those that every request has."""
@@ -153,8 +161,8 @@ class RufhPeer(Peer):
         """Append a body that is announced twice as long, and go away after it."""
         with self.begin_append(url, offset, 2 * len(body), complete=complete) as begun:
             begun.send(body)
-            time.sleep(NOTICED)
-        time.sleep(NOTICED)
+            time.sleep(self.noticed)
+        time.sleep(self.noticed)
 
     def remove(self, url: str) -> None:
         """Cancel an upload."""
