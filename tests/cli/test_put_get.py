@@ -20,9 +20,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def test_put_prints_the_name_and_says_the_rest_on_stderr(
     run: Run, server: FakeServer, big: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "towpath.cli.show._SHORT", 1e9
-    )  # no line of progress, however long it takes
+    monkeypatch.setattr("towpath.cli.show._SHORT", 1e9)  # no line of progress, if it takes long
     ran = run("put", big, "papers/")
     assert (ran.code, ran.out) == (0, "papers/big.bin\n")
     assert re.fullmatch(r"1 file, 19\.1 MiB in [\d.]+ s( \([\d.]+ \w+/s\))?, verified\.\n", ran.err)
