@@ -57,8 +57,10 @@ check: setup  ## style, types, layers, budgets: all that needs no running
 	$(BIN)/python -m pytest -q tests/tidy
 
 # Tests that share no machine-wide thing and measure nothing: several processes run them at once,
-# in this order, so that the longest files are not the last ones.
+# in this order, so that the longest files are not the last ones. Many tests wait for what is to come,
+# so there is one process more than there are processors.
 APART := $(wildcard $(addprefix tests/,testing docs cli client codec core e2e engine fuzz interop ledger protocol store uds3 web))
+CROWD  := -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/python -m pytest -m "not slow" --ignore=tests/tidy
 
 test: setup setup-system setup-node check  ## check, then the fast tier of the tests
@@ -66,7 +68,7 @@ ifneq ($(findstring tests/,$(ARGS)),)
 	$(PYTEST) $(ARGS)
 else
 	@failed=; set -x; \
-	$(PYTEST) -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(APART) $(ARGS) || [ $$? = 5 ] || failed=1; \
+	$(PYTEST) $(CROWD) $(APART) $(ARGS) || [ $$? = 5 ] || failed=1; \
 	$(PYTEST) $(addprefix --ignore=,$(APART)) $(ARGS) || [ $$? = 5 ] || failed=1; \
 	exit $${failed:-0}
 endif
