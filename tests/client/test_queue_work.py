@@ -206,10 +206,11 @@ def test_attempts_that_get_something_through_count_anew(
 ) -> None:
     monkeypatch.setattr("towpath.client.queue_work.ATTEMPTS", 2)
     for _ in range(4):
-        server.fail("PATCH", "cut", at=500_000)
-    yard.add("a")
+        server.fail("PATCH", "cut", at=1_500_000)  # after a block of the client's
+    yard.add("a", 8_000_000)
     yard.run()
     assert yard.states() == {"a": "complete"}
+    assert server.faults == []
 
 
 def test_what_cannot_work_fails_at_once_and_the_others_go_on(

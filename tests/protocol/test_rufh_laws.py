@@ -48,7 +48,8 @@ DIGESTS = st.dictionaries(st.sampled_from(sorted(SIZES)), st.none()).flatmap(
 def creations(draw: st.DrawFn) -> Create:
     body, complete = draw(st.none() | SIZE), draw(st.booleans())
     more = draw(st.none() | SIZE)
-    length = more if body is None else body if complete else more and body + more
+    rest = None if more is None or body is None else body + more
+    length = more if body is None else body if complete else rest
     name = draw(st.none() | NAMES.filter(lambda text: text and text == text.strip()))
     digests = draw(DIGESTS)
     shares = "sha-256" in digests and length != 0 and body == 0
