@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: once means pause cleanly, twice means stop now.
 
-Rules: only the main thread of a command uses this; what was there before is put back.
+Rules: only the main thread of a command uses this; what was there before is put back; what is held
+is short and asks nobody, since the first signal waits for its end.
 """
 
 from __future__ import annotations
